@@ -1,0 +1,116 @@
+"""What every config starts from, and how variants such as `:quick,kd` are applied.
+
+Settings of the grades are tuples with one entry per grade; a tuple of one entry holds for every grade. On
+the command line: `--config.grades.epochs=3,6,15`.
+"""
+
+from ml_collections import ConfigDict
+
+
+def base(name, dataset):
+  """Returns the settings all configs share, to be changed where a config differs."""
+  return ConfigDict(
+    {
+      "name": name,
+      "seed": 0,
+      "dataset": dataset,
+      "data_dir": "",
+      "data": {"validation_fraction": 0.1, "train_limit": 0, "image_size": 0},
+      "devices": 0,  # 0: all there are
+      "student": {"model": "resnet20"},
+      "subjects": (1, 1, 1),  # ratios of the classes, in class order
+      "class_order": "given",
+      "grades": {
+        "fragments": (1, 2, 3),
+        "subjects": (1, 2, 3),  # how many are seen; 0: all
+        "teachers": ("specialists",),
+        "epochs": (1, 1, 1),
+        "learning_rate": (0.1,),
+        "warmup_epochs": (0.0,),
+        "frozen": (0,),
+        "lower_rate": (1.0,),
+        "carry_momentum": (False,),
+        "rehearsal": (1.0,),
+        "reference_width": (0,),  # 0: as wide as the graduate's embedding
+        "reference_grid": (1,),
+        "reference_relu": (True,),
+      },
+      "recipe": {
+        "batch_size": 128,
+        "momentum": 0.9,
+        "nesterov": False,
+        "weight_decay": 5e-4,
+        "schedule": "cosine",
+        "milestones": (),
+        "factor": 0.1,
+        "pad": 0,
+        "flip": False,
+        "target": "slice",
+        "specialist_weight": 1.0,
+      },
+      "methods": {"ce": {"weight": 0.3}, "kd": {"weight": 0.7, "temperature": 4.0}},
+      "faculty": {
+        "seed": 0,
+        "cache": "",
+        "specialist": teacher(checkpoint=()),
+        "generalist": teacher(checkpoint=""),
+      },
+      "checkpoint": {"every_seconds": 30.0, "keep": 2},
+    }
+  )
+
+
+def teacher(model="resnet20", epochs=1, learning_rate=0.1, warmup_epochs=0.0, checkpoint=""):
+  """How teachers without a checkpoint are trained, or where those with one are."""
+  return {
+    "model": model,
+    "epochs": epochs,
+    "learning_rate": learning_rate,
+    "warmup_epochs": warmup_epochs,
+    "checkpoint": checkpoint,
+  }
+
+
+def one_grade(config, teachers, epochs, learning_rate):
+  """Makes a curriculum of one grade: the whole student, all classes from the start."""
+  config.grades.update(
+    fragments=(3,), subjects=(0,), teachers=(teachers,), epochs=(epochs,),
+    learning_rate=(learning_rate,), warmup_epochs=(0.0,), frozen=(0,), lower_rate=(1.0,),
+    carry_momentum=(False,), rehearsal=(1.0,),
+  )  # fmt: skip
+
+
+def paper(config, epochs):
+  """The published curriculum (arXiv:2311.13811), with its class order and references.
+
+  Specialists only, on the slices of their own classes, α 0.3, temperature 4; the references of grades
+  1 and 2 end in a 4×4 and a 1×1 map without ReLU; the optimiser starts afresh at each graft.
+  """
+  config.class_order = "given"
+  config.subjects = (1, 1, 1)
+  config.recipe.target = "slice"
+  config.methods = ConfigDict({"ce": {"weight": 0.3}, "kd": {"weight": 0.7, "temperature": 4.0}})
+  config.grades.update(
+    fragments=(1, 2, 3), subjects=(1, 2, 3), teachers=("specialists",), epochs=epochs,
+    warmup_epochs=(0.0,), frozen=(0,), lower_rate=(1.0,), carry_momentum=(False,),
+    rehearsal=(1.0,), reference_grid=(4, 1, 1), reference_relu=(False,),
+  )  # fmt: skip
+
+
+def apply(config, arg, variants):
+  """Applies the comma-separated variants named in `arg`, in order, and locks the config.
+
+  Args:
+    config: a `ConfigDict`, changed in place.
+    arg: what follows the colon in `--config=FILE.py:ARG`.
+    variants: {name: function of the config}.
+
+  Raises:
+    ValueError: naming the variants there are.
+  """
+  for name in filter(None, arg.split(",")):
+    if name not in variants:
+      raise ValueError(f"unknown variant {name!r}; {config.name} has {', '.join(variants)}")
+    variants[name](config)
+    config.name = f"{config.name}_{name}"
+  return config.lock()

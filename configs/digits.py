@@ -1,0 +1,47 @@
+r"""Digits: 1,797 scanned digits of 8×8 pixels, taught in three grades. Needs no download.
+
+python -m edjax.main --config=configs/digits.py
+"""
+
+from configs import common
+
+
+def get_config(arg=""):
+  config = common.base("digits", "digits")
+  config.student.model = "resnet8_half"
+  config.data.validation_fraction = 0.1
+  config.recipe.update(batch_size=40, pad=1)
+  for part in (config.faculty.specialist, config.faculty.generalist):
+    part.update(model="resnet8", epochs=20, learning_rate=0.05)
+  config.grades.update(
+    epochs=(5, 10, 25), learning_rate=(0.05,), teachers=("specialists", "specialists", "both")
+  )
+  return common.apply(config, arg, VARIANTS)
+
+
+def ce(config):
+  """The student alone."""
+  common.one_grade(config, "none", 40, 0.05)
+
+
+def kd(config):
+  """Ordinary distillation from a generalist."""
+  common.one_grade(config, "generalist", 40, 0.05)
+
+
+def paper(config):
+  """The published curriculum, its 150 + 30 + 60 epochs scaled to 25 + 5 + 10."""
+  common.paper(config, (25, 5, 10))
+  config.grades.learning_rate = (0.05,)
+  config.recipe.update(schedule="steps", milestones=(25, 30, 35))
+
+
+def smoke(config):
+  """Seconds on a CPU: one epoch per grade and teacher."""
+  config.data.train_limit = 300
+  config.grades.epochs = (1,) * len(config.grades.epochs)
+  for part in (config.faculty.specialist, config.faculty.generalist):
+    part.update(model="resnet8_half", epochs=1)
+
+
+VARIANTS = {"ce": ce, "kd": kd, "paper": paper, "smoke": smoke}

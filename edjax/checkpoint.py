@@ -1,0 +1,211 @@
+"""Checkpoints, and the only file that knows orbax: atomic, asynchronous, bounded in number, digested.
+
+Orbax renames a finished step into place, so a killed save leaves no half step; it does not notice an
+altered byte, so every step carries a sha256 of its arrays, and a step that cannot be read, or reads
+differently, is passed over for the one before, with a warning that names it.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from edjax.errors import UserError
+
+
+def flatten(tree):
+  """Returns {path: host array}, paths like "variables/params/head/dense/kernel"."""
+  leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(tree))
+  return {
+    jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
+    for path, leaf in leaves
+  }
+
+
+def unflatten(like, arrays):
+  """Puts {path: array} into the structure of `like`.
+
+  Raises:
+    ValueError: listing every path that is missing, left over, or has another shape or type.
+  """
+  wanted = {
+    jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+    for path, leaf in jax.tree_util.tree_leaves_with_path(like)
+  }
+  wrong = [f"{path} is missing" for path in wanted if path not in arrays]
+  wrong += [f"{path} is not expected" for path in arrays if path not in wanted]
+  wrong += [
+    f"{path} is {arrays[path].dtype}{list(arrays[path].shape)}, not {leaf.dtype}{list(leaf.shape)}"
+    for path, leaf in wanted.items()
+    if path in arrays
+    and (arrays[path].shape != leaf.shape or arrays[path].dtype != np.dtype(leaf.dtype))
+  ]
+  if wrong:
+    raise ValueError("; ".join(wrong))
+  return jax.tree.unflatten(jax.tree.structure(like), [arrays[path] for path in wanted])
+
+
+def sha256(tree):
+  """Returns the hex digest over names, types, shapes and bytes of all leaves, in sorted order."""
+  digest = hashlib.sha256()
+  for path, array in sorted(flatten(tree).items()):
+    digest.update(f"{path} {array.dtype} {array.shape}\n".encode())
+    digest.update(np.ascontiguousarray(array).tobytes())
+  return digest.hexdigest()
+
+
+class Store:
+  """The checkpoints of one stretch of training, in `directory`, at most `keep` of them.
+
+  Use it as a context: leaving it waits for what is still being written.
+  """
+
+  def __init__(self, directory, keep=2):
+    self.directory = pathlib.Path(directory).absolute()
+    self._manager = ocp.CheckpointManager(
+      self.directory,
+      options=ocp.CheckpointManagerOptions(
+        max_to_keep=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True
+      ),
+    )
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    self._manager.close()
+
+  def save(self, step, state, meta):
+    """Starts writing `state` (a pytree) and `meta` (JSON) as step `step`; returns soon.
+
+    Raises:
+      UserError: if the disk is full or not writable, now or while the save before was written.
+    """
+    arrays = flatten(state)
+    meta = meta | {"sha256": _digest(arrays, meta)}
+    with _disk_errors(self.directory):
+      self._manager.save(
+        step,
+        args=ocp.args.Composite(
+          arrays=ocp.args.PyTreeSave(arrays), meta=ocp.args.JsonSave(meta)
+        ),
+        force=True,
+      )
+
+  def wait(self):
+    """Waits until everything is on disk."""
+    with _disk_errors(self.directory):
+      self._manager.wait_until_finished()
+
+  def newest(self):
+    """Returns (step, {path: array}, meta) of the newest sound step, or None.
+
+    Steps that are not sound are named in a warning and renamed, so that they are not met again.
+    """
+    for step in sorted(self._manager.all_steps(), reverse=True):
+      try:
+        arrays, meta = self._read(step)
+      except Exception as error:  # orbax raises many kinds for damaged files
+        first_line = str(error).strip().split("\n")[0][:200]
+        folder = self.directory / str(step)
+        logging.warning("checkpoint %s is damaged (%s); passing it over", folder, first_line)
+        aside = folder.with_name(f"damaged_{step}")
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+        self._manager.reload()
+        continue
+      return step, arrays, meta
+    return None
+
+  def _read(self, step):
+    read = self._manager.restore(
+      step,
+      args=ocp.args.Composite(
+        arrays=_to_host(self.directory / str(step) / "arrays"), meta=ocp.args.JsonRestore()
+      ),
+    )
+    meta, arrays = dict(read.meta), dict(read.arrays)
+    if meta.pop("sha256") != _digest(arrays, meta):
+      raise ValueError("its arrays are not those that were saved")
+    return arrays, meta
+
+
+def save_variables(directory, variables, info):
+  """Writes student variables and `info` (JSON) to `directory`, whole or not at all."""
+  directory = pathlib.Path(directory).absolute()
+  unfinished = directory.with_name(f".{directory.name}.unfinished")
+  shutil.rmtree(unfinished, ignore_errors=True)
+  with _disk_errors(directory):
+    unfinished.mkdir(parents=True)
+    arrays = flatten(variables)
+    with ocp.PyTreeCheckpointer() as checkpointer:
+      checkpointer.save(unfinished / "variables", arrays)
+    info = info | {"sha256": sha256(variables)}
+    (unfinished / "info.json").write_text(json.dumps(info, indent=2) + "\n")
+    shutil.rmtree(directory, ignore_errors=True)
+    unfinished.rename(directory)
+
+
+def load_variables(directory):
+  """Returns (variables, info) as `save_variables` wrote them.
+
+  Raises:
+    UserError: if there are none, or they are damaged.
+  """
+  directory = pathlib.Path(directory).absolute()
+  if not (directory / "info.json").exists():
+    raise UserError(f"{directory} holds no network (a folder with info.json and variables/)")
+  try:
+    info = json.loads((directory / "info.json").read_text())
+    with ocp.PyTreeCheckpointer() as checkpointer:
+      arrays = checkpointer.restore(
+        directory / "variables", args=_to_host(directory / "variables")
+      )
+    variables = _nest(arrays)
+    if info["sha256"] != sha256(variables):
+      raise ValueError("its arrays are not those that were saved")
+  except Exception as error:
+    reason = str(error).strip().split("\n")[0][:200]
+    raise UserError(f"the network in {directory} is damaged ({reason}); write it anew") from error
+  return variables, info
+
+
+def _to_host(directory):
+  with ocp.PyTreeCheckpointer() as checkpointer:
+    tree = checkpointer.metadata(directory).item_metadata.tree
+  return ocp.args.PyTreeRestore(
+    restore_args=jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+  )
+
+
+def _digest(arrays, meta):
+  note = np.frombuffer(json.dumps(meta, sort_keys=True).encode(), np.uint8)
+  return sha256(arrays | {"meta": note})
+
+
+def _nest(arrays):
+  tree = {}
+  for path, array in arrays.items():
+    *parents, name = path.split("/")
+    node = tree
+    for parent in parents:
+      node = node.setdefault(parent, {})
+    node[name] = array
+  return tree
+
+
+@contextlib.contextmanager
+def _disk_errors(directory):
+  try:
+    yield
+  except OSError as error:
+    raise UserError(
+      f"cannot write to {directory}: {error.strerror or error}; free some space and start again "
+      "with the same command, which continues from the last checkpoint"
+    ) from error

@@ -1,0 +1,296 @@
+"""What is taught when: subjects, grades and the curriculum, checked as they are built from a config.
+
+Pure: no data, no networks. Class indices here are *places* in the class order of the run (the order
+in which the subjects teach them); the school maps them to the data set's own labels and back.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from edjax.errors import UserError
+
+GENERALIST = "generalist"
+TEACHING = ("none", "specialists", "generalist", "both")
+SCHEDULES = ("cosine", "steps")
+TARGETS = ("slice", "seen")
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+  """A set of classes that are taught together: places in the class order of the run."""
+
+  name: str
+  classes: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Grade:
+  """One stretch of the school, in which neither the student's shape nor its teachers change.
+
+  Attributes:
+    name: "grade_1", "grade_2", …
+    fragments: how many, from the bottom of the network, are present.
+    subjects: those seen, in order; together their classes are a prefix of the class order.
+    teachers: names of the teachers that answer: a subject's name or "generalist".
+    epochs: passes over the images of the seen subjects.
+    start_epoch: epochs of the school before this grade.
+    learning_rate: peak rate.
+    warmup_epochs: linear rise from 0 to the peak, part of `epochs`.
+    frozen: so many fragments, from the bottom, do not learn (parameters and statistics).
+    lower_rate: factor on the learning rate of fragments that an earlier grade has trained.
+    carry_momentum: keep the optimiser's momentum of what was there before the graft.
+    rehearsal: share of the images of earlier subjects that an epoch shows.
+    reference: options of the teaching reference (`models.pupil`), ignored with all fragments.
+  """
+
+  name: str
+  fragments: int
+  subjects: tuple[Subject, ...]
+  teachers: tuple[str, ...]
+  epochs: int
+  start_epoch: int = 0
+  learning_rate: float = 0.1
+  warmup_epochs: float = 0.0
+  frozen: int = 0
+  lower_rate: float = 1.0
+  carry_momentum: bool = False
+  rehearsal: float = 1.0
+  reference: tuple[tuple[str, object], ...] = ()
+
+  @property
+  def num_classes(self):
+    return sum(len(subject.classes) for subject in self.subjects)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """How a network learns, the same in every grade.
+
+  Attributes:
+    batch_size: images per step over all devices.
+    momentum, nesterov, weight_decay: of SGD; the decay is on every parameter, as in the field.
+    schedule: "cosine" (from the grade's peak to 0, in every grade anew) or "steps" (times `factor`
+      after each of `milestones`, counted in epochs of the whole school).
+    pad: the crop's padding in pixels; 0 for no crop.
+    flip: mirror half of the images.
+    target: a specialist's answer is compared with the student on the specialist's own classes
+      ("slice"), or is a target over all classes the student knows, zero elsewhere ("seen").
+    specialist_weight: of a specialist beside a generalist who answers the same image; theirs is 1.
+  """
+
+  batch_size: int
+  momentum: float = 0.9
+  nesterov: bool = False
+  weight_decay: float = 5e-4
+  schedule: str = "cosine"
+  milestones: tuple[int, ...] = ()
+  factor: float = 0.1
+  pad: int = 0
+  flip: bool = False
+  target: str = "slice"
+  specialist_weight: float = 1.0
+
+  def __post_init__(self):
+    _one_of(self.schedule, SCHEDULES, "recipe.schedule")
+    _one_of(self.target, TARGETS, "recipe.target")
+    if self.batch_size < 1:
+      raise UserError(f"recipe.batch_size is {self.batch_size}; it must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Curriculum:
+  """The grades in order, and the subjects that partition all classes."""
+
+  subjects: tuple[Subject, ...]
+  grades: tuple[Grade, ...]
+
+  @property
+  def num_classes(self):
+    return sum(len(subject.classes) for subject in self.subjects)
+
+  @property
+  def teachers(self):
+    """Names of all teachers any grade needs, subjects first."""
+    needed = {name for grade in self.grades for name in grade.teachers}
+    names = [subject.name for subject in self.subjects] + [GENERALIST]
+    return tuple(name for name in names if name in needed)
+
+
+def subjects_of(ratios, num_classes):
+  """Cuts places 0…num_classes−1 into consecutive subjects in the given ratios.
+
+  What rounding down leaves over goes to the last subject, as in the paper (33/33/34 of 100).
+
+  Raises:
+    UserError: if a subject would be empty.
+  """
+  if not ratios or min(ratios) <= 0:
+    raise UserError(f"subjects is {tuple(ratios)}; give one positive ratio per subject")
+  sizes = [int(num_classes * ratio // sum(ratios)) for ratio in ratios]
+  sizes[-1] += num_classes - sum(sizes)
+  if min(sizes) < 1:
+    raise UserError(
+      f"subjects {tuple(ratios)} of {num_classes} classes would leave a subject without a class; "
+      "use fewer subjects or other ratios"
+    )
+  ends = np.cumsum(sizes)
+  return tuple(
+    Subject(f"subject_{number + 1}", tuple(range(int(end - size), int(end))))
+    for number, (size, end) in enumerate(zip(sizes, ends))
+  )
+
+
+def class_order(how, num_classes, seed):
+  """Returns the data set's labels in the order in which the subjects teach them.
+
+  Args:
+    how: "given" (0, 1, 2, …), "shuffled" (by the seed), or labels such as "0,2,4,6,1,3,5,7,9,8".
+    num_classes: of the data set.
+    seed: int.
+
+  Raises:
+    UserError: if it is not an order of all labels.
+  """
+  if how == "given":
+    return tuple(range(num_classes))
+  if how == "shuffled":
+    return tuple(int(label) for label in np.random.default_rng(seed).permutation(num_classes))
+  order = tuple(int(label) if label.strip().isdigit() else -1 for label in how.split(","))
+  if sorted(order) != list(range(num_classes)):
+    raise UserError(
+      f"class_order is {how!r}; give 'given', 'shuffled' or every label from 0 to "
+      f"{num_classes - 1} once, separated by commas"
+    )
+  return order
+
+
+def build(grades, ratios, num_classes, num_fragments):
+  """Builds the curriculum of a student.
+
+  Args:
+    grades: dict of one tuple per attribute, one entry per grade (a tuple of one entry holds for
+      every grade): fragments, subjects (how many are seen; 0: all), teachers (one of `TEACHING`),
+      epochs, learning_rate, warmup_epochs, frozen, lower_rate, carry_momentum, rehearsal,
+      reference_width, reference_grid, reference_relu.
+    ratios: sizes of the subjects, see `subjects_of`.
+    num_classes: of the data set.
+    num_fragments: of the whole student.
+
+  Raises:
+    UserError: naming the setting that cannot be.
+  """
+  subjects = subjects_of(ratios, num_classes)
+  rows = _rows(grades)
+  built, epoch = [], 0
+  for number, row in enumerate(rows):
+    where = f"grade {number + 1} of {len(rows)}"
+    seen = _seen(subjects, row["subjects"], where)
+    _check(row, num_fragments, where)
+    built.append(
+      Grade(
+        name=f"grade_{number + 1}",
+        fragments=row["fragments"],
+        subjects=seen,
+        teachers=_teachers(row["teachers"], seen),
+        start_epoch=epoch,
+        reference=tuple((key, row[f"reference_{key}"]) for key in ("width", "grid", "relu")),
+        **{key: row[key] for key in _COPIED},
+      )
+    )
+    epoch += row["epochs"]
+  _check_growth(built, num_fragments, num_classes)
+  return Curriculum(subjects, tuple(built))
+
+
+def ordinary(subject, num_fragments, epochs, learning_rate, warmup_epochs=0.0):
+  """Ordinary training as a curriculum: one grade, the whole network, one subject, no teacher."""
+  grade = Grade(
+    name="grade_1",
+    fragments=num_fragments,
+    subjects=(subject,),
+    teachers=(),
+    epochs=epochs,
+    learning_rate=learning_rate,
+    warmup_epochs=warmup_epochs,
+  )
+  _check(dataclasses.asdict(grade), num_fragments, f"teacher {subject.name}")
+  return Curriculum((subject,), (grade,))
+
+
+_COPIED = (
+  "epochs",
+  "learning_rate",
+  "warmup_epochs",
+  "frozen",
+  "lower_rate",
+  "carry_momentum",
+  "rehearsal",
+)
+
+
+def _rows(grades):
+  length = max(len(column) for column in grades.values())
+  for key, column in grades.items():
+    if len(column) not in (1, length):
+      raise UserError(
+        f"grades.{key} has {len(column)} entries, but there are {length} grades; give 1 or {length}"
+      )
+  return [
+    {key: column[number if len(column) > 1 else 0] for key, column in grades.items()}
+    for number in range(length)
+  ]
+
+
+def _seen(subjects, count, where):
+  if not 0 <= count <= len(subjects):
+    raise UserError(
+      f"{where} sees {count} subjects, but there are {len(subjects)} (grades.subjects; 0 for all)"
+    )
+  return subjects[: count or len(subjects)]
+
+
+def _teachers(teaching, seen):
+  _one_of(teaching, TEACHING, "grades.teachers")
+  specialists = tuple(s.name for s in seen) if teaching in ("specialists", "both") else ()
+  return specialists + ((GENERALIST,) if teaching in ("generalist", "both") else ())
+
+
+def _check(row, num_fragments, where):
+  if row["epochs"] < 1:
+    raise UserError(f"{where} has {row['epochs']} epochs; it needs at least 1 (grades.epochs)")
+  if not 1 <= row["fragments"] <= num_fragments:
+    raise UserError(
+      f"{where} has {row['fragments']} fragments, but the student has {num_fragments}; "
+      "set grades.fragments"
+    )
+  if not 0 <= row["frozen"] <= row["fragments"]:
+    raise UserError(f"{where} freezes {row['frozen']} of {row['fragments']} fragments")
+  if not 0 < row["rehearsal"] <= 1:
+    raise UserError(f"{where} has rehearsal {row['rehearsal']}; it is a share above 0, at most 1")
+  if not 0 <= row["warmup_epochs"] <= row["epochs"]:
+    raise UserError(f"{where} warms up for {row['warmup_epochs']} of its {row['epochs']} epochs")
+  if row["learning_rate"] <= 0 or row["lower_rate"] <= 0:
+    raise UserError(f"{where}: learning_rate and lower_rate must be positive (freeze instead)")
+
+
+def _check_growth(grades, num_fragments, num_classes):
+  for before, after in zip(grades, grades[1:]):
+    if after.fragments < before.fragments or after.num_classes < before.num_classes:
+      raise UserError(f"{after.name} has fewer fragments or subjects than {before.name}")
+  last = grades[-1]
+  if last.fragments != num_fragments:
+    raise UserError(
+      f"the fragments do not cover the network: the last grade has {last.fragments} of "
+      f"{num_fragments}; end grades.fragments with {num_fragments}"
+    )
+  if last.num_classes != num_classes:
+    raise UserError(
+      f"the last grade sees {last.num_classes} of {num_classes} classes; "
+      "end grades.subjects with 0 (all)"
+    )
+
+
+def _one_of(value, choices, key):
+  if value not in choices:
+    raise UserError(f"{key} is {value!r}; choose one of {', '.join(choices)}")

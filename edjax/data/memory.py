@@ -1,0 +1,122 @@
+"""Data sets that live on the device: who sits where in a batch, and in which order images come.
+
+A batch has a fixed number of seats per subject, in proportion to the images an epoch shows of it. Seats
+of a subject are neighbours, so a specialist reads one stretch of the batch. Everything is a function
+of (seed, epoch), so there is no iterator state to save.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from edjax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Seating:
+  """How a grade fills its batches.
+
+  Attributes:
+    seats: per subject, how many of the batch's seats are its own.
+    steps: batches per epoch.
+    images: per subject, how many images an epoch would show if seats could be divided.
+  """
+
+  seats: tuple[int, ...]
+  steps: int
+  images: tuple[int, ...]
+
+  @property
+  def left_over(self):
+    """Images per epoch that rounding leaves out; each epoch leaves out others, drawn anew."""
+    return sum(self.images) - self.steps * sum(self.seats)
+
+
+def seat(counts, batch_size, shares=None):
+  """Divides a batch among subjects.
+
+  Args:
+    counts: training images per subject.
+    batch_size: seats in all.
+    shares: per subject, the share of its images that an epoch shows (rehearsal); 1 by default.
+
+  Returns:
+    A `Seating`: seats in proportion to images shown, by the largest remainder, at least one each;
+    as many steps as every subject can fill without showing an image twice.
+
+  Raises:
+    UserError: if there are more subjects than seats or too few images for one batch.
+  """
+  shares = shares or [1.0] * len(counts)
+  images = [max(1, int(count * share)) for count, share in zip(counts, shares)]
+  if batch_size < len(images):
+    raise UserError(f"recipe.batch_size {batch_size} is less than the {len(images)} subjects")
+  ideal = [batch_size * count / sum(images) for count in images]
+  seats = [max(1, math.floor(share)) for share in ideal]
+  while sum(seats) != batch_size:
+    sign = 1 if sum(seats) < batch_size else -1
+    open_to = [k for k, taken in enumerate(seats) if sign > 0 or taken > 1]
+    seats[max(open_to, key=lambda k: sign * (ideal[k] - seats[k]))] += sign
+  steps = min(count // taken for count, taken in zip(images, seats))
+  if steps < 1:
+    raise UserError(
+      f"recipe.batch_size {batch_size} is more than the training images can fill "
+      f"({', '.join(map(str, images))} by subject); use a smaller one"
+    )
+  return Seating(tuple(seats), steps, tuple(images))
+
+
+def epoch_order(seating, members, seed, epoch):
+  """Which training image sits where in each batch of an epoch.
+
+  Args:
+    seating: from `seat`.
+    members: per subject, int array of the training images that belong to it.
+    seed: ints that name this stretch of training.
+    epoch: int.
+
+  Returns:
+    int32 [steps, batch]; no image appears twice.
+  """
+  columns = []
+  for number, (taken, images) in enumerate(zip(seating.seats, members)):
+    drawn = np.random.default_rng((*seed, epoch, number)).permutation(images)
+    columns.append(drawn[: seating.steps * taken].reshape(seating.steps, taken))
+  return np.concatenate(columns, axis=1).astype(np.int32)
+
+
+def teacher_seats(seating, answers, devices):
+  """The seats a teacher answers for, device by device.
+
+  Args:
+    seating: from `seat`.
+    answers: bool per subject.
+    devices: over how many the batch is divided, in stretches of equal length.
+
+  Returns:
+    (int32 [devices, n] places in the device's own stretch, float32 [devices, n] mask), n being what
+    the fullest device needs; or None if the teacher answers every seat.
+  """
+  taught = np.repeat(np.asarray(answers), seating.seats)
+  if taught.all():
+    return None
+  rows = [np.flatnonzero(row) for row in taught.reshape(devices, -1)]
+  width = max(map(len, rows))
+  places = np.zeros((devices, width), np.int32)
+  mask = np.zeros((devices, width), np.float32)
+  for device, row in enumerate(rows):
+    places[device, : len(row)] = row
+    mask[device, : len(row)] = 1.0
+  return places, mask
+
+
+def exam_batches(count, batch_size):
+  """Places for an exam: int32 [batches, batch] that hold each of 0…count−1 once, padded with 0.
+
+  The first `count` places, in order, are the images; what follows is padding, to be dropped.
+  """
+  batches = -(-count // batch_size)
+  return np.pad(np.arange(count, dtype=np.int32), (0, batches * batch_size - count)).reshape(
+    batches, batch_size
+  )

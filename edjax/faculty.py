@@ -1,0 +1,142 @@
+"""The teachers: frozen networks that answer for some classes, kept in folders, and their roles."""
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+
+from edjax import checkpoint, models
+from edjax.curriculum import GENERALIST
+from edjax.errors import UserError
+from edjax.step import Role
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+  """A frozen network.
+
+  Attributes:
+    name: of its subject, or "generalist".
+    model: a row of `models.MODELS`.
+    classes: the data set's labels its logits stand for, column by column.
+    variables: its parameters and batch statistics, on the host.
+  """
+
+  name: str
+  model: str
+  classes: tuple[int, ...]
+  variables: dict
+
+  @property
+  def network(self):
+    return models.graduate(models.body(self.model), len(self.classes))
+
+
+def save(directory, model, classes, dataset, variables, **info):
+  """Writes a network (a teacher or a graduate) to a folder.
+
+  Args:
+    directory: replaced as a whole.
+    model: a row of `models.MODELS`.
+    classes: the data set's labels, column by column.
+    dataset: a `datasets.Dataset`, for the names of the classes and the images' shape.
+    variables: of the whole network.
+    **info: further JSON.
+  """
+  checkpoint.save_variables(
+    directory,
+    variables,
+    info
+    | {
+      "model": model,
+      "classes": [dataset.class_names[label] for label in classes],
+      "dataset": dataset.name,
+      "image_shape": list(dataset.train.images.shape[1:]),
+    },
+  )
+
+
+def load(directory, name, classes, dataset):
+  """Reads a teacher from a folder that `save` wrote; a graduate will do as well.
+
+  Args:
+    directory: the folder.
+    name: what the teacher is called here.
+    classes: the labels it must answer for, in any order.
+    dataset: a `datasets.Dataset`.
+
+  Raises:
+    UserError: if there is no sound network, or its classes or images are not those of its subject.
+  """
+  variables, info = checkpoint.load_variables(directory)
+  wanted = [dataset.class_names[label] for label in classes]
+  if sorted(info["classes"]) != sorted(wanted):
+    raise UserError(
+      f"the teacher in {directory} answers for {_listed(info['classes'])}, but {name} needs "
+      f"{_listed(wanted)}"
+    )
+  shape = list(dataset.train.images.shape[1:])
+  if info["image_shape"] != shape:
+    raise UserError(
+      f"the teacher in {directory} was trained on {info['image_shape']} images, but those of "
+      f"{dataset.name} are {shape}"
+    )
+  labels = tuple(dataset.class_names.index(class_name) for class_name in info["classes"])
+  return Teacher(name, info["model"], labels, variables)
+
+
+def fingerprint(settings):
+  """Returns 12 hex digits that name a teacher in a cache by everything its training depends on."""
+  return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def roles(grade, teachers, order, specialist_weight):
+  """What each teacher of a grade does.
+
+  Args:
+    grade: a `curriculum.Grade`.
+    teachers: {name: Teacher}.
+    order: the data set's labels in the class order of the run.
+    specialist_weight: see `curriculum.Recipe`.
+  """
+  place = {label: number for number, label in enumerate(order[: grade.num_classes])}
+  made = []
+  for name in grade.teachers:
+    teacher = teachers[name]
+    known = [(col, place[label]) for col, label in enumerate(teacher.classes) if label in place]
+    columns, places = zip(*known)
+    weight = 1.0 if name == GENERALIST else specialist_weight
+    made.append(Role(name, teacher.network, columns, places, weight))
+  return tuple(made)
+
+
+def answers_for(role, grade):
+  """Per subject of the grade: does this teacher answer for its seats?"""
+  return [set(subject.classes) <= set(role.places) for subject in grade.subjects]
+
+
+def agreement(teachers, answers, logits, labels):
+  """Share of images on which the student says what its teachers say.
+
+  Args:
+    teachers: of the last grade.
+    answers: {name: teacher's logits for all images}.
+    logits: the student's [images, labels].
+    labels: int [images].
+
+  Returns:
+    The fraction over all (teacher, image of the teacher's classes) pairs, the student's answer being
+    taken among the teacher's classes; None without teachers.
+  """
+  same = []
+  for teacher in teachers:
+    columns = np.asarray(teacher.classes)
+    own = np.isin(labels, columns)
+    same.append(logits[own][:, columns].argmax(1) == answers[teacher.name][own].argmax(1))
+  return float(np.concatenate(same).mean()) if same else None
+
+
+def _listed(names):
+  shown = ", ".join(map(str, names[:6]))
+  return f"{len(names)} classes ({shown}{', …' if len(names) > 6 else ''})"

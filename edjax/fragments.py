@@ -1,0 +1,123 @@
+"""Surgery on students: split, graft, freeze, graduate. Pure functions, pytree in, pytree out.
+
+Student variables are `{"params": {"fragment_0": …, …, "head": …}, "batch_stats": {same keys}}`; a part
+without batch statistics (a bare dense head) has no entry there.
+"""
+
+import jax
+import jax.numpy as jnp
+
+HEAD = "head"
+
+
+def split(variables):
+  """Returns the parts of a student: {part: {collection: subtree}}, lowest fragment first."""
+  parts = sorted({part for tree in variables.values() for part in tree}, key=_place)
+  return {
+    part: {name: tree[part] for name, tree in variables.items() if part in tree} for part in parts
+  }
+
+
+def merge(parts):
+  """The inverse of `split`."""
+  collections = sorted({name for part in parts.values() for name in part}, reverse=True)
+  return {
+    name: {part: tree[name] for part, tree in parts.items() if name in tree} for name in collections
+  }
+
+
+def graft(variables, fresh):
+  """Takes a student into its next grade.
+
+  Args:
+    variables: the student as the last grade left it.
+    fresh: newly initialised variables of the next grade's network.
+
+  Returns:
+    `fresh` with every fragment the student already has in its place, bit by bit. The head stays the
+    new one where the student grows. Where it does not (only classes are added), the old head is kept,
+    and the columns of the new classes, which come last, are the fresh ones.
+
+  Raises:
+    ValueError: if a fragment of the student is not in `fresh` with the same shapes.
+  """
+  old, new = split(variables), split(fresh)
+  for part in old:
+    if part == HEAD:
+      continue
+    if part not in new or _shapes(old[part]) != _shapes(new[part]):
+      raise ValueError(f"{part} of the student does not fit the next grade's network")
+    new[part] = old[part]
+  if len(old) == len(new):
+    new[HEAD] = jax.tree.map(_extend, old[HEAD], new[HEAD])
+  return merge(new)
+
+
+def graduate(variables, columns):
+  """Puts the graduate's classes in the data set's own order.
+
+  Args:
+    variables: the student after its last grade; column j of its logits is place j.
+    columns: int [classes]; `columns[label]` is the place of that label.
+
+  Returns:
+    Student variables whose logits are in label order.
+  """
+  parts = split(variables)
+  head = parts[HEAD]
+  dense = {name: leaf[..., jnp.asarray(columns)] for name, leaf in head["params"]["dense"].items()}
+  parts[HEAD] = head | {"params": head["params"] | {"dense": dense}}
+  return merge(parts)
+
+
+def partition(params, frozen):
+  """Parts a student's parameters in (learning, fixed): the lowest `frozen` fragments are fixed."""
+  fixed = {f"fragment_{number}" for number in range(frozen)}
+  return (
+    {part: tree for part, tree in params.items() if part not in fixed},
+    {part: tree for part, tree in params.items() if part in fixed},
+  )
+
+
+def slow(updates, lower, rate):
+  """Multiplies the updates of the lowest `lower` fragments by `rate`."""
+  slowed = {f"fragment_{number}" for number in range(lower)}
+  return {
+    part: jax.tree.map(lambda leaf: rate * leaf, tree) if part in slowed else tree
+    for part, tree in updates.items()
+  }
+
+
+def carry(fresh, opt_state):
+  """Optimiser state over a graft: momentum of what was there is kept, everything else is fresh.
+
+  Args:
+    fresh: state of the new grade's optimiser, newly initialised.
+    opt_state: state as the last grade left it.
+
+  Returns:
+    `fresh` with each floating leaf replaced by the old leaf of the same path and shape. Step counts,
+    which drive the new grade's schedule, start anew.
+  """
+  old = dict(jax.tree_util.tree_leaves_with_path(opt_state))
+
+  def pick(path, leaf):
+    before = old.get(path)
+    same = before is not None and before.shape == leaf.shape
+    return before if same and jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+  return jax.tree.map_with_path(pick, fresh)
+
+
+def _place(part):
+  return (1, 0) if part == HEAD else (0, int(part.removeprefix("fragment_")))
+
+
+def _shapes(tree):
+  return jax.tree.map(lambda leaf: leaf.shape, tree)
+
+
+def _extend(old, fresh):
+  if old.shape == fresh.shape:
+    return old
+  return fresh.at[..., : old.shape[-1]].set(old)

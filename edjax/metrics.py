@@ -1,0 +1,321 @@
+"""Scores of an exam, the journal of a run (metrics.jsonl) and the live line a person watches.
+
+numpy and the standard library only: the scores are computed once per exam on the host, in float64.
+"""
+
+import json
+import math
+import os
+import pathlib
+import sys
+import time
+
+import numpy as np
+
+from edjax.errors import UserError
+
+CALIBRATION_BINS = 15
+
+
+def exam_scores(logits, labels, subjects):
+  """Scores one exam.
+
+  Ties are broken as `argmax` breaks them: of equal logits the lower column ranks first. This order
+  is strict, and `top1` is exactly the trace of `confusion` over `count`.
+
+  An example with any non-finite logit has no answer. It counts as a fully confident mistake: wrong
+  in top-1 and top-5, confidence 1 and accuracy 0 in the calibration, in no cell of the confusion,
+  and it makes `nll` infinite.
+
+  Args:
+    logits: [n, classes] floats, a column for each class the network knows, n > 0.
+    labels: [n] ints, the column of the true class of each example.
+    subjects: {name: columns of that subject}; need not cover all columns.
+
+  Returns:
+    A dict of plain Python values: `count`, `top1`, `top5` (top min(5, classes)), `nll` (nats per
+    example), `ece` (expected calibration error over 15 equal-width bins, closed on the right; Guo
+    et al. 2017, arXiv:1706.04599), `top1_by_subject` (a subject with no example is left out),
+    `confusion` ([classes][classes] counts, rows are the truth) and `calibration` ({"confidence",
+    "accuracy", "count"}: a value per bin, None for the mean of an empty one).
+
+  Raises:
+    ValueError: for an empty exam, shapes that do not fit, or a label without a column.
+  """
+  logits = np.asarray(logits).astype(np.float64)
+  labels = np.asarray(labels)
+  if logits.ndim != 2 or labels.shape != logits.shape[:1] or not logits.size:
+    raise ValueError(f"an exam needs logits [n, classes] and labels [n], n > 0; "
+                     f"got {logits.shape} and {labels.shape}")
+  count, classes = logits.shape
+  if labels.min() < 0 or labels.max() >= classes:
+    raise ValueError(f"labels must be columns of the logits, 0 to {classes - 1}; "
+                     f"got {labels.min()} to {labels.max()}")
+
+  answers = _answers(logits)
+  answered = answers >= 0
+  # Zeros stand in for rows without an answer, so that the arithmetic below raises no warning.
+  scores = np.where(answered[:, None], logits, 0.0)
+  of_truth = scores[np.arange(count), labels][:, None]
+  before_truth = np.arange(classes) < labels[:, None]
+  rank = ((scores > of_truth) | ((scores == of_truth) & before_truth)).sum(axis=1)
+  top1 = answered & (rank < 1)
+  top5 = answered & (rank < min(5, classes))
+
+  highest = scores.max(axis=1)
+  log_normaliser = highest + np.log(np.exp(scores - highest[:, None]).sum(axis=1))
+  nll = np.where(answered, log_normaliser - of_truth[:, 0], np.inf)
+  confidence = np.where(answered, np.exp(highest - log_normaliser), 1.0)
+
+  confusion = np.zeros((classes, classes), np.int64)
+  np.add.at(confusion, (labels[answered], answers[answered]), 1)
+  calibration = _calibration(confidence, top1)
+  ece = sum(n / count * abs(mean - share) for mean, share, n in zip(*calibration.values()) if n)
+
+  by_subject = {}
+  for name, columns in subjects.items():
+    asked = np.isin(labels, list(columns))
+    if asked.any():
+      by_subject[name] = float(top1[asked].mean())
+  return {
+      "count": count,
+      "top1": float(top1.mean()),
+      "top5": float(top5.mean()),
+      "nll": float(nll.mean()),
+      "ece": float(ece),
+      "top1_by_subject": by_subject,
+      "confusion": confusion.tolist(),
+      "calibration": calibration,
+  }
+
+
+def agreement(logits_a, logits_b):
+  """Returns the share of examples to which two networks give the same answer.
+
+  Args:
+    logits_a: [n, classes] floats.
+    logits_b: the same shape; an example with a non-finite logit in either counts as disagreement.
+  """
+  a, b = (_answers(np.asarray(logits).astype(np.float64)) for logits in (logits_a, logits_b))
+  return float(np.mean((a == b) & (a >= 0)))
+
+
+def _answers(logits):
+  return np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), -1)
+
+
+def _calibration(confidence, right):
+  inner_edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
+  bins = np.searchsorted(inner_edges, confidence, side="left")
+  members = [bins == index for index in range(CALIBRATION_BINS)]
+  return {
+      "confidence": [float(confidence[m].mean()) if m.any() else None for m in members],
+      "accuracy": [float(right[m].mean()) if m.any() else None for m in members],
+      "count": [int(m.sum()) for m in members],
+  }
+
+
+def plain(value):
+  """Returns `value` as strict JSON can hold it.
+
+  numpy scalars and arrays become Python's; a float that is not finite becomes the string "nan",
+  "inf" or "-inf", which `float` reads back.
+  """
+  if isinstance(value, dict):
+    return {str(key): plain(item) for key, item in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [plain(item) for item in value]
+  if isinstance(value, (np.generic, np.ndarray)) or hasattr(value, "__array__"):
+    return plain(np.asarray(value).tolist())
+  if isinstance(value, float) and not math.isfinite(value):
+    return str(value)
+  return value
+
+
+def replace_file(path, data):
+  """Writes bytes so that `path` holds either its old content or all of the new, never a part."""
+  path = pathlib.Path(path)
+  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+  try:
+    with open(temporary, "wb") as file:
+      file.write(data)
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(temporary, path)
+  finally:
+    temporary.unlink(missing_ok=True)
+
+
+class Journal:
+  """metrics.jsonl: one strict JSON object per line, in the order of writing.
+
+  Opening it drops a last line that a killed process left half-written. Missing parent directories
+  are made at the first write. One process writes at a time.
+  """
+
+  def __init__(self, path):
+    self.path = pathlib.Path(path)
+    content = self._content()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+      os.truncate(self.path, whole)
+
+  def write(self, row):
+    """Appends a dict as one line, keys in the given order; it has left the process on return."""
+    line = json.dumps(plain(row), allow_nan=False) + "\n"
+    self.path.parent.mkdir(parents=True, exist_ok=True)
+    with open(self.path, "ab") as file:
+      file.write(line.encode())
+
+  def rows(self):
+    """Returns all rows as dicts; raises UserError if a line is not a JSON object."""
+    return [self._row(number, line) for number, line in enumerate(self._lines(), 1)]
+
+  def rewind(self, step):
+    """Drops the rows whose "step" is later than `step`, so that a resumed run does not repeat them.
+
+    The other rows, those without a step among them, stay as they are to the byte.
+    """
+    lines = self._lines()
+    kept = [line for number, line in enumerate(lines, 1)
+            if self._row(number, line).get("step", step) <= step]
+    if len(kept) < len(lines):
+      replace_file(self.path, b"".join(line + b"\n" for line in kept))
+
+  def _content(self):
+    return self.path.read_bytes() if self.path.exists() else b""
+
+  def _lines(self):
+    return self._content().split(b"\n")[:-1]
+
+  def _row(self, number, line):
+    try:
+      row = json.loads(line)
+    except ValueError:
+      row = None
+    if not isinstance(row, dict):
+      raise UserError(f"{self.path}, line {number}: not a JSON object; "
+                      "remove that line or start again in another work directory")
+    return row
+
+
+def duration(seconds):
+  """Returns a time span in its two largest units: "48 s", "1 m 12 s", "2 h 5 m", "3 d 4 h"."""
+  if not math.isfinite(seconds):
+    return "?"
+  minutes, second = divmod(max(0, round(seconds)), 60)
+  hours, minute = divmod(minutes, 60)
+  days, hour = divmod(hours, 24)
+  if days:
+    return f"{days} d {hour} h"
+  if hours:
+    return f"{hour} h {minute} m"
+  return f"{minute} m {second} s" if minutes else f"{second} s"
+
+
+class Progress:
+  """Tells a person how a run is getting on.
+
+  On a terminal one line is rewritten in place, at most ten times a second. Elsewhere (a log file, a
+  pipe) a whole line is printed for the last update of every epoch and at most one per ten seconds
+  in between. A stream that fails, such as that of a closed terminal, is given up in silence:
+  a long run must not end because nobody watches it.
+  """
+
+  BAR_CELLS = 10
+
+  def __init__(self, stream=None, clock=time.monotonic):
+    """Takes a text stream (standard error if None) and a clock in seconds that never goes back."""
+    self._stream = sys.stderr if stream is None else stream
+    self._clock = clock
+    self._encoding = getattr(self._stream, "encoding", None) or "utf-8"
+    self._terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
+    self._interval = 0.1 if self._terminal else 10.0
+    self._last_time = -math.inf if self._terminal else clock()
+    self._state = None  # the latest update, if it has not been shown
+    self._live = False  # whether the cursor stands at the end of a live line
+    self._ascii = False
+    try:
+      "·━─".encode(self._encoding)
+    except UnicodeEncodeError:
+      self._ascii = True
+
+  def update(self, *, label, epoch, epochs, step, steps, loss=None, top1=None,
+             images_per_second=None, seconds_left=None):
+    """Takes note of where the run is, and shows it if it is time to.
+
+    Args:
+      label: what is going on, such as "grade 2/3".
+      epoch: the current epoch, from 1; `epochs` is how many there are.
+      step: steps done of the `steps` that the bar stands for.
+      loss, top1: of the training, top1 as a fraction; None leaves a figure out, here and below.
+      images_per_second: speed.
+      seconds_left: expected time until the end.
+    """
+    state = dict(label=label, epoch=epoch, epochs=epochs, step=step, steps=steps, loss=loss,
+                 top1=top1, images_per_second=images_per_second, seconds_left=seconds_left)
+    previous, self._state = self._state, state
+    if not self._terminal and previous is not None:
+      if (previous["label"], previous["epoch"]) != (label, epoch):
+        self._write(self._text(previous) + "\n")
+    ended = not self._terminal and step >= steps
+    if ended or self._clock() - self._last_time >= self._interval:
+      self._show()
+
+  def line(self, text):
+    """Prints a line that stays, above the live one."""
+    clear = "\r\x1b[K" if self._live else ""
+    self._live = False
+    # The live line comes back with the next update, not a tenth of a second later.
+    if self._terminal:
+      self._last_time = -math.inf
+    self._write(f"{clear}{text}\n")
+
+  def close(self):
+    """Shows the latest update if it has not been shown, and ends the live line."""
+    if self._state is not None:
+      self._show()
+    if self._live:
+      self._live = False
+      self._write("\n")
+
+  def _show(self):
+    text = self._text(self._state)
+    if self._terminal:
+      self._write(f"\r{text[:self._columns() - 1]}\x1b[K")
+      self._live = True
+    else:
+      self._write(text + "\n")
+    self._state = None
+    self._last_time = self._clock()
+
+  def _text(self, state):
+    share = min(1.0, max(0.0, state["step"] / max(1, state["steps"])))
+    filled = int(share * self.BAR_CELLS)
+    bar = "━" * filled + "─" * (self.BAR_CELLS - filled)
+    parts = [state["label"], f"epoch {state['epoch']:g}/{state['epochs']:g} {bar} {share:4.0%}"]
+    if state["loss"] is not None:
+      parts.append(f"loss {state['loss']:.3f}")
+    if state["top1"] is not None:
+      parts.append(f"top-1 {100 * state['top1']:.1f} %")
+    if state["images_per_second"] is not None:
+      parts.append(f"{state['images_per_second']:,.0f} img/s")
+    if state["seconds_left"] is not None:
+      parts.append(f"{duration(state['seconds_left'])} left")
+    return " · ".join(parts)
+
+  def _columns(self):
+    try:
+      return os.get_terminal_size(self._stream.fileno()).columns or 80
+    except (OSError, ValueError, AttributeError):
+      return 80
+
+  def _write(self, text):
+    if self._ascii:
+      text = text.translate({ord("·"): "|", ord("━"): "#", ord("─"): "."})
+    text = text.encode(self._encoding, "replace").decode(self._encoding)
+    try:
+      self._stream.write(text)
+      self._stream.flush()
+    except OSError:
+      pass

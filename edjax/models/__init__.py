@@ -1,0 +1,57 @@
+"""The networks a config can name. A new one is a row of `MODELS`; a new family, a file beside it."""
+
+import functools
+
+from edjax.errors import choose
+from edjax.models.layers import Body, Network, Output, TeachingReference
+from edjax.models.resnet import resnet
+from edjax.models.wrn import wrn
+
+__all__ = ["MODELS", "Body", "Network", "Output", "body", "graduate", "pupil"]
+
+MODELS = {
+  "resnet8": resnet(8),
+  "resnet14": resnet(14),
+  "resnet20": resnet(20),
+  "resnet32": resnet(32),
+  "resnet44": resnet(44),
+  "resnet56": resnet(56),
+  "resnet110": resnet(110),
+  "resnet8x4": resnet(8, (32, 64, 128, 256)),
+  "resnet32x4": resnet(32, (32, 64, 128, 256)),
+  "resnet8_half": resnet(8, (8, 8, 16, 32)),  # edjax's own: the small student of its quick runs
+  "wrn_16_1": wrn(16, 1),
+  "wrn_16_2": wrn(16, 2),
+  "wrn_40_1": wrn(40, 1),
+  "wrn_40_2": wrn(40, 2),
+}
+
+
+def body(name):
+  """Returns the `Body` of that name; `UserError` names the choices."""
+  return choose(MODELS, name, "model")
+
+
+def graduate(body, num_classes, axis_name=None):
+  """Returns the whole `Network`: every fragment and the network's own classifier."""
+  head = functools.partial(body.head, num_classes=num_classes)
+  return Network(body.fragments, head, axis_name)
+
+
+def pupil(body, fragments, num_classes, axis_name=None, width=0, grid=1, relu=True):
+  """Returns the network of a grade: its lowest `fragments` under a head for `num_classes` classes.
+
+  With all fragments the head is the network's own; with fewer it is a teaching reference of `width`
+  channels (0: as wide as the graduate's embedding), pooled to `grid`×`grid`, with or without `relu`.
+  """
+  if fragments == len(body.fragments):
+    return graduate(body, num_classes, axis_name)
+  reference = functools.partial(
+    TeachingReference,
+    num_classes=num_classes,
+    width=width or body.width,
+    grid=grid,
+    relu=relu,
+    preactivated=body.preactivated,
+  )
+  return Network(body.fragments[:fragments], reference, axis_name)

@@ -1,0 +1,197 @@
+"""What the model families share: the network output, the assembly of fragments, heads, initialisers.
+
+A network is a tuple of fragments and a head. A fragment is a linen module called as
+`fragment(x, norm) -> (x, features, preactivations)`; a head as `head(x, norm) -> (embedding, logits,
+preactivations)`. `norm(name=...)` makes a batch normalisation in the right mode. A family lists its
+fragments in a `Body`; `Network` runs them and collects the taps, so a student that has grown only
+two of its three fragments is the same code with a shorter tuple.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import flax
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
+dense_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # LeCun et al. 1998
+
+
+@flax.struct.dataclass
+class Output:
+  """What every network returns.
+
+  Attributes:
+    logits: [batch, classes].
+    features: per stage, stem first, [batch, height, width, channels], where the field taps it:
+      after the activation, in pre-activation networks (WRN) the raw sum that leaves the stage.
+    preactivations: the same places before the last ReLU (WRN: after the normalisation that follows).
+    embedding: [batch, width], pooled, what the classifier sees.
+  """
+
+  logits: jax.Array
+  features: tuple[jax.Array, ...]
+  preactivations: tuple[jax.Array, ...]
+  embedding: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Body:
+  """A network that can be cut: one maker of a linen module per fragment, and one per head.
+
+  Attributes:
+    fragments: makers, lowest first; each takes `name`.
+    head: maker of the network's own classifier; takes `num_classes` and `name`.
+    width: channels of the embedding, which a teaching reference imitates.
+    preactivated: fragments hand on sums that still need normalisation and ReLU (WRN).
+  """
+
+  fragments: tuple[Callable[..., nn.Module], ...]
+  head: Callable[..., nn.Module]
+  width: int
+  preactivated: bool = False
+
+
+class Network(nn.Module):
+  """Fragments in order, then a head, over images [batch, height, width, channels].
+
+  Attributes:
+    fragments: makers of the fragments that are present, lowest first.
+    head: maker of the head; takes `name`.
+    axis_name: the mapped axis over which batch statistics are averaged in training, or None.
+  """
+
+  fragments: tuple[Callable[..., nn.Module], ...]
+  head: Callable[..., nn.Module]
+  axis_name: str | None = None
+
+  @nn.compact
+  def __call__(self, images, train=False, frozen=0):
+    """Returns an `Output`; the lowest `frozen` fragments run in inference mode even in training."""
+
+    def norm(learns):
+      return functools.partial(
+        nn.BatchNorm,
+        use_running_average=not learns,
+        momentum=0.9,
+        epsilon=1e-5,
+        axis_name=self.axis_name,
+      )
+
+    x, features, preactivations = images, (), ()
+    for number, fragment in enumerate(self.fragments):
+      learns = train and number >= frozen
+      x, new_features, new_preactivations = fragment(name=f"fragment_{number}")(x, norm(learns))
+      features += new_features
+      preactivations += new_preactivations
+    embedding, logits, last = self.head(name="head")(x, norm(train))
+    return Output(logits, features, preactivations + last, embedding)
+
+
+class Classifier(nn.Module):
+  """The usual head: global average pooling and one dense layer.
+
+  Attributes:
+    num_classes: columns of the logits.
+    preactivated: first normalise and rectify, as pre-activation networks need.
+    bias_init: of the dense layer; `None` is the uniform bound 1/sqrt(fan in).
+  """
+
+  num_classes: int
+  preactivated: bool = False
+  bias_init: Callable | None = None
+
+  @nn.compact
+  def __call__(self, x, norm):
+    x, preactivations = _rectified(x, norm, self.preactivated)
+    embedding = x.mean(axis=(1, 2))
+    return embedding, _dense(embedding, self.num_classes, self.bias_init), preactivations
+
+
+class TeachingReference(nn.Module):
+  """The head that a lower grade puts on its highest fragment (arXiv:2311.13811, section 3).
+
+  1×1 convolution to `width`, batch normalisation, ReLU where `relu`, average pooling to a `grid`×`grid`
+  map, flatten, dense. All shapes follow from the map it is given. With the network's own width and
+  grid 1 its embedding is as wide as the graduate's.
+  """
+
+  num_classes: int
+  width: int
+  grid: int = 1
+  relu: bool = True
+  preactivated: bool = False
+
+  @nn.compact
+  def __call__(self, x, norm):
+    x, preactivations = _rectified(x, norm, self.preactivated)
+    x = nn.Conv(self.width, (1, 1), use_bias=False, kernel_init=conv_init, name="conv")(x)
+    x = norm(name="bn")(x)
+    x = nn.relu(x) if self.relu else x
+    embedding = average_grid(x, self.grid).reshape(x.shape[0], -1)
+    return embedding, _dense(embedding, self.num_classes), preactivations
+
+
+def conv3x3(channels, stride=1, name=None):
+  """A 3×3 convolution without bias, padded by one on every side as the field's networks are."""
+  return nn.Conv(
+    channels,
+    (3, 3),
+    (stride, stride),
+    padding=((1, 1), (1, 1)),
+    use_bias=False,
+    kernel_init=conv_init,
+    name=name,
+  )
+
+
+def conv1x1(channels, stride=1, name=None):
+  """A 1×1 convolution without bias."""
+  return nn.Conv(
+    channels,
+    (1, 1),
+    (stride, stride),
+    padding="VALID",
+    use_bias=False,
+    kernel_init=conv_init,
+    name=name,
+  )
+
+
+def average_grid(x, grid):
+  """Average pooling of [batch, height, width, channels] to [batch, grid, grid, channels].
+
+  Cell i covers rows floor(i·height/grid) up to ceil((i+1)·height/grid), so any size will do.
+  """
+  if grid == 1:
+    return x.mean(axis=(1, 2), keepdims=True)
+  rows, columns = (_pooling_matrix(size, grid) for size in x.shape[1:3])
+  return jnp.einsum("gh,bhwc,kw->bgkc", rows, x, columns, precision="highest")
+
+
+def _pooling_matrix(size, grid):
+  cell, place = jnp.arange(grid)[:, None], jnp.arange(size)[None, :]
+  low, high = cell * size // grid, -(-(cell + 1) * size // grid)
+  inside = (place >= low) & (place < high)
+  return inside / (high - low).astype(jnp.float32)
+
+
+def _rectified(x, norm, preactivated):
+  if not preactivated:
+    return x, ()
+  x = norm(name="bn_in")(x)
+  return nn.relu(x), (x,)
+
+
+def _dense(embedding, num_classes, bias_init=None):
+  bound = embedding.shape[-1] ** -0.5
+
+  def uniform(key, shape, dtype=jnp.float32):
+    return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+  return nn.Dense(num_classes, kernel_init=dense_init, bias_init=bias_init or uniform, name="dense")(
+    embedding
+  )

@@ -1,0 +1,73 @@
+"""Multiply-accumulates of any JAX function, read off its jaxpr: convolutions and matrix products."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from edjax.models.layers import Network
+
+
+def count_macs(function, *args):
+  """Returns the multiply-accumulates of one call, an int.
+
+  Args:
+    function: anything `jax.make_jaxpr` can trace; nothing is computed.
+    *args: arrays or `jax.ShapeDtypeStruct`s.
+
+  A convolution costs its output elements × kernel elements per output channel, a product its
+  output elements × contracted length; additions, normalisations and activations are not counted,
+  as is usual in the distillation literature.
+  """
+  return _count(jax.make_jaxpr(function)(*args).jaxpr)
+
+
+def network_macs(network, image_shape):
+  """Returns the multiply-accumulates of one image [height, width, channels] through a network."""
+  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  network = network.clone(axis_name=None)
+  variables = jax.eval_shape(network.init, jax.random.key(0), image)
+  return count_macs(network.apply, variables, image)
+
+
+def training_macs(network, frozen, image_shape):
+  """Returns what one image costs in training: forward once, and backward twice that.
+
+  The backward pass has one product for the gradient of a layer's input and one for that of its
+  kernel. The lowest `frozen` fragments are only run forward.
+  """
+  forward = network_macs(network, image_shape)
+  if not frozen:
+    return 3 * forward
+  trunk = Network(network.fragments[:frozen], _NoHead)
+  return 3 * forward - 2 * network_macs(trunk, image_shape)
+
+
+class _NoHead(nn.Module):
+  """Ends a network after its fragments, at no cost."""
+
+  def __call__(self, x, norm):
+    return x, x, ()
+
+
+def _count(jaxpr):
+  total = 0
+  for equation in jaxpr.eqns:
+    if equation.primitive.name == "conv_general_dilated":
+      kernel, out = equation.invars[1].aval, equation.outvars[0].aval
+      out_channel = equation.params["dimension_numbers"].rhs_spec[0]
+      total += out.size * kernel.size // kernel.shape[out_channel]
+    elif equation.primitive.name == "dot_general":
+      (contracted, _), _ = equation.params["dimension_numbers"]
+      left, out = equation.invars[0].aval, equation.outvars[0].aval
+      total += out.size * math.prod(left.shape[axis] for axis in contracted)
+    else:
+      times = equation.params["length"] if equation.primitive.name == "scan" else 1
+      for inner in jax.tree.leaves(
+        list(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "jaxpr")
+      ):
+        inner = getattr(inner, "jaxpr", inner)
+        if hasattr(inner, "eqns"):
+          total += times * _count(inner)
+  return total

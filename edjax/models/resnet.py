@@ -1,0 +1,80 @@
+"""CIFAR ResNets (He et al. 2016, arXiv:1512.03385, section 4.2), with 1×1-convolution shortcuts.
+
+Depth 6n+2: a stem, three stages of n basic blocks, a classifier. The `x4` networks of the
+distillation literature (Tian et al. 2020, arXiv:1910.10699) have a stem of 32 and stages of 64, 128
+and 256 channels. Fragment 0 is stem and stage 1; fragments 1 and 2 are stages 2 and 3.
+"""
+
+import functools
+
+import flax.linen as nn
+
+from edjax.models import layers
+
+
+class BasicBlock(nn.Module):
+  """Two 3×3 convolutions and a shortcut; returns the block's output before its last ReLU."""
+
+  channels: int
+  stride: int = 1
+
+  @nn.compact
+  def __call__(self, x, norm):
+    y = layers.conv3x3(self.channels, self.stride, name="conv1")(x)
+    y = nn.relu(norm(name="bn1")(y))
+    y = norm(name="bn2")(layers.conv3x3(self.channels, name="conv2")(y))
+    if self.stride != 1 or x.shape[-1] != self.channels:
+      x = layers.conv1x1(self.channels, self.stride, name="shortcut_conv")(x)
+      x = norm(name="shortcut_bn")(x)
+    return x + y
+
+
+class Stage(nn.Module):
+  """`blocks` basic blocks, the first with `stride`; with a stem before them where `stem` > 0.
+
+  Attributes:
+    channels: of every block.
+    blocks: how many.
+    stride: of the first block.
+    stem: channels of a 3×3 convolution, normalisation and ReLU in front, 0 for none.
+  """
+
+  channels: int
+  blocks: int
+  stride: int = 1
+  stem: int = 0
+
+  @nn.compact
+  def __call__(self, x, norm):
+    taps = []
+    if self.stem:
+      taps.append(norm(name="bn")(layers.conv3x3(self.stem, name="conv")(x)))
+      x = nn.relu(taps[-1])
+    for number in range(self.blocks):
+      stride = self.stride if number == 0 else 1
+      preactivation = BasicBlock(self.channels, stride, name=f"block_{number}")(x, norm)
+      x = nn.relu(preactivation)
+    taps.append(preactivation)
+    return x, tuple(map(nn.relu, taps)), tuple(taps)
+
+
+def resnet(depth, widths=(16, 16, 32, 64)):
+  """Returns the `Body` of a ResNet.
+
+  Args:
+    depth: 6n+2.
+    widths: channels of the stem and of the three stages.
+  """
+  blocks, rest = divmod(depth - 2, 6)
+  if rest or blocks < 1:
+    raise ValueError(f"a CIFAR ResNet has depth 6n+2, not {depth}")
+  stem, *channels = widths
+  first, *others = channels
+  return layers.Body(
+    fragments=(
+      functools.partial(Stage, first, blocks, stem=stem),
+      *(functools.partial(Stage, width, blocks, stride=2) for width in others),
+    ),
+    head=layers.Classifier,
+    width=channels[-1],
+  )

@@ -1,0 +1,69 @@
+"""Wide residual networks (Zagoruyko and Komodakis 2016, arXiv:1605.07146), without dropout.
+
+Depth 6n+4, width factor k: a stem of 16 channels, three groups of n pre-activation blocks of 16k,
+32k and 64k channels, a last normalisation, a classifier. Fragment 0 is stem and group 1. The taps
+are the field's: a group's raw sum, and that sum after the normalisation which the next group (or
+the head) begins with.
+"""
+
+import functools
+
+import flax.linen as nn
+
+from edjax.models import layers
+
+
+class PreactivationBlock(nn.Module):
+  """BN–ReLU–conv twice and a shortcut; also returns its input after the first normalisation."""
+
+  channels: int
+  stride: int = 1
+
+  @nn.compact
+  def __call__(self, x, norm):
+    preactivation = norm(name="bn1")(x)
+    y = nn.relu(preactivation)
+    if x.shape[-1] != self.channels:
+      x = layers.conv1x1(self.channels, self.stride, name="shortcut_conv")(y)
+    y = layers.conv3x3(self.channels, self.stride, name="conv1")(y)
+    y = nn.relu(norm(name="bn2")(y))
+    return x + layers.conv3x3(self.channels, name="conv2")(y), preactivation
+
+
+class Group(nn.Module):
+  """`blocks` blocks, the first with `stride`; a plain 3×3 convolution before them where `stem` > 0."""
+
+  channels: int
+  blocks: int
+  stride: int = 1
+  stem: int = 0
+
+  @nn.compact
+  def __call__(self, x, norm):
+    features = ()
+    if self.stem:
+      x = layers.conv3x3(self.stem, name="conv")(x)
+      features = (x,)
+    x, preactivation = PreactivationBlock(self.channels, self.stride, name="block_0")(x, norm)
+    for number in range(1, self.blocks):
+      x, _ = PreactivationBlock(self.channels, name=f"block_{number}")(x, norm)
+    return x, (*features, x), (preactivation,)
+
+
+def wrn(depth, factor):
+  """Returns the `Body` of WRN-`depth`-`factor`."""
+  blocks, rest = divmod(depth - 4, 6)
+  if rest or blocks < 1:
+    raise ValueError(f"a wide residual network has depth 6n+4, not {depth}")
+  return layers.Body(
+    fragments=(
+      functools.partial(Group, 16 * factor, blocks, stem=16),
+      functools.partial(Group, 32 * factor, blocks, stride=2),
+      functools.partial(Group, 64 * factor, blocks, stride=2),
+    ),
+    head=functools.partial(
+      layers.Classifier, preactivated=True, bias_init=nn.initializers.zeros_init()
+    ),
+    width=64 * factor,
+    preactivated=True,
+  )

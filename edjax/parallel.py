@@ -1,0 +1,115 @@
+"""Devices, and only here: pmap, replication, and how many steps one dispatch runs.
+
+On GPU and TPU one dispatch runs a whole chunk of steps in a loop with traced bounds, which compiles once
+for every chunk length and gives the same bits for any chunking. On CPU it runs one step: inside a
+loop XLA's convolution gradients are more than ten times slower (jax issue 12868). Several host devices
+are waited for after every dispatch, since their collectives dead-lock when many steps are queued.
+"""
+
+import dataclasses
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from edjax.errors import UserError
+from edjax.step import AXIS
+
+
+@dataclasses.dataclass(frozen=True)
+class Fleet:
+  """The devices a run uses, in order."""
+
+  devices: tuple[jax.Device, ...]
+
+  @property
+  def size(self):
+    return len(self.devices)
+
+  @property
+  def on_cpu(self):
+    return self.devices[0].platform == "cpu"
+
+  def replicate(self, tree):
+    """Puts a copy of every array on every device."""
+    return jax.device_put(tree, self._sharding(PartitionSpec()))
+
+  def divide(self, tree):
+    """Puts slice i of every array's leading axis, which is `size` long, on device i."""
+    return jax.device_put(tree, self._sharding(PartitionSpec(AXIS)))
+
+  def _sharding(self, spec):
+    return NamedSharding(jax.sharding.Mesh(np.array(self.devices), (AXIS,)), spec)
+
+  def trainer(self, step):
+    """Maps a train step over the devices and over the steps of a chunk.
+
+    Args:
+      step: `(state, key, images, labels, rows, teachers, seats) -> state`, per device.
+
+    Returns:
+      `run(state, key, images, labels, order, first, last, teachers, seats) -> state`, which runs steps
+      first…last−1 of an epoch. `order` is int32 [devices, steps, batch / devices] and `seats` have a
+      leading device axis, both from `divide`; everything else comes from `replicate`. The state is donated.
+    """
+
+    def one(position, state, key, images, labels, order, teachers, seats):
+      return step(state, key, images, labels, order[position], teachers, seats)
+
+    def chunk(state, key, images, labels, order, first, last, teachers, seats):
+      if self.on_cpu:
+        return one(first, state, key, images, labels, order, teachers, seats)
+      return jax.lax.fori_loop(
+        first, last, lambda p, s: one(p, s, key, images, labels, order, teachers, seats), state
+      )
+
+    mapped = jax.pmap(
+      chunk,
+      AXIS,
+      in_axes=(None, None, None, None, 0, None, None, None, 0),
+      out_axes=None,
+      devices=self.devices,
+      donate_argnums=0,
+    )
+    if not self.on_cpu:
+      return mapped
+
+    def run(state, key, images, labels, order, first, last, teachers, seats):
+      for position in range(first, last):
+        state = mapped(state, key, images, labels, order, position, last, teachers, seats)
+        if self.size > 1:
+          jax.block_until_ready(state)
+      return state
+
+    return run
+
+  def examiner(self, step):
+    """Maps an exam step; returns `run(variables, images, rows) -> logits`.
+
+    `rows` is int32 [devices, batch / devices] from `divide`; the logits are host arrays [batch, classes].
+    """
+    mapped = jax.pmap(step, AXIS, in_axes=(None, None, 0), devices=self.devices)
+
+    def run(variables, images, rows):
+      logits = np.asarray(mapped(variables, images, rows))
+      return logits.reshape(-1, logits.shape[-1])
+
+    return run
+
+
+def fleet(count, batch_size):
+  """Returns a `Fleet` of `count` devices (0: all there are).
+
+  Raises:
+    UserError: if there are fewer, or if the batch does not divide over them.
+  """
+  there = jax.local_devices()
+  if not 0 <= count <= len(there):
+    raise UserError(f"devices is {count}, but there are {len(there)} ({there[0].platform})")
+  chosen = tuple(there[: count or len(there)])
+  if batch_size % len(chosen):
+    raise UserError(
+      f"recipe.batch_size {batch_size} does not divide over {len(chosen)} devices; "
+      f"use a multiple of {len(chosen)} or set devices"
+    )
+  return Fleet(chosen)

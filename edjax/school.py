@@ -1,0 +1,323 @@
+"""The school: faculty, then per grade graft, train, exam, checkpoint; then the graduate's report.
+
+`run` is the whole of it. It resumes by itself: everything random is a function of (seed, step), so a run
+that was killed and is started again ends with the same bits. `attend` is the one stateful loop;
+teachers without a checkpoint go through it too, as students of one grade without a teacher.
+"""
+
+import json
+import pathlib
+import shutil
+import time
+
+import jax
+import numpy as np
+
+from edjax import checkpoint, curriculum, faculty, fragments, metrics, models, parallel, report
+from edjax import methods as methods_table
+from edjax.classroom import Classroom, grade_exam
+from edjax.data import datasets
+from edjax.errors import UserError
+from edjax.step import no_sums
+from edjax.term import Study, prepare
+from edjax.transcript import grade_row, transcript
+
+_ROWS_PER_EPOCH = 20
+
+
+def run(config, workdir):
+  """Runs the school of a config in a work directory, or what is left of it.
+
+  Args:
+    config: a locked ml_collections `ConfigDict`, see `configs/common.py`.
+    workdir: where everything is written.
+
+  Returns:
+    The report, as in report.json.
+
+  Raises:
+    UserError: for anything the user can put right.
+  """
+  workdir, began = pathlib.Path(workdir), time.monotonic()
+  recipe = curriculum.Recipe(**config.recipe)
+  methods = methods_table.build(config.methods)
+  num_fragments = len(models.body(config.student.model).fragments)
+  fleet = parallel.fleet(config.devices, recipe.batch_size)
+  dataset = datasets.load(config.dataset, data_dir=config.data_dir, **config.data)
+  num_classes = len(dataset.class_names)
+  plan = curriculum.build(dict(config.grades), config.subjects, num_classes, num_fragments)
+  _claim(workdir, config)
+  progress = metrics.Progress()
+  try:
+    room = Classroom(dataset, fleet)
+    order = curriculum.class_order(config.class_order, num_classes, config.seed)
+    teachers = {
+      name: _hire(name, config, plan, order, room, recipe, workdir, progress)
+      for name in plan.teachers
+    }
+    study = Study(
+      label="student",
+      model=config.student.model,
+      curriculum=plan,
+      order=order,
+      teachers=teachers,
+      recipe=recipe,
+      methods=methods,
+      seed=config.seed,
+      directory=workdir,
+      **config.checkpoint,
+    )
+    variables, record = attend(study, room, progress)
+    graduate = fragments.graduate(variables, np.argsort(order))
+    labels = tuple(range(num_classes))
+    faculty.save(workdir / "graduate", study.model, labels, dataset, graduate, name=config.name)
+    written = transcript(config.name, study, room, graduate, record)
+    report.write(workdir, written)
+    progress.line(
+      f"graduate: top-1 {100 * written['student']['top1']:.2f} % on {len(dataset.test.labels):,} "
+      f"test images, {metrics.duration(time.monotonic() - began)}; see {workdir / 'report.html'}"
+    )
+    return written
+  finally:
+    progress.close()
+
+
+def exam(config, workdir):
+  """Examines the graduate of a work directory on the test split; returns `metrics.exam_scores`."""
+  fleet = parallel.fleet(config.devices, config.recipe.batch_size)
+  room = Classroom(
+    datasets.load(config.dataset, data_dir=config.data_dir, **config.data), fleet
+  )
+  labels = tuple(range(len(room.dataset.class_names)))
+  graduate = faculty.load(pathlib.Path(workdir) / "graduate", "the exam", labels, room.dataset)
+  answer = room.examiner(graduate.network)
+  return metrics.exam_scores(*answer(graduate.variables, "test", graduate.classes), {})
+
+
+def attend(study, room, progress):
+  """Takes a network through its curriculum, from its newest sound checkpoint if there is one.
+
+  Args:
+    study: a `term.Study`.
+    room: a `Classroom`.
+    progress: a `metrics.Progress`.
+
+  Returns:
+    (the network's variables on the host, {"grades": [a row per grade], "best": None or [validation
+    top-1, test top-1] of the epoch of the last grade that was best on the validation part}).
+
+  Raises:
+    UserError: if the loss stops being finite, or the disk is full.
+  """
+  grades = study.curriculum.grades
+  journal = metrics.Journal(study.directory / "metrics.jsonl")
+  with checkpoint.Store(study.directory / "checkpoints", study.keep) as store:
+    found = store.newest()
+    done, arrays, meta = found or (0, None, {"grade": 0, "grades": [], "best": None})
+    journal.rewind(done)
+    state, first_step = None, meta.get("first_step", 0)
+    for number in range(meta["grade"], len(grades)):
+      term = prepare(study, room, number, first_step)
+      if arrays is None:
+        state = term.begin(state)
+        meta |= {"grade": number, "first_step": first_step, "seconds": 0.0, "pace": [0, 0.0]}
+      else:
+        state, arrays = term.restore(arrays), None
+        progress.line(f"{study.label}: continuing after step {done:,}, in {term.grade.name}")
+      state, meta = _sit(study, room, term, state, meta, journal, store, progress)
+      first_step += term.steps
+    store.wait()
+  return jax.device_get(state.variables), {"grades": meta["grades"], "best": meta["best"]}
+
+
+def _sit(study, room, term, state, meta, journal, store, progress):
+  """Trains one grade to its end and examines it; returns the last state and what is known of it."""
+  grade, per_epoch = term.grade, term.seating.steps
+  last_grade = grade is study.curriculum.grades[-1]
+  stride = max(1, per_epoch // _ROWS_PER_EPOCH)
+  step, saved_at, began = int(state.step), time.monotonic(), time.monotonic() - meta["seconds"]
+  examined = len(meta["grades"]) > meta["grade"]
+  compiled = False
+
+  def save():
+    nonlocal saved_at
+    store.save(term.first_step + step, state, meta | {"seconds": time.monotonic() - began})
+    saved_at = time.monotonic()
+
+  while step < term.steps:
+    epoch, position = divmod(step, per_epoch)
+    last = min(per_epoch, (position // stride + 1) * stride)
+    timed = time.monotonic()
+    state = term.teach(state, epoch, position, last)
+    step += last - position
+    sums, broken = jax.device_get((state.sums, state.broken))
+    if broken >= 0:
+      store.wait()
+      raise UserError(
+        f"{study.label}: the loss is not finite at step {term.first_step + int(broken) + 1} "
+        f"({grade.name}, epoch {int(broken) // per_epoch + 1}); the last good checkpoint is kept in "
+        f"{store.directory}; lower grades.learning_rate or warm up longer"
+      )
+    state = state.replace(sums=room.fleet.replicate(no_sums()))
+    took = time.monotonic() - timed
+    if compiled:  # the first stretch of a process compiles, and says nothing about speed
+      meta = meta | {"pace": [meta["pace"][0] + float(sums["images"]), meta["pace"][1] + took]}
+    compiled = True
+    row = {"loss": sums["loss"] / sums["images"], "top1": sums["right"] / sums["images"]}
+    journal.write(
+      {"step": term.first_step + step, "grade": grade.name, "kind": "train"}
+      | {"epoch": step / per_epoch}
+      | row
+      | {"learning_rate": float(term.schedule(step - 1)), "images_per_second": float(sums["images"]) / took}
+    )
+    progress.update(
+      label=_label(study, grade),
+      epoch=epoch + 1,
+      epochs=grade.epochs,
+      step=step,
+      steps=term.steps,
+      images_per_second=float(sums["images"]) / took,
+      seconds_left=_seconds_left(study, term, step, meta),
+      **row,
+    )
+    if last == per_epoch:
+      meta = meta | {"best": _exam_epoch(room, term, state, step, meta, journal, last_grade)}
+    if step < term.steps and time.monotonic() - saved_at >= study.every_seconds:
+      save()
+  if not examined:
+    seconds = time.monotonic() - began
+    scores = grade_exam(term.answer(state.variables, "test", term.order), grade)
+    row = grade_row(term, state, scores, seconds, _pace(meta))
+    meta = meta | {"grades": [*meta["grades"], row]}
+    save()
+    progress.line(
+      f"{_label(study, grade)}: {grade.fragments} fragments, {grade.num_classes} classes, "
+      f"{grade.epochs} epochs in {metrics.duration(seconds)}, test top-1 {100 * scores['top1']:.2f} %"
+    )
+  return state, meta
+
+
+def _pace(meta):
+  """Images per second of the grade so far, compilation and exams apart; None before it is known."""
+  images, seconds = meta["pace"]
+  return images / seconds if seconds else None
+
+
+def _seconds_left(study, term, step, meta):
+  pace = _pace(meta)
+  return pace and (term.steps - step) * study.recipe.batch_size / pace
+
+
+def _exam_epoch(room, term, state, step, meta, journal, last_grade):
+  """Examines on the validation part, writes a row; returns the best so far of the last grade."""
+  scores = grade_exam(term.answer(state.variables, "validation", term.order), term.grade)
+  if scores is None:
+    return meta["best"]
+  journal.write(
+    {
+      "step": term.first_step + step,
+      "grade": term.grade.name,
+      "kind": "exam",
+      "split": "validation",
+      "top1": scores["top1"],
+      "nll": scores["nll"],
+    }
+  )
+  if not last_grade or (meta["best"] and scores["top1"] <= meta["best"][0]):
+    return meta["best"]
+  test = grade_exam(term.answer(state.variables, "test", term.order), term.grade)
+  return [scores["top1"], test["top1"]]
+
+
+def _hire(name, config, plan, order, room, recipe, workdir, progress):
+  """Returns the teacher of that name: from its checkpoint, the work directory, the cache, or trained."""
+  general = name == curriculum.GENERALIST
+  options = config.faculty.generalist if general else config.faculty.specialist
+  if general:
+    number, labels = 0, tuple(range(len(order)))
+  else:
+    number = [subject.name for subject in plan.subjects].index(name)
+    labels = tuple(order[place] for place in plan.subjects[number].classes)
+  given = ((options.checkpoint,) if options.checkpoint else ()) if general else options.checkpoint
+  if given:
+    if not general and len(given) != len(plan.subjects):
+      raise UserError(
+        f"faculty.specialist.checkpoint names {len(given)} teachers, but there are "
+        f"{len(plan.subjects)} subjects"
+      )
+    return faculty.load(given[number], name, labels, room.dataset)
+  settings = _teacher_settings(config, options, labels)
+  here = workdir / "teachers" / name
+  places = [here / "network"]
+  if config.faculty.cache:
+    tag = f"{config.dataset}_{options.model}_{len(labels)}_{faculty.fingerprint(settings)}"
+    places.append(pathlib.Path(config.faculty.cache) / tag)
+  for place in places:
+    if (place / "info.json").exists():
+      return faculty.load(place, name, labels, room.dataset)
+  subject = curriculum.Subject(name, tuple(range(len(labels))))
+  body = models.body(options.model)
+  study = Study(
+    label=f"teacher {name}",
+    model=options.model,
+    curriculum=curriculum.ordinary(
+      subject, len(body.fragments), options.epochs, options.learning_rate, options.warmup_epochs
+    ),
+    order=labels,
+    teachers={},
+    recipe=recipe,
+    methods=methods_table.build({"ce": {"weight": 1.0}}),
+    seed=config.faculty.seed,
+    directory=here,
+    **config.checkpoint,
+  )
+  variables, record = attend(study, room, progress)
+  for place in places:
+    faculty.save(place, options.model, labels, room.dataset, variables, record=record)
+  shutil.rmtree(here / "checkpoints")
+  return faculty.load(here / "network", name, labels, room.dataset)
+
+
+def _teacher_settings(config, options, labels):
+  recipe = {k: v for k, v in config.recipe.items() if k not in ("target", "specialist_weight")}
+  chosen = {key: options[key] for key in ("model", "epochs", "learning_rate", "warmup_epochs")}
+  return chosen | {
+    "recipe": recipe,
+    "data": dict(config.data),
+    "dataset": config.dataset,
+    "classes": labels,
+    "seed": config.faculty.seed,
+  }
+
+
+def _claim(workdir, config):
+  """Makes the work directory this config's, or checks that it is; where files lie may differ."""
+  mine = json.loads(json.dumps(config.to_dict()))
+  path = workdir / "config.json"
+  if path.exists():
+    theirs = json.loads(path.read_text())
+    for key, value in _leaves(mine):
+      if key.split(".")[0] not in _MAY_DIFFER and dict(_leaves(theirs)).get(key) != value:
+        raise UserError(
+          f"{workdir} belongs to another config: {key} was {dict(_leaves(theirs)).get(key)!r}, is "
+          f"now {value!r}; use another --workdir or the old setting"
+        )
+    return
+  workdir.mkdir(parents=True, exist_ok=True)
+  metrics.replace_file(path, (json.dumps(mine, indent=2) + "\n").encode())
+
+
+_MAY_DIFFER = ("data_dir", "checkpoint", "devices")
+
+
+def _leaves(tree, prefix=""):
+  for key, value in tree.items():
+    if isinstance(value, dict):
+      yield from _leaves(value, f"{prefix}{key}.")
+    else:
+      yield f"{prefix}{key}", value
+
+
+def _label(study, grade):
+  count = len(study.curriculum.grades)
+  return study.label if count == 1 else f"{grade.name.replace('_', ' ')}/{count}"

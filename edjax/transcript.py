@@ -1,0 +1,133 @@
+"""What a run reports of itself: the rows of report.json, see README. Pure, but for the last exams."""
+
+import platform
+from importlib import metadata
+
+import jax
+
+from edjax import checkpoint, faculty, metrics, models
+from edjax.models.macs import network_macs
+
+
+def grade_row(term, state, scores, seconds, images_per_second):
+  """The row of one grade that has ended, JSON."""
+  grade, steps = term.grade, term.steps
+  row = {
+    "name": grade.name,
+    "fragments": [f"fragment_{number}" for number in range(grade.fragments)],
+    "classes": list(term.order),
+    "teachers": list(grade.teachers),
+    "epochs": grade.epochs,
+    "top1": scores["top1"],
+    "top1_by_subject": scores["top1_by_subject"],
+    "params": _size(state.variables),
+    "macs": term.macs,
+    "train_macs": steps * sum(term.macs_per_step.values()),
+    "train_macs_student": steps * term.macs_per_step["student"],
+    "train_macs_teachers": steps * term.macs_per_step["teachers"],
+    "seconds": seconds,
+    "images_per_second": images_per_second,
+    "left_over": term.seating.left_over,
+  }
+  return metrics.plain(row)
+
+
+def transcript(name, study, room, graduate, record):
+  """Returns the report of a finished school.
+
+  Args:
+    name: of the config.
+    study: the student's `term.Study`.
+    room: its `Classroom`.
+    graduate: its variables, logits in the order of the data set's labels.
+    record: from `school.attend`.
+  """
+  dataset, order = room.dataset, study.order
+  subjects = {s.name: [order[place] for place in s.classes] for s in study.curriculum.subjects}
+  labels = tuple(range(len(dataset.class_names)))
+  network = models.graduate(models.body(study.model), len(labels))
+  variables = room.fleet.replicate(graduate)
+  logits, truth = room.examiner(network)(variables, "test", labels)
+  scores = metrics.exam_scores(logits, truth, subjects)
+  answers, rows = {}, []
+  for teacher in study.teachers.values():
+    answers[teacher.name] = _everything(room, teacher, labels)
+    rows.append(_teacher_row(teacher, subjects, answers[teacher.name], truth, room))
+  present = [study.teachers[n] for n in study.curriculum.grades[-1].teachers]
+  grades = record["grades"]
+  total = {k: sum(row[k] for row in grades) for k in grades[0] if k.startswith("train_macs")}
+  report = {
+    "config": name,
+    "dataset": dataset.name,
+    "seed": study.seed,
+    "device": f"{room.fleet.size} × {room.fleet.devices[0].device_kind}",
+    "versions": _versions(),
+    "classes": list(dataset.class_names),
+    "subjects": subjects,
+    "student": {
+      "model": study.model,
+      "params": _size(graduate),
+      "macs": network_macs(network, room.image_shape),
+      "top1": scores["top1"],
+      "top5": scores["top5"],
+      "top1_best": record["best"][1] if record["best"] else None,
+      "nll": scores["nll"],
+      "ece": scores["ece"],
+      "agreement": faculty.agreement(present, answers, logits, truth),
+      "sha256": checkpoint.sha256(graduate),
+      "confusion": scores["confusion"],
+      "calibration": scores["calibration"],
+      "exam_count": scores["count"],
+    },
+    "teachers": rows,
+    "grades": grades,
+    **total,
+    "seconds": sum(row["seconds"] for row in grades),
+    "notes": _notes(study, grades, dataset),
+  }
+  return metrics.plain(report)
+
+
+def _everything(room, teacher, labels):
+  """A teacher's logits for the whole test split, whatever the class."""
+  return room.examiner(teacher.network)(room.fleet.replicate(teacher.variables), "test", labels)[0]
+
+
+def _teacher_row(teacher, subjects, logits, truth, room):
+  column = {label: number for number, label in enumerate(teacher.classes)}
+  own = [number for number, label in enumerate(truth) if label in column]
+  right = sum(logits[n].argmax() == column[truth[n]] for n in own)
+  return {
+    "name": teacher.name,
+    "model": teacher.model,
+    "subject": teacher.name if teacher.name in subjects else "all",
+    "classes": list(teacher.classes),
+    "params": _size(teacher.variables),
+    "macs": network_macs(teacher.network, room.image_shape),
+    "top1": right / len(own),
+  }
+
+
+def _notes(study, grades, dataset):
+  notes = [
+    f"{row['left_over']} of the images of {row['name']} are left out of each epoch, drawn anew, "
+    "because the seats of a batch do not divide them"
+    for row in grades
+    if row["left_over"]
+  ]
+  notes.append(
+    f"{len(dataset.train.labels):,} images for training, {len(dataset.validation.labels):,} for "
+    f"choices, {len(dataset.test.labels):,} for the exam"
+  )
+  if list(study.order) != sorted(study.order):
+    notes.append(f"class order: {', '.join(dataset.class_names[label] for label in study.order)}")
+  return notes
+
+
+def _size(variables):
+  return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+
+
+def _versions():
+  names = ("edjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+  return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}

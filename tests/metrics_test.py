@@ -1,0 +1,328 @@
+"""Scores against slow loops and closed forms; the journal over kills; what the live line prints."""
+
+import io
+import json
+import math
+import os
+import struct
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from edjax import metrics
+from edjax.errors import UserError
+
+
+def _exam(n=400, classes=7, seed=0):
+  rng = np.random.default_rng(seed)
+  labels = rng.integers(0, classes, n)
+  logits = 3 * rng.normal(size=(n, classes)).astype(np.float32)
+  logits[np.arange(n), labels] += 2
+  return logits, labels
+
+
+def test_nll_and_top_k_against_torch():
+  logits, labels = _exam()
+  scores = metrics.exam_scores(logits, labels, {})
+  reference = torch.tensor(logits, dtype=torch.float64)
+  truth = torch.tensor(labels)
+  nll = -torch.log_softmax(reference, dim=1)[torch.arange(len(labels)), truth].mean()
+  top5 = (reference.topk(5).indices == truth[:, None]).any(dim=1).double().mean()
+  assert scores["count"] == 400
+  assert scores["nll"] == pytest.approx(nll.item(), rel=1e-12)
+  assert scores["top1"] == (reference.argmax(dim=1) == truth).double().mean().item()
+  assert scores["top5"] == top5.item()
+
+
+def test_nll_of_huge_logits_does_not_overflow():
+  scores = metrics.exam_scores([[1e4, 0.0], [1e4, 0.0]], [0, 1], {})
+  assert scores["nll"] == pytest.approx(5000.0)
+
+
+def test_ece_by_hand():
+  # Two classes: confidence is the logistic of the difference, so 0.9 and 0.6 can be asked for.
+  sure, unsure = math.log(9), math.log(1.5)
+  logits = [[sure, 0]] * 4 + [[0, unsure]] * 2
+  scores = metrics.exam_scores(logits, [0, 0, 0, 1, 0, 0], {})
+  # Bin of 0.9: accuracy 3/4, 4 of 6 images. Bin of 0.6: accuracy 0, 2 of 6 images.
+  assert scores["ece"] == pytest.approx(4 / 6 * 0.15 + 2 / 6 * 0.6)
+  filled = [index for index, n in enumerate(scores["calibration"]["count"]) if n]
+  assert len(filled) == 2 and scores["calibration"]["count"][13] == 4
+  assert scores["calibration"]["accuracy"][13] == 0.75
+  assert scores["calibration"]["confidence"][13] == pytest.approx(0.9)
+  assert scores["calibration"]["accuracy"][0] is None
+
+
+def test_ece_against_a_slow_loop():
+  logits, labels = _exam(n=500, classes=4, seed=1)
+  probabilities = torch.softmax(torch.tensor(logits, dtype=torch.float64), dim=1).tolist()
+  ece = 0.0
+  for index in range(15):
+    inside = [(max(p), p.index(max(p)) == label) for p, label in zip(probabilities, labels)
+              if index / 15 < max(p) <= (index + 1) / 15]
+    if inside:
+      gap = sum(right for _, right in inside) - sum(confidence for confidence, _ in inside)
+      ece += abs(gap) / 500
+  assert metrics.exam_scores(logits, labels, {})["ece"] == pytest.approx(ece, abs=1e-12)
+
+
+def test_calibration_bins_are_closed_on_the_right():
+  confidence = np.array([1 / 15, 1 / 3, np.nextafter(1 / 3, 1), 1.0])
+  counts = metrics._calibration(confidence, np.ones(4, bool))["count"]
+  assert [index for index, n in enumerate(counts) for _ in range(n)] == [0, 4, 5, 14]
+
+
+def test_a_uniform_answer_is_calibrated_where_classes_are_balanced():
+  scores = metrics.exam_scores(np.zeros((30, 3)), np.arange(30) % 3, {})
+  assert scores["nll"] == pytest.approx(math.log(3))
+  assert scores["ece"] == pytest.approx(0.0, abs=1e-12)
+  # All equal: the lowest column is the answer.
+  assert scores["top1"] == pytest.approx(1 / 3)
+  assert [row[0] for row in scores["confusion"]] == [10, 10, 10]
+
+
+def test_ties_rank_the_lower_column_first():
+  logits = np.ones((7, 7))
+  scores = metrics.exam_scores(logits, np.arange(7), {})
+  assert scores["top1"] == 1 / 7
+  assert scores["top5"] == 5 / 7
+
+
+def test_fewer_than_five_classes():
+  assert metrics.exam_scores([[0.0, 1.0, 2.0]], [0], {})["top5"] == 1.0
+
+
+def test_confusion_and_subjects_against_a_loop():
+  logits, labels = _exam(classes=5)
+  subjects = {"low": (0, 1), "high": [3, 4], "never asked": (9,)}
+  scores = metrics.exam_scores(logits, labels, subjects)
+  confusion = [[0] * 5 for _ in range(5)]
+  for row, label in zip(logits.tolist(), labels.tolist()):
+    confusion[label][row.index(max(row))] += 1
+  assert scores["confusion"] == confusion
+  assert scores["top1"] == sum(confusion[i][i] for i in range(5)) / 400
+  high = (confusion[3][3] + confusion[4][4]) / sum(confusion[3] + confusion[4])
+  assert scores["top1_by_subject"]["high"] == pytest.approx(high)
+  assert set(scores["top1_by_subject"]) == {"low", "high"}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_an_answer_that_is_not_finite_is_a_mistake(bad):
+  logits = np.array([[5.0, 0.0], [bad, 0.0], [0.0, 5.0]])
+  scores = metrics.exam_scores(logits, [0, 0, 1], {"all": (0, 1)})
+  assert scores["top1"] == pytest.approx(2 / 3) and scores["top5"] == pytest.approx(2 / 3)
+  assert scores["nll"] == math.inf
+  assert scores["confusion"] == [[1, 0], [0, 1]]
+  assert sum(scores["calibration"]["count"]) == 3
+  sure = 1 / (1 + math.exp(-5))
+  assert scores["ece"] == pytest.approx(abs(2 / 3 - (1 + 2 * sure) / 3))
+
+
+def test_scores_are_plain_python():
+  logits, labels = _exam()
+  scores = metrics.exam_scores(logits, labels, {"low": (0, 1)})
+  assert json.loads(json.dumps(scores, allow_nan=False)) == scores
+
+
+@pytest.mark.parametrize("logits, labels", [
+    (np.zeros((0, 3)), []), (np.zeros((2, 3)), [0]), (np.zeros(3), [0, 1, 2]),
+    (np.zeros((2, 3)), [0, 3]), (np.zeros((2, 3)), [-1, 0])])
+def test_an_exam_that_does_not_fit_is_refused(logits, labels):
+  with pytest.raises(ValueError):
+    metrics.exam_scores(logits, np.array(labels, int), {})
+
+
+def test_agreement():
+  a = [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [math.nan, 1.0]]
+  b = [[9.0, 8.0], [0.0, 0.1], [1.0, 0.0], [math.nan, 1.0]]
+  assert metrics.agreement(a, b) == 0.5
+
+
+def _strict(line):
+  def refuse(constant):
+    raise AssertionError(f"{constant} is not strict JSON")
+  return json.loads(line, parse_constant=refuse)
+
+
+def test_journal_returns_what_was_written(tmp_path):
+  path = tmp_path / "new" / "metrics.jsonl"
+  journal = metrics.Journal(path)
+  assert journal.rows() == []
+  journal.write({"step": 1, "loss": 0.1, "grade": "größe\n"})
+  journal.write({"step": np.int64(2), "loss": np.float32(0.5), "top1": math.nan, "nll": [math.inf]})
+  lines = path.read_text().splitlines()
+  assert lines[0].startswith('{"step": 1, "loss": 0.1, "grade"')
+  assert [_strict(line) for line in lines] == metrics.Journal(path).rows() == [
+      {"step": 1, "loss": 0.1, "grade": "größe\n"},
+      {"step": 2, "loss": 0.5, "top1": "nan", "nll": ["inf"]}]
+
+
+def test_journal_drops_a_half_written_line(tmp_path):
+  path = tmp_path / "metrics.jsonl"
+  path.write_bytes(b'{"step": 1}\n{"step": 2, "lo')
+  journal = metrics.Journal(path)
+  assert path.read_bytes() == b'{"step": 1}\n'
+  journal.write({"step": 2})
+  assert journal.rows() == [{"step": 1}, {"step": 2}]
+
+
+def test_a_resumed_journal_equals_the_uninterrupted_one(tmp_path):
+  rows = [{"grade": "one"}, *({"step": step, "loss": 1 / step} for step in range(1, 9))]
+  whole, resumed = metrics.Journal(tmp_path / "whole"), metrics.Journal(tmp_path / "resumed")
+  for row in rows:
+    whole.write(row)
+  for row in rows[:7]:
+    resumed.write(row)
+  resumed = metrics.Journal(tmp_path / "resumed")
+  resumed.rewind(4)
+  assert [row.get("step") for row in resumed.rows()] == [None, 1, 2, 3, 4]
+  for row in rows[5:]:
+    resumed.write(row)
+  assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
+  assert sorted(os.listdir(tmp_path)) == ["resumed", "whole"]
+
+
+def test_rewind_of_a_missing_journal_makes_no_file(tmp_path):
+  metrics.Journal(tmp_path / "metrics.jsonl").rewind(3)
+  assert os.listdir(tmp_path) == []
+
+
+def test_a_spoilt_line_is_named(tmp_path):
+  (tmp_path / "metrics.jsonl").write_text('{"step": 1}\nspoilt\n{"step": 2}\n')
+  with pytest.raises(UserError, match="line 2"):
+    metrics.Journal(tmp_path / "metrics.jsonl").rows()
+
+
+def test_a_failed_replacement_leaves_the_old_file(tmp_path, monkeypatch):
+  path = tmp_path / "file"
+  path.write_text("old")
+  def fail(*_):
+    raise OSError("disk full")
+  monkeypatch.setattr(os, "replace", fail)
+  with pytest.raises(OSError):
+    metrics.replace_file(path, b"new")
+  assert path.read_text() == "old" and os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("seconds, text", [
+    (0, "0 s"), (59.4, "59 s"), (59.6, "1 m 0 s"), (72, "1 m 12 s"), (7500, "2 h 5 m"),
+    (3600, "1 h 0 m"), (273600, "3 d 4 h"), (-3, "0 s"), (math.inf, "?")])
+def test_duration(seconds, text):
+  assert metrics.duration(seconds) == text
+
+
+class _Screen(io.StringIO):
+  """A stream that says it is a terminal."""
+
+  def isatty(self):
+    return True
+
+
+class _Clock:
+  now = 100.0
+
+  def __call__(self):
+    return self.now
+
+
+def _update(progress, step, epoch=3, **figures):
+  progress.update(label="grade 2/3", epoch=epoch, epochs=6, step=step, steps=100, **figures)
+
+
+@pytest.fixture(autouse=True)
+def _an_ordinary_terminal(monkeypatch):
+  monkeypatch.setenv("TERM", "xterm")
+
+
+def test_live_line_on_a_terminal(monkeypatch):
+  monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((200, 24)))
+  screen, clock = _Screen(), _Clock()
+  screen.fileno = lambda: 1
+  progress = metrics.Progress(screen, clock)
+  _update(progress, 62, loss=0.412, top1=0.861, images_per_second=5120.3, seconds_left=72)
+  assert screen.getvalue() == (
+      "\rgrade 2/3 · epoch 3/6 ━━━━━━────  62% · loss 0.412 · top-1 86.1 % · 5,120 img/s · "
+      "1 m 12 s left\x1b[K")
+
+
+def test_a_terminal_is_written_ten_times_a_second_at_most():
+  screen, clock = _Screen(), _Clock()
+  progress = metrics.Progress(screen, clock)
+  for step in range(1, 101):
+    clock.now += 0.01
+    _update(progress, step)
+  assert 9 <= screen.getvalue().count("\r") <= 11
+  progress.close()
+  assert "100%" in screen.getvalue().split("\r")[-1] and screen.getvalue().endswith("\n")
+
+
+def test_a_permanent_line_clears_the_live_one():
+  screen = _Screen()
+  progress = metrics.Progress(screen, _Clock())
+  _update(progress, 1)
+  before = screen.getvalue()
+  progress.line("grade 1: top-1 90.0 %")
+  assert screen.getvalue()[len(before):] == "\r\x1b[Kgrade 1: top-1 90.0 %\n"
+  progress.close()
+  assert screen.getvalue().endswith("90.0 %\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
+def test_the_live_line_fits_a_real_terminal():
+  import fcntl
+  import termios
+  mine, theirs = os.openpty()
+  fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
+  with open(theirs, "w", encoding="utf-8") as stream:
+    metrics.Progress(stream, _Clock()).update(label="x" * 50, epoch=1, epochs=1, step=1, steps=2)
+    shown = os.read(mine, 1000).decode()
+  os.close(mine)
+  assert shown == "\r" + "x" * 29 + "\x1b[K"
+
+
+def test_a_log_file_gets_epoch_ends_and_a_line_each_ten_seconds():
+  log, clock = io.StringIO(), _Clock()
+  progress = metrics.Progress(log, clock)
+  for epoch in (1, 2):
+    for step in range(10, 101, 10):
+      clock.now += 2.5
+      _update(progress, step, epoch=epoch)
+  progress.close()
+  lines = log.getvalue().splitlines()
+  assert "\r" not in log.getvalue() and "\x1b" not in log.getvalue()
+  assert [(line.split("epoch ")[1][0], line.split()[-1]) for line in lines] == [
+      ("1", "40%"), ("1", "80%"), ("1", "100%"), ("2", "40%"), ("2", "80%"), ("2", "100%")]
+
+
+def test_a_log_file_gets_the_last_update_of_an_epoch_that_is_cut_short():
+  log = io.StringIO()
+  progress = metrics.Progress(log, _Clock())
+  for epoch, step in ((1, 50), (1, 90), (2, 50), (2, 97)):
+    _update(progress, step, epoch=epoch)
+  progress.close()
+  assert [line.split()[-1] for line in log.getvalue().splitlines()] == ["90%", "97%"]
+
+
+def test_a_stream_that_cannot_take_the_characters_gets_ascii():
+  raw = io.BytesIO()
+  progress = metrics.Progress(io.TextIOWrapper(raw, encoding="ascii"), _Clock())
+  _update(progress, 100)
+  progress.line("größe · 北京")
+  assert raw.getvalue() == b"grade 2/3 | epoch 3/6 ########## 100%\ngr??e | ??\n"
+
+
+def test_a_closed_terminal_does_not_end_a_run():
+  class Gone(io.StringIO):
+    def write(self, _):
+      raise BrokenPipeError
+  progress = metrics.Progress(Gone(), _Clock())
+  _update(progress, 100)
+  progress.line("text")
+  progress.close()
+
+
+def test_progress_writes_to_standard_error(capsys):
+  metrics.Progress().line("hello")
+  assert capsys.readouterr() == ("", "hello\n")

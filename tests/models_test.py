@@ -1,0 +1,351 @@
+"""Networks: published sizes, and the same numbers as the PyTorch re-statements."""
+
+import functools
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from edjax import errors, models
+from edjax.models import layers, macs
+from tests.reference import weights
+from tests.reference.resnet import ResNet
+from tests.reference.wrn import WideResNet
+
+# Parameters and millions of multiply-accumulates, published (100 classes, 32×32×3), save the last
+# row, by hand: 216+16 stem; 1152+32, 3584+96 and 14336+192 stages; 3300 dense.
+SIZES = {
+  "resnet8": (83_892, 12.51),
+  "resnet14": (181_108, 26.66),
+  "resnet20": (278_324, 40.82),
+  "resnet32": (472_756, 69.13),
+  "resnet44": (667_188, 97.44),
+  "resnet56": (861_620, 125.75),
+  "resnet110": (1_736_564, 253.16),
+  "resnet8x4": (1_233_540, 177.07),
+  "resnet32x4": (7_433_860, 1083.04),
+  "wrn_16_1": (180_916, 26.66),
+  "wrn_16_2": (703_284, 101.12),
+  "wrn_40_1": (569_780, 83.29),
+  "wrn_40_2": (2_255_156, 327.61),
+  "resnet8_half": (22_924, 3.24),
+}
+
+X4 = (32, 64, 128, 256)
+TORCH = {
+  "resnet8": functools.partial(ResNet, 8),
+  "resnet14": functools.partial(ResNet, 14),
+  "resnet20": functools.partial(ResNet, 20),
+  "resnet32": functools.partial(ResNet, 32),
+  "resnet44": functools.partial(ResNet, 44),
+  "resnet56": functools.partial(ResNet, 56),
+  "resnet110": functools.partial(ResNet, 110),
+  "resnet8x4": functools.partial(ResNet, 8, X4),
+  "resnet32x4": functools.partial(ResNet, 32, X4),
+  "resnet8_half": functools.partial(ResNet, 8, (8, 8, 16, 32)),
+  "wrn_16_1": functools.partial(WideResNet, 16, 1),
+  "wrn_16_2": functools.partial(WideResNet, 16, 2),
+  "wrn_40_1": functools.partial(WideResNet, 40, 1),
+  "wrn_40_2": functools.partial(WideResNet, 40, 2),
+}
+SMALL = ("resnet8", "resnet14", "resnet20", "resnet8x4", "resnet8_half", "wrn_16_1", "wrn_16_2")
+FAMILIES = ("resnet8", "wrn_16_1")
+SHAPES = ((2, 32, 32, 3), (1, 29, 27, 3), (3, 28, 28, 1))
+
+
+def images(shape, seed=0):
+  return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+
+def shapes(network, shape=(1, 32, 32, 3)):
+  return jax.eval_shape(network.init, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32))
+
+
+def randomised(network, shape, seed=0):
+  """Variables without the zeros and ones that would hide an error in the normalisations."""
+  rng = np.random.default_rng(seed)
+
+  def leaf(path, spec):
+    kind = path[-1].key
+    if kind in ("scale", "var"):
+      return rng.uniform(0.5, 1.5, spec.shape).astype(np.float32)
+    spread = np.sqrt(2 / np.prod(spec.shape[:-1])) if kind == "kernel" else 0.2
+    return (spread * rng.standard_normal(spec.shape)).astype(np.float32)
+
+  return jax.tree_util.tree_map_with_path(leaf, shapes(network, shape))
+
+
+def assert_close(actual, expected, tolerance=1e-4):
+  """Every element to `tolerance` of the largest."""
+  expected = np.asarray(expected)
+  assert actual.shape == expected.shape
+  np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+def nchw(x):
+  return torch.from_numpy(x.transpose(0, 3, 1, 2))
+
+
+def nhwc(x):
+  return x.detach().numpy().transpose(0, 2, 3, 1)
+
+
+def assert_same_output(actual, expected, tolerance=1e-4):
+  assert_close(actual.logits, expected.logits.detach(), tolerance)
+  assert_close(actual.embedding, expected.embedding.detach(), tolerance)
+  for taps in ("features", "preactivations"):
+    pairs = list(zip(getattr(actual, taps), getattr(expected, taps), strict=True))
+    assert len(pairs) == 4
+    for ours, theirs in pairs:
+      assert_close(ours, nhwc(theirs), tolerance)
+
+
+def test_every_model_has_a_size_and_a_reference():
+  assert set(models.MODELS) == set(SIZES) == set(TORCH)
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_sizes_are_the_published_ones(name):
+  network = models.graduate(models.body(name), 100)
+  variables = shapes(network)
+  parameters, millions = SIZES[name]
+  assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == parameters
+  assert round(macs.network_macs(network, (32, 32, 3)) / 1e6, 2) == millions
+
+
+def test_an_unknown_model_names_the_nearest():
+  with pytest.raises(errors.UserError, match="resnet20"):
+    models.body("resnet_20")
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", SMALL)
+def test_inference_equals_torch(name, shape):
+  network = models.graduate(models.body(name), 7)
+  variables, x = randomised(network, shape), images(shape)
+  twin = weights.load(TORCH[name](classes=7, channels=shape[-1]), variables).eval()
+  with torch.no_grad():
+    expected = twin(nchw(x))
+  assert_same_output(jax.jit(network.apply)(variables, x), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(TORCH) - set(SMALL)))
+def test_inference_of_large_networks_equals_torch(name):
+  test_inference_equals_torch(name, (2, 29, 27, 3))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_training_equals_torch(name):
+  """Outputs, gradients and running statistics of a training step, in batch statistics."""
+  shape, momentum = (4, 16, 16, 3), 0.1
+  network = models.graduate(models.body(name), 5)
+  variables, x, pull = randomised(network, shape), images(shape), images((4, 5), 1)
+  twin = weights.load(TORCH[name](classes=5), variables).train()
+  before = {key: value.clone() for key, value in twin.state_dict().items()}
+  counts = {}
+  for key, module in twin.named_modules():
+    if isinstance(module, torch.nn.BatchNorm2d):
+      module.register_forward_pre_hook(
+        lambda _, inputs, key=key: counts.update({key: inputs[0][:, 0].numel()})
+      )
+
+  @jax.jit
+  @functools.partial(jax.grad, has_aux=True)
+  def gradients(params):
+    output, updates = network.apply(
+      {**variables, "params": params}, x, train=True, mutable=["batch_stats"]
+    )
+    return (output.logits * pull).sum(), (output, updates)
+
+  grads, (output, updates) = gradients(variables["params"])
+  expected = twin(nchw(x))
+  (expected.logits * torch.from_numpy(pull)).sum().backward()
+
+  assert_same_output(output, expected)
+  grads = weights.convert({"params": grads}, twin)
+  for key, parameter in twin.named_parameters():
+    assert_close(grads.pop(key), parameter.grad, 1e-3)
+  assert not grads
+  stats, after = weights.convert(updates, twin), twin.state_dict()
+  for key, count in counts.items():
+    assert_close(stats.pop(f"{key}.running_mean"), after[f"{key}.running_mean"])
+    kept = (1 - momentum) * before[f"{key}.running_var"]
+    unbiased = after[f"{key}.running_var"] - kept
+    assert_close(stats.pop(f"{key}.running_var"), kept + unbiased * (count - 1) / count)
+  assert not stats
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_pupil_is_the_lower_part_of_the_graduate(name, count):
+  shape, body = (2, 32, 32, 3), models.body(name)
+  whole, part = models.graduate(body, 7), models.pupil(body, count, 5)
+  variables, own = randomised(whole, shape), randomised(part, shape, seed=1)
+  fragments = [f"fragment_{number}" for number in range(count)]
+  for collection in own:
+    assert set(own[collection]) == {*fragments, "head"}
+    own[collection].update({key: variables[collection][key] for key in fragments})
+  x = images(shape)
+  expected = jax.jit(whole.apply)(variables, x)
+  actual = jax.jit(part.apply)(own, x)
+  assert len(actual.features) == len(actual.preactivations) == count + 1
+  # A WRN's last preactivation belongs to its head, which is the pupil's own.
+  pairs = zip(
+    actual.features + actual.preactivations[:count],
+    expected.features[: count + 1] + expected.preactivations[:count],
+    strict=True,
+  )
+  for ours, theirs in pairs:
+    assert np.array_equal(ours, theirs)
+  assert actual.logits.shape == (2, 5)
+  assert actual.embedding.shape == expected.embedding.shape == (2, body.width)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_pupil_with_all_fragments_is_the_graduate(name):
+  body = models.body(name)
+  assert shapes(models.pupil(body, 3, 7, width=9, grid=2)) == shapes(models.graduate(body, 7))
+
+
+@pytest.mark.parametrize("size", [32, 28])
+def test_a_teaching_reference_has_the_same_shape_at_any_image_size(size):
+  network = models.pupil(models.body("resnet20"), 1, 33, grid=4)
+  variables = shapes(network, (1, size, size, 3))
+  output = jax.eval_shape(network.apply, variables, jnp.zeros((2, size, size, 3)))
+  assert output.embedding.shape == (2, 1024)
+  head = jax.tree.map(lambda leaf: leaf.shape, variables["params"]["head"])
+  assert head["conv"]["kernel"] == (1, 1, 16, 64)
+  assert head["dense"] == {"kernel": (1024, 33), "bias": (33,)}
+
+
+@pytest.mark.parametrize("name,relu", [("resnet8", True), ("resnet8", False), ("wrn_16_1", True)])
+def test_a_teaching_reference_equals_torch(name, relu):
+  shape = (2, 13, 11, 3)
+  network = models.pupil(models.body(name), 2, 5, width=6, grid=2, relu=relu)
+  variables = randomised(network, shape)
+  params, stats = (variables[key]["head"] for key in ("params", "batch_stats"))
+  output = jax.jit(network.apply)(variables, images(shape))
+
+  def normalised(x, name):
+    mean, var, scale, bias = (
+      torch.from_numpy(tree[name][key])
+      for tree, key in ((stats, "mean"), (stats, "var"), (params, "scale"), (params, "bias"))
+    )
+    return F.batch_norm(x, mean, var, scale, bias)
+
+  x = nchw(np.array(output.features[-1]))
+  if name == "wrn_16_1":
+    x = normalised(x, "bn_in")
+    assert_close(output.preactivations[-1], nhwc(x))
+    x = F.relu(x)
+  x = F.conv2d(x, torch.from_numpy(params["conv"]["kernel"].transpose(3, 2, 0, 1)))
+  x = normalised(x, "bn")
+  x = nhwc(F.adaptive_avg_pool2d(F.relu(x) if relu else x, 2)).reshape(2, -1)
+  assert output.embedding.shape == (2, 2 * 2 * 6)
+  assert_close(output.embedding, x)
+  assert_close(output.logits, x @ params["dense"]["kernel"] + params["dense"]["bias"])
+
+
+@pytest.mark.parametrize(
+  "size,grid", [((8, 8), 4), ((7, 5), 3), ((28, 9), 4), ((3, 2), 4), ((6, 9), 1)]
+)
+def test_average_grid_equals_torch(size, grid):
+  x = images((2, *size, 3))
+  expected = nhwc(F.adaptive_avg_pool2d(nchw(x), grid))
+  assert_close(layers.average_grid(x, grid), expected, 1e-6)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_frozen_fragments_infer_and_keep_their_statistics(name):
+  shape, network = (2, 16, 16, 3), models.graduate(models.body(name), 5)
+  variables, x = randomised(network, shape), images(shape)
+  inferred = jax.jit(network.apply)(variables, x)
+  train = functools.partial(network.apply, train=True, frozen=2, mutable=["batch_stats"])
+  output, updates = jax.jit(train)(variables, x)
+  for ours, theirs in zip(output.features[:3], inferred.features[:3], strict=True):
+    assert_close(ours, theirs, 1e-6)
+  assert not np.allclose(output.features[3], inferred.features[3], rtol=0.01)
+  before = flax.traverse_util.flatten_dict(variables["batch_stats"])
+  after = flax.traverse_util.flatten_dict(updates["batch_stats"])
+  assert set(before) == set(after)
+  for path, value in before.items():
+    assert np.array_equal(value, after[path]) == (path[0] in ("fragment_0", "fragment_1")), path
+
+
+@pytest.mark.parametrize("name", ["resnet8x4", "wrn_16_2"])
+def test_initial_values_are_the_fields(name):
+  """Ours and the re-statement's: He's by fan out, PyTorch's dense layer, plain normalisations."""
+  network = models.graduate(models.body(name), 100)
+  variables = jax.jit(network.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+  torch.manual_seed(0)
+  twin = TORCH[name]()
+  for values in (weights.convert(variables, twin), twin.state_dict()):
+    convolutions = 0
+    for key, value in values.items():
+      if value.ndim == 4 and value.numel() > 4000:
+        convolutions += 1
+        outputs, _, height, width = value.shape
+        expected = (2 / (height * width * outputs)) ** 0.5
+        assert abs(value.std() / expected - 1) < 0.05, key
+        assert value.abs().max() > 3 * expected, f"{key} is truncated"
+      elif key.endswith("running_var") or (value.ndim == 1 and key.endswith("weight")):
+        assert (value == 1).all(), key
+      elif key.endswith("running_mean") or (key.endswith("bias") and "fc" not in key):
+        assert (value == 0).all(), key
+    assert convolutions >= 6
+    bound = values["fc.weight"].shape[1] ** -0.5
+    assert 0.99 * bound < values["fc.weight"].abs().max() <= bound
+    bias = values["fc.bias"].abs().max()
+    assert bias == 0 if name.startswith("wrn") else 0.9 * bound < bias <= bound
+
+
+def test_macs_by_hand():
+  layout = ("NHWC", "HWIO", "NHWC")
+  conv = functools.partial(jax.lax.conv_general_dilated, dimension_numbers=layout)
+  x, kernel = jnp.zeros((2, 9, 7, 6)), jnp.zeros((3, 3, 6, 5))
+  strided = functools.partial(conv, window_strides=(2, 2), padding=((1, 1), (1, 1)))
+  assert macs.count_macs(strided, x, kernel) == (2 * 5 * 4 * 5) * (3 * 3 * 6)
+  grouped = functools.partial(conv, window_strides=(1, 1), padding="VALID", feature_group_count=3)
+  assert macs.count_macs(grouped, x, jnp.zeros((3, 1, 2, 12))) == (2 * 7 * 7 * 12) * (3 * 1 * 2)
+  dense = jnp.zeros((4, 6)), jnp.zeros((6, 5))
+  assert macs.count_macs(jnp.dot, *dense) == 4 * 6 * 5
+  assert macs.count_macs(jax.jit(lambda x, y: jax.nn.relu(jax.jit(jnp.dot)(x, y))), *dense) == 120
+  assert macs.count_macs(lambda x, y: x + y, x, x) == 0
+  batched = jnp.zeros((3, 4, 6)), jnp.zeros((3, 6, 5))
+  assert macs.count_macs(jnp.matmul, *batched) == 3 * 4 * 6 * 5
+  assert macs.count_macs(lambda x, y: jax.lax.map(lambda z: z @ y, x), batched[0], dense[1]) == 360
+
+
+def test_training_macs_by_hand():
+  network = models.graduate(models.body("resnet8_half"), 100, axis_name="device")
+  lowest = (216 + 1152) * 32 * 32
+  middle, highest, dense = 3584 * 16 * 16, 14336 * 8 * 8, 3200
+  total = lowest + middle + highest + dense
+  assert macs.training_macs(network, 0, (32, 32, 3)) == 3 * total
+  assert macs.training_macs(network, 1, (32, 32, 3)) == 3 * total - 2 * lowest
+  assert macs.training_macs(network, 3, (32, 32, 3)) == total + 2 * dense
+
+
+def test_copied_weights_match_one_to_one():
+  network = models.graduate(models.body("resnet8"), 7)
+  variables = randomised(network, (1, 8, 8, 3))
+
+  def changed(path, value):
+    flat = {**flax.traverse_util.flatten_dict(variables, sep="/"), path: value}
+    flat = {key: leaf for key, leaf in flat.items() if leaf is not None}
+    return flax.traverse_util.unflatten_dict(flat, sep="/")
+
+  kernel = "params/fragment_1/block_0/conv1/kernel"
+  for wrong in (
+    changed(kernel, None),
+    changed(kernel, np.zeros((3, 3, 32, 16), np.float32)),
+    changed("params/fragment_1/block_1/conv1/kernel", np.zeros((3, 3, 32, 32), np.float32)),
+    changed("params/head/bn_in/scale", np.zeros(64, np.float32)),
+  ):
+    with pytest.raises(ValueError, match="no place|nothing for|is \\("):
+      weights.load(ResNet(8, classes=7), wrong)
