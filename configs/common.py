@@ -26,6 +26,7 @@ def base(name, dataset):
         "teachers": ("specialists",),
         "epochs": (1, 1, 1),
         "learning_rate": (0.1,),
+        "final_rate": (0.0,),  # share of learning_rate at the end of the grade's cosine
         "warmup_epochs": (0.0,),
         "frozen": (0,),
         "lower_rate": (1.0,),
@@ -75,9 +76,18 @@ def one_grade(config, teachers, epochs, learning_rate):
   """Makes a curriculum of one grade: the whole student, all classes from the start."""
   config.grades.update(
     fragments=(3,), subjects=(0,), teachers=(teachers,), epochs=(epochs,),
-    learning_rate=(learning_rate,), warmup_epochs=(0.0,), frozen=(0,), lower_rate=(1.0,),
+    learning_rate=(learning_rate,), final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,), lower_rate=(1.0,),
     carry_momentum=(False,), rehearsal=(1.0,),
   )  # fmt: skip
+
+
+def education(config, epochs, learning_rate):
+  """edjax's default curriculum, for the student compute of `epochs` of the whole network."""
+  config.grades.update(
+    epochs=(max(1, epochs // 6), max(1, epochs // 6), max(1, epochs * 3 // 4)),
+    learning_rate=(learning_rate,),
+    teachers=("specialists", "specialists", "both"),
+  )
 
 
 def paper(config, epochs):
@@ -92,9 +102,19 @@ def paper(config, epochs):
   config.methods = ConfigDict({"ce": {"weight": 0.3}, "kd": {"weight": 0.7, "temperature": 4.0}})
   config.grades.update(
     fragments=(1, 2, 3), subjects=(1, 2, 3), teachers=("specialists",), epochs=epochs,
-    warmup_epochs=(0.0,), frozen=(0,), lower_rate=(1.0,), carry_momentum=(False,),
-    rehearsal=(1.0,), reference_grid=(4, 1, 1), reference_relu=(False,),
+    final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,), lower_rate=(1.0,),
+    carry_momentum=(False,), rehearsal=(1.0,), reference_grid=(4, 1, 1), reference_relu=(False,),
   )  # fmt: skip
+
+
+def smoke(config, train_limit):
+  """Makes a run of seconds: few images, one epoch per grade and teacher, the smallest networks."""
+  config.data.train_limit = train_limit
+  config.student.model = "resnet8_half"
+  config.grades.epochs = (1,) * len(config.grades.epochs)
+  config.grades.warmup_epochs = (0.0,)
+  for part in (config.faculty.specialist, config.faculty.generalist):
+    part.update(model="resnet8_half", epochs=1)
 
 
 def apply(config, arg, variants):

@@ -37,11 +37,8 @@ def paper(config):
 
 
 def smoke(config):
-  """Seconds on a CPU: one epoch per grade and teacher."""
-  config.data.train_limit = 300
-  config.grades.epochs = (1,) * len(config.grades.epochs)
-  for part in (config.faculty.specialist, config.faculty.generalist):
-    part.update(model="resnet8_half", epochs=1)
+  """Seconds on a CPU."""
+  common.smoke(config, train_limit=300)
 
 
 VARIANTS = {"ce": ce, "kd": kd, "paper": paper, "smoke": smoke}

@@ -40,10 +40,7 @@ def quick(config):
 
 def smoke(config):
   """Seconds on a CPU."""
-  config.data.train_limit = 500
-  config.grades.epochs = (1,) * len(config.grades.epochs)
-  for part in (config.faculty.specialist, config.faculty.generalist):
-    part.update(model="resnet8_half", epochs=1)
+  common.smoke(config, train_limit=500)
 
 
 VARIANTS = {"ce": ce, "kd": kd, "paper": paper, "quick": quick, "smoke": smoke}

@@ -92,9 +92,7 @@ class Store:
     with _disk_errors(self.directory):
       self._manager.save(
         step,
-        args=ocp.args.Composite(
-          arrays=ocp.args.PyTreeSave(arrays), meta=ocp.args.JsonSave(meta)
-        ),
+        args=ocp.args.Composite(arrays=ocp.args.PyTreeSave(arrays), meta=ocp.args.JsonSave(meta)),
         force=True,
       )
 
@@ -164,9 +162,7 @@ def load_variables(directory):
   try:
     info = json.loads((directory / "info.json").read_text())
     with ocp.PyTreeCheckpointer() as checkpointer:
-      arrays = checkpointer.restore(
-        directory / "variables", args=_to_host(directory / "variables")
-      )
+      arrays = checkpointer.restore(directory / "variables", args=_to_host(directory / "variables"))
     variables = _nest(arrays)
     if info["sha256"] != sha256(variables):
       raise ValueError("its arrays are not those that were saved")

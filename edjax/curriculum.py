@@ -36,6 +36,7 @@ class Grade:
     epochs: passes over the images of the seen subjects.
     start_epoch: epochs of the school before this grade.
     learning_rate: peak rate.
+    final_rate: where the cosine ends, as a share of the peak.
     warmup_epochs: linear rise from 0 to the peak, part of `epochs`.
     frozen: so many fragments, from the bottom, do not learn (parameters and statistics).
     lower_rate: factor on the learning rate of fragments that an earlier grade has trained.
@@ -51,6 +52,7 @@ class Grade:
   epochs: int
   start_epoch: int = 0
   learning_rate: float = 0.1
+  final_rate: float = 0.0
   warmup_epochs: float = 0.0
   frozen: int = 0
   lower_rate: float = 1.0
@@ -70,7 +72,7 @@ class Recipe:
   Attributes:
     batch_size: images per step over all devices.
     momentum, nesterov, weight_decay: of SGD; the decay is on every parameter, as in the field.
-    schedule: "cosine" (from the grade's peak to 0, in every grade anew) or "steps" (times `factor`
+    schedule: "cosine" (from the grade's peak to its `final_rate`, in every grade anew) or "steps" (times `factor`
       after each of `milestones`, counted in epochs of the whole school).
     pad: the crop's padding in pixels; 0 for no crop.
     flip: mirror half of the images.
@@ -145,7 +147,8 @@ def class_order(how, num_classes, seed):
   """Returns the data set's labels in the order in which the subjects teach them.
 
   Args:
-    how: "given" (0, 1, 2, …), "shuffled" (by the seed), or labels such as "0,2,4,6,1,3,5,7,9,8".
+    how: "given" (0, 1, 2, …), "shuffled" (by the seed), or labels such as "0,2,4,6,1,3,5,7,9,8";
+      "similar" and "easiest" need data and are resolved by the school.
     num_classes: of the data set.
     seed: int.
 
@@ -159,7 +162,7 @@ def class_order(how, num_classes, seed):
   order = tuple(int(label) if label.strip().isdigit() else -1 for label in how.split(","))
   if sorted(order) != list(range(num_classes)):
     raise UserError(
-      f"class_order is {how!r}; give 'given', 'shuffled' or every label from 0 to "
+      f"class_order is {how!r}; give 'given', 'shuffled', 'similar', 'easiest' or every label from 0 to "
       f"{num_classes - 1} once, separated by commas"
     )
   return order
@@ -171,7 +174,7 @@ def build(grades, ratios, num_classes, num_fragments):
   Args:
     grades: dict of one tuple per attribute, one entry per grade (a tuple of one entry holds for
       every grade): fragments, subjects (how many are seen; 0: all), teachers (one of `TEACHING`),
-      epochs, learning_rate, warmup_epochs, frozen, lower_rate, carry_momentum, rehearsal,
+      epochs, learning_rate, final_rate, warmup_epochs, frozen, lower_rate, carry_momentum, rehearsal,
       reference_width, reference_grid, reference_relu.
     ratios: sizes of the subjects, see `subjects_of`.
     num_classes: of the data set.
@@ -221,6 +224,7 @@ def ordinary(subject, num_fragments, epochs, learning_rate, warmup_epochs=0.0):
 _COPIED = (
   "epochs",
   "learning_rate",
+  "final_rate",
   "warmup_epochs",
   "frozen",
   "lower_rate",
@@ -266,6 +270,8 @@ def _check(row, num_fragments, where):
     )
   if not 0 <= row["frozen"] <= row["fragments"]:
     raise UserError(f"{where} freezes {row['frozen']} of {row['fragments']} fragments")
+  if not 0 <= row["final_rate"] <= 1:
+    raise UserError(f"{where} has final_rate {row['final_rate']}; it is a share of learning_rate")
   if not 0 < row["rehearsal"] <= 1:
     raise UserError(f"{where} has rehearsal {row['rehearsal']}; it is a share above 0, at most 1")
   if not 0 <= row["warmup_epochs"] <= row["epochs"]:

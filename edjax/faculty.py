@@ -116,6 +116,24 @@ def answers_for(role, grade):
   return [set(subject.classes) <= set(role.places) for subject in grade.subjects]
 
 
+def easiest_first(teacher, answered):
+  """Returns the labels of a teacher, those it knows best first.
+
+  Args:
+    teacher: a generalist.
+    answered: (logits, columns of the true classes) on the validation part, or None if that is empty.
+
+  Raises:
+    UserError: without a validation part, since a choice is made.
+  """
+  if answered is None:
+    raise UserError("class_order 'easiest' needs a validation part: set data.validation_fraction")
+  logits, columns = answered
+  right = logits.argmax(1) == columns
+  top1 = [right[columns == column].mean() for column in range(len(teacher.classes))]
+  return tuple(teacher.classes[column] for column in np.argsort(top1, kind="stable")[::-1])
+
+
 def agreement(teachers, answers, logits, labels):
   """Share of images on which the student says what its teachers say.
 

@@ -88,23 +88,25 @@ def slow(updates, lower, rate):
   }
 
 
-def carry(fresh, opt_state):
+def carry(fresh, opt_state, grown):
   """Optimiser state over a graft: momentum of what was there is kept, everything else is fresh.
 
   Args:
     fresh: state of the new grade's optimiser, newly initialised.
     opt_state: state as the last grade left it.
+    grown: the student has more fragments than before, so that its head is another one.
 
   Returns:
-    `fresh` with each floating leaf replaced by the old leaf of the same path and shape. Step counts,
-    which drive the new grade's schedule, start anew.
+    `fresh` with each floating leaf of the student replaced by the old leaf of the same path, or
+    extended as `graft` extends the head. What methods learn starts anew in every grade, and so do step
+    counts, which drive the new grade's schedule.
   """
   old = dict(jax.tree_util.tree_leaves_with_path(opt_state))
 
   def pick(path, leaf):
-    before = old.get(path)
-    same = before is not None and before.shape == leaf.shape
-    return before if same and jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+    names = [getattr(entry, "key", None) for entry in path]
+    stays = path in old and "student" in names and not (grown and HEAD in names)
+    return _extend(old[path], leaf) if stays and jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
   return jax.tree.map_with_path(pick, fresh)
 
@@ -120,4 +122,4 @@ def _shapes(tree):
 def _extend(old, fresh):
   if old.shape == fresh.shape:
     return old
-  return fresh.at[..., : old.shape[-1]].set(old)
+  return jnp.asarray(fresh).at[..., : old.shape[-1]].set(old)

@@ -45,12 +45,16 @@ def exam_scores(logits, labels, subjects):
   logits = np.asarray(logits).astype(np.float64)
   labels = np.asarray(labels)
   if logits.ndim != 2 or labels.shape != logits.shape[:1] or not logits.size:
-    raise ValueError(f"an exam needs logits [n, classes] and labels [n], n > 0; "
-                     f"got {logits.shape} and {labels.shape}")
+    raise ValueError(
+      f"an exam needs logits [n, classes] and labels [n], n > 0; "
+      f"got {logits.shape} and {labels.shape}"
+    )
   count, classes = logits.shape
   if labels.min() < 0 or labels.max() >= classes:
-    raise ValueError(f"labels must be columns of the logits, 0 to {classes - 1}; "
-                     f"got {labels.min()} to {labels.max()}")
+    raise ValueError(
+      f"labels must be columns of the logits, 0 to {classes - 1}; "
+      f"got {labels.min()} to {labels.max()}"
+    )
 
   answers = _answers(logits)
   answered = answers >= 0
@@ -78,14 +82,14 @@ def exam_scores(logits, labels, subjects):
     if asked.any():
       by_subject[name] = float(top1[asked].mean())
   return {
-      "count": count,
-      "top1": float(top1.mean()),
-      "top5": float(top5.mean()),
-      "nll": float(nll.mean()),
-      "ece": float(ece),
-      "top1_by_subject": by_subject,
-      "confusion": confusion.tolist(),
-      "calibration": calibration,
+    "count": count,
+    "top1": float(top1.mean()),
+    "top5": float(top5.mean()),
+    "nll": float(nll.mean()),
+    "ece": float(ece),
+    "top1_by_subject": by_subject,
+    "confusion": confusion.tolist(),
+    "calibration": calibration,
   }
 
 
@@ -109,9 +113,9 @@ def _calibration(confidence, right):
   bins = np.searchsorted(inner_edges, confidence, side="left")
   members = [bins == index for index in range(CALIBRATION_BINS)]
   return {
-      "confidence": [float(confidence[m].mean()) if m.any() else None for m in members],
-      "accuracy": [float(right[m].mean()) if m.any() else None for m in members],
-      "count": [int(m.sum()) for m in members],
+    "confidence": [float(confidence[m].mean()) if m.any() else None for m in members],
+    "accuracy": [float(right[m].mean()) if m.any() else None for m in members],
+    "count": [int(m.sum()) for m in members],
   }
 
 
@@ -177,8 +181,11 @@ class Journal:
     The other rows, those without a step among them, stay as they are to the byte.
     """
     lines = self._lines()
-    kept = [line for number, line in enumerate(lines, 1)
-            if self._row(number, line).get("step", step) <= step]
+    kept = [
+      line
+      for number, line in enumerate(lines, 1)
+      if self._row(number, line).get("step", step) <= step
+    ]
     if len(kept) < len(lines):
       replace_file(self.path, b"".join(line + b"\n" for line in kept))
 
@@ -194,8 +201,10 @@ class Journal:
     except ValueError:
       row = None
     if not isinstance(row, dict):
-      raise UserError(f"{self.path}, line {number}: not a JSON object; "
-                      "remove that line or start again in another work directory")
+      raise UserError(
+        f"{self.path}, line {number}: not a JSON object; "
+        "remove that line or start again in another work directory"
+      )
     return row
 
 
@@ -240,8 +249,19 @@ class Progress:
     except UnicodeEncodeError:
       self._ascii = True
 
-  def update(self, *, label, epoch, epochs, step, steps, loss=None, top1=None,
-             images_per_second=None, seconds_left=None):
+  def update(
+    self,
+    *,
+    label,
+    epoch,
+    epochs,
+    step,
+    steps,
+    loss=None,
+    top1=None,
+    images_per_second=None,
+    seconds_left=None,
+  ):
     """Takes note of where the run is, and shows it if it is time to.
 
     Args:
@@ -252,8 +272,17 @@ class Progress:
       images_per_second: speed.
       seconds_left: expected time until the end.
     """
-    state = dict(label=label, epoch=epoch, epochs=epochs, step=step, steps=steps, loss=loss,
-                 top1=top1, images_per_second=images_per_second, seconds_left=seconds_left)
+    state = dict(
+      label=label,
+      epoch=epoch,
+      epochs=epochs,
+      step=step,
+      steps=steps,
+      loss=loss,
+      top1=top1,
+      images_per_second=images_per_second,
+      seconds_left=seconds_left,
+    )
     previous, self._state = self._state, state
     if not self._terminal and previous is not None:
       if (previous["label"], previous["epoch"]) != (label, epoch):
@@ -282,7 +311,7 @@ class Progress:
   def _show(self):
     text = self._text(self._state)
     if self._terminal:
-      self._write(f"\r{text[:self._columns() - 1]}\x1b[K")
+      self._write(f"\r{text[: self._columns() - 1]}\x1b[K")
       self._live = True
     else:
       self._write(text + "\n")

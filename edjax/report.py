@@ -90,26 +90,30 @@ def render(report, rows):
     rows: the rows of metrics.jsonl.
   """
   sections = (
-      ("The school at a glance", _school(report)),
-      ("Learning curve", _curve(report, rows)),
-      ("Subjects from grade to grade", _subjects(report)),
-      ("How the student grew", _growth(report)),
-      ("Teachers and graduate", _teachers(report)),
-      ("Confusion", _confusion(report)),
-      ("Calibration", _calibration(report)),
-      ("Settings", _settings(report)),
+    ("The school at a glance", _school(report)),
+    ("Learning curve", _curve(report, rows)),
+    ("Subjects from grade to grade", _subjects(report)),
+    ("How the student grew", _growth(report)),
+    ("Teachers and graduate", _teachers(report)),
+    ("Confusion", _confusion(report)),
+    ("Calibration", _calibration(report)),
+    ("Settings", _settings(report)),
   )
   body = "".join(f"<section><h2>{title}</h2>{content}</section>\n" for title, content in sections)
   title = _text(f"{report.get('config', 'edjax')}: report")
-  return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
-          '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-          f"<style>{CSS}</style></head>\n<body>\n{_headline(report)}\n{body}</body></html>\n")
+  return (
+    f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+    f"<style>{CSS}</style></head>\n<body>\n{_headline(report)}\n{body}</body></html>\n"
+  )
 
 
 def _headline(report):
   student = report.get("student") or {}
   classes = len(report.get("classes") or ())
-  tiles = "".join(f"<div><b>{value}</b><span>{name}</span></div>" for name, value in (
+  tiles = "".join(
+    f"<div><b>{value}</b><span>{name}</span></div>"
+    for name, value in (
       ("top-5", _percent(student.get("top5"))),
       ("top-1, best epoch", _percent(student.get("top1_best"))),
       ("loss (nats)", _figure(student.get("nll"), 3)),
@@ -117,14 +121,23 @@ def _headline(report):
       ("parameters", _big(student.get("params"))),
       ("MACs per image", _big(student.get("macs"))),
       ("wall time", _duration(report.get("seconds"))),
-      ("MACs of the run", _big(report.get("train_macs")))))
-  told = [student.get("model"), report.get("dataset"), f"{classes} classes" if classes else None,
-          report.get("device"), f"seed {report['seed']}" if "seed" in report else None]
-  return (f"<header><h1>{_text(report.get('config', 'edjax'))}</h1>"
-          f'<p class="sub">{" · ".join(_text(item) for item in told if item)}</p>'
-          f'<div class="hero"><div><b>{_percent(student.get("top1"))}</b>'
-          "<span>top-1 of the graduate on the test split</span></div>"
-          f'<div class="tiles">{tiles}</div></div></header>')
+      ("MACs of the run", _big(report.get("train_macs"))),
+    )
+  )
+  told = [
+    student.get("model"),
+    report.get("dataset"),
+    f"{classes} classes" if classes else None,
+    report.get("device"),
+    f"seed {report['seed']}" if "seed" in report else None,
+  ]
+  return (
+    f"<header><h1>{_text(report.get('config', 'edjax'))}</h1>"
+    f'<p class="sub">{" · ".join(_text(item) for item in told if item)}</p>'
+    f'<div class="hero"><div><b>{_percent(student.get("top1"))}</b>'
+    "<span>top-1 of the graduate on the test split</span></div>"
+    f'<div class="tiles">{tiles}</div></div></header>'
+  )
 
 
 def _school(report):
@@ -134,34 +147,59 @@ def _school(report):
     seen = grade.get("classes") or ()
     teachers = grade.get("teachers") or ()
     shown = ", ".join(shorten(name, 28) for name in teachers[:3])
-    table.append((
+    table.append(
+      (
         _name(grade["name"]),
         _text(", ".join(str(f).removeprefix("fragment_") for f in grade["fragments"])),
         f"{len(seen)} of {len(classes)}",
         _text(shown + (f" and {len(teachers) - 3} more" if len(teachers) > 3 else "")) or "none",
-        _figure(grade.get("epochs"), None), _percent(grade.get("top1")),
-        _big(grade.get("train_macs_student")), _big(grade.get("train_macs_teachers")),
-        _duration(grade.get("seconds")), _figure(grade.get("images_per_second"), 0)))
-  head = ("grade", "fragments", "*classes", "teachers", "*epochs", "*test top-1", "*student MACs",
-          "*teacher MACs", "*time", "*images/s")
-  return (_table(head, table) + '<p class="note">top-1 is over the classes of the grade, each with '
-          "the head of that grade; MACs are multiply-accumulates spent on training.</p>"
-          + _compute(report))
+        _figure(grade.get("epochs"), None),
+        _percent(grade.get("top1")),
+        _big(grade.get("train_macs_student")),
+        _big(grade.get("train_macs_teachers")),
+        _duration(grade.get("seconds")),
+        _figure(grade.get("images_per_second"), 0),
+      )
+    )
+  head = (
+    "grade",
+    "fragments",
+    "*classes",
+    "teachers",
+    "*epochs",
+    "*test top-1",
+    "*student MACs",
+    "*teacher MACs",
+    "*time",
+    "*images/s",
+  )
+  return (
+    _table(head, table) + '<p class="note">top-1 is over the classes of the grade, each with '
+    "the head of that grade; MACs are multiply-accumulates spent on training.</p>"
+    + _compute(report)
+  )
 
 
 def _compute(report):
-  parts = [(kind, words, number_or_nan(report.get(key))) for kind, words, key in (
+  parts = [
+    (kind, words, number_or_nan(report.get(key)))
+    for kind, words, key in (
       ("student", "student", "train_macs_student"),
       ("answers", "teachers’ answers", "train_macs_teachers"),
-      ("training", "training of the teachers", "teacher_training_macs"))]
+      ("training", "training of the teachers", "teacher_training_macs"),
+    )
+  ]
   parts = [part for part in parts if part[2] > 0]
   total = sum(macs for _, _, macs in parts)
   if not math.isfinite(total) or not parts:
     return ""
-  bar = "".join(f'<i class="{kind}" style="flex:{macs / total:.4f}"></i>'
-                for kind, _, macs in parts)
-  key = "".join(f'<span><i class="{kind}"></i>{words}: {_big(macs, "MACs")} '
-                f"({_percent(macs / total)})</span>" for kind, words, macs in parts)
+  bar = "".join(
+    f'<i class="{kind}" style="flex:{macs / total:.4f}"></i>' for kind, _, macs in parts
+  )
+  key = "".join(
+    f'<span><i class="{kind}"></i>{words}: {_big(macs, "MACs")} ({_percent(macs / total)})</span>'
+    for kind, words, macs in parts
+  )
   return f'<div class="bar">{bar}</div><div class="key">{key}</div>'
 
 
@@ -170,8 +208,9 @@ def _curve(report, rows):
   if not rows or not grades:
     return '<p class="note">No rows in metrics.jsonl.</p>'
   return pictures.learning_curve(grades, rows) + (
-      '<p class="note">Each grade has its own classes and its own head, so the curves may jump '
-      "where the band changes. Training figures are those of augmented batches.</p>")
+    '<p class="note">Each grade has its own classes and its own head, so the curves may jump '
+    "where the band changes. Training figures are those of augmented batches.</p>"
+  )
 
 
 def _subjects(report):
@@ -183,26 +222,34 @@ def _subjects(report):
       now = number_or_nan((grade.get("top1_by_subject") or {}).get(subject))
       change = 100 * (now - before)
       small = "" if math.isnan(change) else f"<small>{change:+.1f}</small>".replace("-", "−")
-      tint = 0.0 if math.isnan(now) else max(0.06, now ** 3 * 0.8)
+      tint = 0.0 if math.isnan(now) else max(0.06, now**3 * 0.8)
       colour = "#fff" if tint > 0.5 else "inherit"
-      cells.append("<td class=n></td>" if math.isnan(now) else
-                   f'<td class="n" style="background:rgba(0,114,178,{tint:.2f});color:{colour}">'
-                   f"{_percent(now)}{small}</td>")
+      cells.append(
+        "<td class=n></td>"
+        if math.isnan(now)
+        else f'<td class="n" style="background:rgba(0,114,178,{tint:.2f});color:{colour}">'
+        f"{_percent(now)}{small}</td>"
+      )
       before = now
-    table.append(f"<tr><td>{_name(subject)} <span class=note>{len(members)} classes</span></td>"
-                 f"{''.join(cells)}</tr>")
+    table.append(
+      f"<tr><td>{_name(subject)} <span class=note>{len(members)} classes</span></td>"
+      f"{''.join(cells)}</tr>"
+    )
   head = "".join(f"<th class=n>{_text(shorten(grade['name'], 18))}</th>" for grade in grades)
-  return (f"<table class=heat><thead><tr><th>subject</th>{head}</tr></thead><tbody>{''.join(table)}"
-          "</tbody></table><p class=note>Test top-1 within each subject at the end of each grade, "
-          "and the change in points since the grade before: a fall is forgetting, or the price of "
-          "more classes to choose from. An empty cell is a subject not yet taught.</p>")
+  return (
+    f"<table class=heat><thead><tr><th>subject</th>{head}</tr></thead><tbody>{''.join(table)}"
+    "</tbody></table><p class=note>Test top-1 within each subject at the end of each grade, "
+    "and the change in points since the grade before: a fall is forgetting, or the price of "
+    "more classes to choose from. An empty cell is a subject not yet taught.</p>"
+  )
 
 
 def _growth(report):
   grades = report.get("grades") or ()
   return (pictures.growth(grades) if grades else "") + (
-      '<p class="note">A grade below the last ends in a teaching reference; the last ends in the '
-      "network’s own head. MACs are multiply-accumulates of a forward pass.</p>")
+    '<p class="note">A grade below the last ends in a teaching reference; the last ends in the '
+    "network’s own head. MACs are multiply-accumulates of a forward pass.</p>"
+  )
 
 
 def _teachers(report):
@@ -215,23 +262,56 @@ def _teachers(report):
     own.append(number_or_nan(teacher.get("top1")))
     graduate.append(_on_classes(student.get("confusion"), teacher.get("classes") or ()))
     change = 100 * (graduate[-1] - own[-1])
-    table.append((
-        _name(teacher["name"]), _name(teacher.get("model", "–")),
-        _name(teacher.get("subject", "–")), str(len(teacher.get("classes") or ())),
+    table.append(
+      (
+        _name(teacher["name"]),
+        _name(teacher.get("model", "–")),
+        _name(teacher.get("subject", "–")),
+        str(len(teacher.get("classes") or ())),
         _big(teacher.get("params")),
-        _big(teacher.get("macs")), _percent(own[-1]), _percent(graduate[-1]),
-        "–" if math.isnan(change) else f"{change:+.1f}".replace("-", "−")))
-  table.append(("<b>graduate</b>", _name(student.get("model", "–")), "all",
-                str(len(report.get("classes") or ())), _big(student.get("params")),
-                _big(student.get("macs")), "", _percent(student.get("top1")), ""))
-  head = ("teacher", "model", "subject", "*classes", "*parameters", "*MACs", "*its top-1",
-          "*graduate’s", "*points")
-  agreed = ("" if student.get("agreement") is None else " It gives the same answer as its teachers "
-            f"to {_percent(student['agreement'])} of the test images.")
-  return (pictures.faculty([teacher["name"] for teacher in teachers], own, graduate)
-          + _table(head, table) + '<p class="note">Both on test images of the teacher’s classes. '
-          "The graduate chooses among all classes, a specialist among its own: the graduate’s "
-          f"task is the harder one.{agreed}</p>")
+        _big(teacher.get("macs")),
+        _percent(own[-1]),
+        _percent(graduate[-1]),
+        "–" if math.isnan(change) else f"{change:+.1f}".replace("-", "−"),
+      )
+    )
+  table.append(
+    (
+      "<b>graduate</b>",
+      _name(student.get("model", "–")),
+      "all",
+      str(len(report.get("classes") or ())),
+      _big(student.get("params")),
+      _big(student.get("macs")),
+      "",
+      _percent(student.get("top1")),
+      "",
+    )
+  )
+  head = (
+    "teacher",
+    "model",
+    "subject",
+    "*classes",
+    "*parameters",
+    "*MACs",
+    "*its top-1",
+    "*graduate’s",
+    "*points",
+  )
+  agreed = (
+    ""
+    if student.get("agreement") is None
+    else " It gives the same answer as its teachers "
+    f"to {_percent(student['agreement'])} of the test images."
+  )
+  return (
+    pictures.faculty([teacher["name"] for teacher in teachers], own, graduate)
+    + _table(head, table)
+    + '<p class="note">Both on test images of the teacher’s classes. '
+    "The graduate chooses among all classes, a specialist among its own: the graduate’s "
+    f"task is the harder one.{agreed}</p>"
+  )
 
 
 def _on_classes(confusion, classes):
@@ -246,11 +326,22 @@ def _confusion(report):
   classes = report.get("classes") or ()
   if not counts:
     return '<p class="note">Not recorded.</p>'
-  pairs = [(count, truth, answer) for truth, row in enumerate(counts)
-           for answer, count in enumerate(row) if truth != answer and count]
+  pairs = [
+    (count, truth, answer)
+    for truth, row in enumerate(counts)
+    for answer, count in enumerate(row)
+    if truth != answer and count
+  ]
   pairs = sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:MOST_PAIRS]
-  table = [(_name(classes[truth]), _name(classes[answer]), f"{count:,}",
-            _percent(count / sum(counts[truth]))) for count, truth, answer in pairs]
+  table = [
+    (
+      _name(classes[truth]),
+      _name(classes[answer]),
+      f"{count:,}",
+      _percent(count / sum(counts[truth])),
+    )
+    for count, truth, answer in pairs
+  ]
   picture = pictures.confusion(counts, classes, report.get("subjects") or {})
   return picture + _table(("most confused: truth", "answer", "*images", "*of that class"), table)
 
@@ -259,12 +350,14 @@ def _calibration(report):
   student = report.get("student") or {}
   if not student.get("calibration"):
     return '<p class="note">Not recorded.</p>'
-  return (f'<div class="two">{pictures.reliability(student["calibration"])}<div>'
-          f"<p>Expected calibration error <b>{_percent(student.get('ece'))}</b></p>"
-          '<p class="note">Test images in 15 bins by the confidence of the answer. On the dashed '
-          "line, a network that is 80 % sure is right 80 % of the time; bars below it are "
-          "over-confident. The error is the mean gap, weighted by the images in each bin (Guo et "
-          "al. 2017, arXiv:1706.04599).</p></div></div>")
+  return (
+    f'<div class="two">{pictures.reliability(student["calibration"])}<div>'
+    f"<p>Expected calibration error <b>{_percent(student.get('ece'))}</b></p>"
+    '<p class="note">Test images in 15 bins by the confidence of the answer. On the dashed '
+    "line, a network that is 80 % sure is right 80 % of the time; bars below it are "
+    "over-confident. The error is the mean gap, weighted by the images in each bin (Guo et "
+    "al. 2017, arXiv:1706.04599).</p></div></div>"
+  )
 
 
 def _settings(report):
@@ -273,16 +366,18 @@ def _settings(report):
   facts = "".join(f"<dt>{_text(key)}</dt><dd>{_text(value)}</dd>" for key, value in items)
   sha256 = _text((report.get("student") or {}).get("sha256", "–"))
   notes = "".join(f"<li>{_text(note)}</li>" for note in report.get("notes") or ())
-  return (f"<dl>{facts}<dt>sha256 of the graduate</dt><dd><code>{sha256}</code></dd></dl>"
-          + (f"<h3>Notes</h3><ul>{notes}</ul>" if notes else ""))
+  return f"<dl>{facts}<dt>sha256 of the graduate</dt><dd><code>{sha256}</code></dd></dl>" + (
+    f"<h3>Notes</h3><ul>{notes}</ul>" if notes else ""
+  )
 
 
 def _table(head, rows):
   """Returns a table; a column whose head starts with an asterisk holds numbers. Cells are HTML."""
   classes = [' class="n"' if name.startswith("*") else "" for name in head]
   top = "".join(f"<th{c}>{_text(name.lstrip('*'))}</th>" for c, name in zip(classes, head))
-  body = "".join(f"<tr>{''.join(f'<td{c}>{cell}</td>' for c, cell in zip(classes, row))}</tr>"
-                 for row in rows)
+  body = "".join(
+    f"<tr>{''.join(f'<td{c}>{cell}</td>' for c, cell in zip(classes, row))}</tr>" for row in rows
+  )
   return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 

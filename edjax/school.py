@@ -17,6 +17,7 @@ from edjax import checkpoint, curriculum, faculty, fragments, metrics, models, p
 from edjax import methods as methods_table
 from edjax.classroom import Classroom, grade_exam
 from edjax.data import datasets
+from edjax.data.similarity import similar_order
 from edjax.errors import UserError
 from edjax.step import no_sums
 from edjax.term import Study, prepare
@@ -50,9 +51,9 @@ def run(config, workdir):
   progress = metrics.Progress()
   try:
     room = Classroom(dataset, fleet)
-    order = curriculum.class_order(config.class_order, num_classes, config.seed)
+    order = _class_order(config, room, recipe, workdir, progress)
     teachers = {
-      name: _hire(name, config, plan, order, room, recipe, workdir, progress)
+      name: _hire(name, config, plan.subjects, order, room, recipe, workdir, progress)
       for name in plan.teachers
     }
     study = Study(
@@ -85,9 +86,7 @@ def run(config, workdir):
 def exam(config, workdir):
   """Examines the graduate of a work directory on the test split; returns `metrics.exam_scores`."""
   fleet = parallel.fleet(config.devices, config.recipe.batch_size)
-  room = Classroom(
-    datasets.load(config.dataset, data_dir=config.data_dir, **config.data), fleet
-  )
+  room = Classroom(datasets.load(config.dataset, data_dir=config.data_dir, **config.data), fleet)
   labels = tuple(range(len(room.dataset.class_names)))
   graduate = faculty.load(pathlib.Path(workdir) / "graduate", "the exam", labels, room.dataset)
   answer = room.examiner(graduate.network)
@@ -168,7 +167,10 @@ def _sit(study, room, term, state, meta, journal, store, progress):
       {"step": term.first_step + step, "grade": grade.name, "kind": "train"}
       | {"epoch": step / per_epoch}
       | row
-      | {"learning_rate": float(term.schedule(step - 1)), "images_per_second": float(sums["images"]) / took}
+      | {
+        "learning_rate": float(term.schedule(step - 1)),
+        "images_per_second": float(sums["images"]) / took,
+      }
     )
     progress.update(
       label=_label(study, grade),
@@ -229,21 +231,36 @@ def _exam_epoch(room, term, state, step, meta, journal, last_grade):
   return [scores["top1"], test["top1"]]
 
 
-def _hire(name, config, plan, order, room, recipe, workdir, progress):
+def _class_order(config, room, recipe, workdir, progress):
+  """Returns the data set's labels in the order in which the subjects teach them."""
+  train, num_classes = room.dataset.train, len(room.dataset.class_names)
+  if config.class_order == "similar":
+    return similar_order(train.images, train.labels, num_classes)
+  if config.class_order == "easiest":
+    given = tuple(range(num_classes))
+    teacher = _hire(curriculum.GENERALIST, config, (), given, room, recipe, workdir, progress)
+    answered = room.examiner(teacher.network)(
+      room.fleet.replicate(teacher.variables), "validation", teacher.classes
+    )
+    return faculty.easiest_first(teacher, answered)
+  return curriculum.class_order(config.class_order, num_classes, config.seed)
+
+
+def _hire(name, config, subjects, order, room, recipe, workdir, progress):
   """Returns the teacher of that name: from its checkpoint, the work directory, the cache, or trained."""
   general = name == curriculum.GENERALIST
   options = config.faculty.generalist if general else config.faculty.specialist
   if general:
     number, labels = 0, tuple(range(len(order)))
   else:
-    number = [subject.name for subject in plan.subjects].index(name)
-    labels = tuple(order[place] for place in plan.subjects[number].classes)
+    number = [subject.name for subject in subjects].index(name)
+    labels = tuple(order[place] for place in subjects[number].classes)
   given = ((options.checkpoint,) if options.checkpoint else ()) if general else options.checkpoint
   if given:
-    if not general and len(given) != len(plan.subjects):
+    if not general and len(given) != len(subjects):
       raise UserError(
         f"faculty.specialist.checkpoint names {len(given)} teachers, but there are "
-        f"{len(plan.subjects)} subjects"
+        f"{len(subjects)} subjects"
       )
     return faculty.load(given[number], name, labels, room.dataset)
   settings = _teacher_settings(config, options, labels)

@@ -51,80 +51,55 @@ class Study:
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-  """What training one grade needs.
+  """A grade made ready.
 
   Attributes:
     grade: the `curriculum.Grade`.
     order: the data set's labels the student knows, place by place.
-    lesson: the `step.Lesson`.
     seating: the `memory.Seating`.
-    members: per subject, the training images that belong to it.
-    schedule: step of the grade -> learning rate.
-    key: of the grade.
-    seed: (seed of the study, number of the grade).
     first_step: steps of the study before this grade.
-    image_shape: (height, width, channels).
-    answer: from `Classroom.examiner`.
-    macs, macs_per_step: of one image forward; of one step, {"student", "teachers"}.
+    schedule: step of the grade -> learning rate.
+    macs: of one image forward.
+    macs_per_step: {"student", "teachers"}, training.
+    begin: `(state of the last grade or None) -> state` with which the grade begins, grafted.
+    restore: `({path: array}) -> state` that a checkpoint of this grade holds.
     teach: `(state, epoch, first, last) -> state` runs steps first…last−1 of an epoch.
-    replicate: puts a tree on the devices.
+    answer: from `Classroom.examiner`.
   """
 
   grade: curriculum.Grade
   order: tuple[int, ...]
-  lesson: Lesson
   seating: memory.Seating
-  members: tuple
-  schedule: Callable
-  key: jax.Array
-  seed: tuple[int, int]
   first_step: int
-  image_shape: tuple[int, int, int]
-  answer: Callable
+  schedule: Callable
   macs: int
   macs_per_step: dict
+  begin: Callable
+  restore: Callable
   teach: Callable
-  teachers: dict
-  replicate: Callable
+  answer: Callable
 
   @property
   def steps(self):
+    """Of the whole grade."""
     return self.grade.epochs * self.seating.steps
-
-  def begin(self, before=None):
-    """Returns the state with which the grade begins, grafted onto `before`, the last grade's."""
-    images = jnp.zeros((1, *self.image_shape), jnp.float32)
-    # Initialising runs once: compiling it without optimisation is several times quicker.
-    init = jax.jit(
-      self.lesson.network.init, compiler_options={"xla_backend_optimization_level": 0}
-    )
-    variables = init(self.key, images)
-    if before is not None:
-      variables = fragments.graft(jax.device_get(before.variables), jax.device_get(variables))
-    state = start(self.lesson, self.key, variables, self.teachers, self.image_shape)
-    if before is not None and self.grade.carry_momentum:
-      state = state.replace(opt_state=fragments.carry(state.opt_state, before.opt_state))
-    return self.replicate(state)
-
-  def restore(self, arrays):
-    """Returns the state that a checkpoint of this grade holds."""
-    like = jax.eval_shape(self.begin)
-    return self.replicate(checkpoint.unflatten(like, arrays))
 
 
 def prepare(study, room, number, first_step):
   """Makes grade `number` of a study ready in a `Classroom`; returns a `Term`."""
   grade, recipe = study.curriculum.grades[number], study.recipe
-  body, order = models.body(study.model), study.order[: grade.num_classes]
-  counts, members = _members(grade, room.places("train", order))
-  # Images of earlier subjects may be shown less often than those of the newest one.
-  known = len(study.curriculum.grades[number - 1].subjects) if number else 0
-  old = known if known < len(grade.subjects) else 0
-  shares = [grade.rehearsal if k < old else 1.0 for k in range(len(counts))]
-  seating = memory.seat(counts, recipe.batch_size, shares)
+  before = study.curriculum.grades[number - 1] if number else None
+  order = study.order[: grade.num_classes]
+  places = room.places("train", order)
+  members = [np.flatnonzero(np.isin(places, subject.classes)) for subject in grade.subjects]
+  seating = memory.seat(list(map(len, members)), recipe.batch_size, _shares(grade, before))
   schedule = learning_rate(grade, recipe, seating.steps)
   network = models.pupil(
-    body, grade.fragments, grade.num_classes, axis_name=AXIS, **dict(grade.reference)
+    models.body(study.model),
+    grade.fragments,
+    grade.num_classes,
+    axis_name=AXIS,
+    **dict(grade.reference),
   )
   lesson = Lesson(
     network=network,
@@ -136,32 +111,32 @@ def prepare(study, room, number, first_step):
     augment=room.augment(recipe.pad, recipe.flip),
     target=recipe.target,
     frozen=grade.frozen,
-    lower=study.curriculum.grades[number - 1].fragments if number else 0,
+    lower=before.fragments if before else 0,
     lower_rate=grade.lower_rate,
   )
-  teachers, seats, taught = _seat_teachers(lesson.roles, grade, study.teachers, seating, room)
   key = jax.random.fold_in(jax.random.key(study.seed), number)
-  seed = (study.seed, number)
+  teachers = {role.name: study.teachers[role.name].variables for role in lesson.roles}
+  seats, taught = _seat_teachers(lesson.roles, grade, seating, room)
+  begin = functools.partial(_begin, lesson, key, teachers, room, grade.carry_momentum)
   return Term(
     grade=grade,
     order=order,
-    lesson=lesson,
     seating=seating,
-    members=members,
-    schedule=schedule,
-    key=key,
-    seed=seed,
     first_step=first_step,
-    image_shape=room.image_shape,
-    answer=room.examiner(network),
+    schedule=schedule,
     macs=network_macs(network, room.image_shape),
     macs_per_step={
       "student": recipe.batch_size * training_macs(network, grade.frozen, room.image_shape),
       "teachers": taught,
     },
-    teach=_teach(lesson, room, seating, members, seed, key, order, teachers, seats),
-    teachers=teachers,
-    replicate=room.fleet.replicate,
+    begin=lambda last=None: room.fleet.replicate(begin(last)),
+    restore=lambda arrays: room.fleet.replicate(
+      checkpoint.unflatten(_like(lesson, key, teachers, room), arrays)
+    ),
+    teach=_teach(
+      lesson, room, seating, members, (study.seed, number), key, places, teachers, seats
+    ),
+    answer=room.examiner(network),
   )
 
 
@@ -170,7 +145,9 @@ def learning_rate(grade, recipe, steps_per_epoch):
   warmup = round(grade.warmup_epochs * steps_per_epoch)
   total = grade.epochs * steps_per_epoch
   if recipe.schedule == "cosine":
-    after = optax.cosine_decay_schedule(grade.learning_rate, max(1, total - warmup))
+    after = optax.cosine_decay_schedule(
+      grade.learning_rate, max(1, total - warmup), alpha=grade.final_rate
+    )
   else:
     past = sum(milestone <= grade.start_epoch for milestone in recipe.milestones)
     drops = {
@@ -181,7 +158,7 @@ def learning_rate(grade, recipe, steps_per_epoch):
     after = optax.piecewise_constant_schedule(grade.learning_rate * recipe.factor**past, drops)
   if not warmup:
     return after
-  rise = optax.linear_schedule(0.0, grade.learning_rate, warmup)
+  rise = optax.linear_schedule(0.0, after(0), warmup)
   return optax.join_schedules([rise, after], [warmup])
 
 
@@ -194,36 +171,58 @@ def optimiser(recipe, schedule):
   )
 
 
-def _members(grade, places):
-  members = tuple(np.flatnonzero(np.isin(places, s.classes)) for s in grade.subjects)
-  return [len(images) for images in members], members
+def _shares(grade, before):
+  """Images of earlier subjects may be shown less often than those of the newest ones."""
+  known = len(before.subjects) if before else 0
+  rehearsed = known if known < len(grade.subjects) else 0
+  return [grade.rehearsal] * rehearsed + [1.0] * (len(grade.subjects) - rehearsed)
 
 
-def _seat_teachers(roles, grade, teachers, seating, room):
-  """Returns ({name: device variables}, {name: device seats}, their MACs per step)."""
-  variables, seats, macs = {}, {}, 0
+def _begin(lesson, key, teachers, room, carry_momentum, last):
+  # Initialising runs once: compiling it without optimisation is several times quicker.
+  init = jax.jit(lesson.network.init, compiler_options={"xla_backend_optimization_level": 0})
+  variables = init(key, jnp.zeros((1, *room.image_shape), jnp.float32))
+  if last is not None:
+    variables = fragments.graft(*jax.device_get((last.variables, variables)))
+  state = start(lesson, key, variables, teachers, room.image_shape)
+  if last is not None and carry_momentum:
+    grown = len(state.variables["params"]) > len(last.variables["params"])
+    state = state.replace(opt_state=fragments.carry(state.opt_state, last.opt_state, grown))
+  return state
+
+
+def _like(lesson, key, teachers, room):
+  """Shapes and types of the states of a grade."""
+
+  def fresh():
+    variables = lesson.network.init(key, jnp.zeros((1, *room.image_shape), jnp.float32))
+    return start(lesson, key, variables, teachers, room.image_shape)
+
+  return jax.eval_shape(fresh)
+
+
+def _seat_teachers(roles, grade, seating, room):
+  """Returns ({name: device seats} of those who do not answer every seat, their MACs per step)."""
+  seats, macs = {}, 0
   for role in roles:
-    variables[role.name] = room.fleet.replicate(teachers[role.name].variables)
     answers = faculty.answers_for(role, grade)
     where = memory.teacher_seats(seating, answers, room.fleet.size)
     if where is not None:
       seats[role.name] = room.fleet.divide(where)
-    taken = sum(n for n, taught in zip(seating.seats, answers) if taught)
+    taken = sum(n for n, taught in zip(seating.seats, answers, strict=True) if taught)
     macs += taken * network_macs(role.network, room.image_shape)
-  return variables, seats, macs
+  return seats, macs
 
 
-def _teach(lesson, room, seating, members, seed, key, order, teachers, seats):
+def _teach(lesson, room, seating, members, seed, key, places, teachers, seats):
   run = room.fleet.trainer(functools.partial(train_step, lesson))
-  key = room.fleet.replicate(key)
-  labels = room.fleet.replicate(room.places("train", order))
+  key, labels, teachers = room.fleet.replicate((key, places, teachers))
 
   @functools.lru_cache(maxsize=1)
   def rows_of(epoch):
     rows = memory.epoch_order(seating, members, seed, epoch)
-    return room.fleet.divide(
-      rows.reshape(seating.steps, room.fleet.size, -1).swapaxes(0, 1).copy()
-    )
+    rows = rows.reshape(seating.steps, room.fleet.size, -1).swapaxes(0, 1)
+    return room.fleet.divide(np.ascontiguousarray(rows))
 
   def teach(state, epoch, first, last):
     images = room.images["train"]

@@ -24,7 +24,9 @@ class Augment:
 
 def normalise(augment, images):
   """uint8 [batch, height, width, channels] to float32, zero mean and unit variance per channel."""
-  mean, std = (jnp.asarray(value, jnp.float32)[None, None, None] for value in (augment.mean, augment.std))
+  mean, std = (
+    jnp.asarray(value, jnp.float32)[None, None, None] for value in (augment.mean, augment.std)
+  )
   return (images.astype(jnp.float32) / 255.0 - mean) / std
 
 

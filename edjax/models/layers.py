@@ -192,6 +192,6 @@ def _dense(embedding, num_classes, bias_init=None):
   def uniform(key, shape, dtype=jnp.float32):
     return jax.random.uniform(key, shape, dtype, -bound, bound)
 
-  return nn.Dense(num_classes, kernel_init=dense_init, bias_init=bias_init or uniform, name="dense")(
-    embedding
-  )
+  return nn.Dense(
+    num_classes, kernel_init=dense_init, bias_init=bias_init or uniform, name="dense"
+  )(embedding)

@@ -1,0 +1,50 @@
+r"""Any folder of images, one sub-folder per class: your own data set.
+
+python -m edjax.main --config=configs/folder.py --config.data_dir=DIR
+
+DIR holds train/CLASS/*.jpg and test/CLASS/*.jpg, or CLASS/*.jpg, of which a fixed fifth becomes the test
+split. Any sizes, grey, colour or with alpha; `--config.data.image_size=64` sets what they are brought to.
+The default suits a few thousand small pictures on a CPU; on an accelerator take larger networks:
+`--config.student.model=resnet20 --config.faculty.specialist.model=resnet110 …`.
+"""
+
+from configs import common
+
+_EPOCHS = 30
+
+
+def get_config(arg=""):
+  config = common.base("folder", "folder")
+  config.student.model = "resnet8"
+  config.data.image_size = 32
+  config.recipe.update(batch_size=64, pad=4, flip=True)
+  for part in (config.faculty.specialist, config.faculty.generalist):
+    part.update(model="resnet20", epochs=_EPOCHS, learning_rate=0.1)
+  common.education(config, _EPOCHS, 0.1)
+  return common.apply(config, arg, VARIANTS)
+
+
+def ce(config):
+  """The student alone."""
+  common.one_grade(config, "none", _EPOCHS, 0.1)
+
+
+def kd(config):
+  """Ordinary distillation from a generalist."""
+  common.one_grade(config, "generalist", _EPOCHS, 0.1)
+
+
+def paper(config):
+  """The published curriculum, its 150 + 30 + 60 epochs scaled."""
+  common.paper(config, (19, 4, 7))
+  config.grades.learning_rate = (0.05,)
+  config.recipe.update(schedule="steps", milestones=(19, 23, 27))
+
+
+def smoke(config):
+  """Seconds on a CPU: few images, one epoch, small networks and batches."""
+  common.smoke(config, train_limit=200)
+  config.recipe.batch_size = 16
+
+
+VARIANTS = {"ce": ce, "kd": kd, "paper": paper, "smoke": smoke}

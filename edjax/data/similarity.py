@@ -1,0 +1,37 @@
+"""An order of the classes in which neighbours look alike, from the training images alone.
+
+Specialists of a subject whose classes look alike know what a small network finds hard to tell apart; a
+specialist of unlike classes has little to say. Consecutive classes of this order make such subjects.
+"""
+
+import numpy as np
+
+
+def similar_order(images, labels, num_classes):
+  """Orders classes along the Fiedler vector of the similarity of their mean images.
+
+  Args:
+    images: uint8 [n, height, width, channels].
+    labels: int [n], every class present.
+    num_classes: how many.
+
+  Returns:
+    The labels, a tuple of ints; the end whose classes are the least alike, the easier one, is first.
+
+  The similarity of two classes is exp(−d²/median d²), d being the distance of their mean images; the
+  order is that of the second eigenvector of the normalised Laplacian (Ng, Jordan and Weiss 2002), so
+  cutting it in stretches is spectral clustering in one dimension. It depends on nothing random.
+  """
+  pixels = images.reshape(len(images), -1).astype(np.float64) / 255.0
+  means = np.stack([pixels[labels == label].mean(0) for label in range(num_classes)])
+  squares = ((means[:, None] - means[None]) ** 2).sum(-1)
+  apart = ~np.eye(num_classes, dtype=bool)
+  alike = np.where(apart, np.exp(-squares / np.median(squares[apart])), 0.0)
+  degree = alike.sum(1)
+  normalised = np.eye(num_classes) - alike / np.sqrt(np.outer(degree, degree))
+  along = np.linalg.eigh(normalised)[1][:, 1]
+  order = np.argsort(along, kind="stable")
+  third = max(1, num_classes // 3)
+  if degree[order[:third]].mean() > degree[order[-third:]].mean():
+    order = order[::-1]
+  return tuple(int(label) for label in order)

@@ -1,0 +1,67 @@
+"""Views of images on the device, against slices of padded arrays."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from edjax.data.augment import Augment, draw, normalise, view
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+
+
+def pictures(count=6, height=7, width=5, channels=3):
+  pixels = np.random.default_rng(0).integers(1, 256, (count, height, width, channels))
+  return pixels.astype(np.uint8)
+
+
+def test_normalise_by_definition():
+  images = pictures()
+  got = normalise(Augment(MEAN, STD), images)
+  expected = [(images[..., c].astype(float) / 255 - MEAN[c]) / STD[c] for c in range(3)]
+  assert got.dtype == jnp.float32
+  np.testing.assert_allclose(got, np.stack(expected, -1), rtol=1e-5, atol=1e-6)
+
+
+def test_normalise_grey():
+  images = pictures(channels=1)
+  got = normalise(Augment((0.25,), (0.5,)), images)
+  np.testing.assert_allclose(got, (images / 255 - 0.25) / 0.5, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("pad", [0, 1, 3])
+def test_every_view_is_a_slice_of_the_padded_image(pad):
+  images = pictures()
+  how = Augment(MEAN, STD, pad=pad, flip=True)
+  draws = np.asarray(draw(how, jax.random.key(0), len(images)))
+  views = np.asarray(view(how, images, draws))
+  assert views.dtype == np.uint8 and views.shape == images.shape
+  for image, got, (row, column, mirrored) in zip(images, views, draws, strict=True):
+    padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)))
+    crop = padded[row : row + 7, column : column + 5]
+    np.testing.assert_array_equal(got, crop[:, ::-1] if mirrored else crop)
+
+
+def test_nothing_to_do_changes_nothing():
+  images = pictures()
+  how = Augment(MEAN, STD)
+  np.testing.assert_array_equal(view(how, images, draw(how, jax.random.key(1), 6)), images)
+
+
+def test_draws_are_uniform():
+  draws = np.asarray(draw(Augment(MEAN, STD, pad=2, flip=True), jax.random.key(2), 4000))
+  for column, choices in enumerate((5, 5, 2)):
+    values, times = np.unique(draws[:, column], return_counts=True)
+    assert values.tolist() == list(range(choices))
+    expected = 4000 / choices
+    assert ((times - expected) ** 2 / expected).sum() < 25  # χ², 4 degrees of freedom: p 5e-5
+  pairs = np.unique(draws, axis=0, return_counts=True)[1]
+  assert len(pairs) == 50 and ((pairs - 80) ** 2 / 80).sum() < 100  # 49 degrees: p 2e-5
+
+
+def test_draws_follow_the_key_and_flips_can_be_off():
+  how = Augment(MEAN, STD, pad=4, flip=False)
+  draws = [np.asarray(draw(how, jax.random.key(seed), 64)) for seed in (0, 0, 1)]
+  np.testing.assert_array_equal(draws[0], draws[1])
+  assert (draws[0] != draws[2]).any()
+  assert not draws[0][:, 2].any()

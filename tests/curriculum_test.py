@@ -1,0 +1,178 @@
+"""Subjects, grades and class orders, and what cannot be said."""
+
+import numpy as np
+import pytest
+
+from configs import common
+from edjax import curriculum
+from edjax.errors import UserError, choose
+
+GRADES = common.base("test", "digits").grades.to_dict() | {
+  "fragments": (1, 2, 3),
+  "subjects": (1, 2, 3),
+  "teachers": ("specialists",),
+  "epochs": (150, 30, 60),
+  "learning_rate": (0.1, 0.05, 0.01),
+  "reference_grid": (4, 1, 1),
+  "reference_relu": (False,),
+}
+
+
+def build(ratios=(1, 1, 1), classes=10, **changes):
+  return curriculum.build(GRADES | changes, ratios, classes, num_fragments=3)
+
+
+@pytest.mark.parametrize(
+  "ratios, classes, sizes",
+  [
+    ((1, 1, 1), 100, [33, 33, 34]),  # the published split
+    ((1, 1, 1), 10, [3, 3, 4]),
+    ((1,), 10, [10]),
+    ((1, 1, 1), 3, [1, 1, 1]),
+    ((2, 1, 1), 100, [50, 25, 25]),
+    ((1, 2), 10, [3, 7]),
+    ((0.5, 0.25, 0.25), 8, [4, 2, 2]),
+  ],
+)
+def test_subjects_cut_the_places_in_ratios(ratios, classes, sizes):
+  subjects = curriculum.subjects_of(ratios, classes)
+  assert [len(subject.classes) for subject in subjects] == sizes
+  assert [place for subject in subjects for place in subject.classes] == list(range(classes))
+  assert [s.name for s in subjects] == [f"subject_{n + 1}" for n in range(len(sizes))]
+
+
+@pytest.mark.parametrize("ratios", [(1, 1, 1, 1), (1, 9), (1, 0), (1, -1), ()])
+def test_subjects_are_not_empty(ratios):
+  with pytest.raises(UserError, match="subjects"):
+    curriculum.subjects_of(ratios, 3)
+
+
+def test_grades_follow_one_another():
+  plan = build()
+  assert [g.name for g in plan.grades] == ["grade_1", "grade_2", "grade_3"]
+  assert [g.fragments for g in plan.grades] == [1, 2, 3]
+  assert [g.num_classes for g in plan.grades] == [3, 6, 10]
+  assert [g.start_epoch for g in plan.grades] == [0, 150, 180]
+  assert [g.learning_rate for g in plan.grades] == [0.1, 0.05, 0.01]
+  assert [dict(g.reference) for g in plan.grades] == [
+    {"width": 0, "grid": grid, "relu": False} for grid in (4, 1, 1)
+  ]
+  assert [g.teachers for g in plan.grades] == [
+    ("subject_1",),
+    ("subject_1", "subject_2"),
+    ("subject_1", "subject_2", "subject_3"),
+  ]
+  assert plan.num_classes == 10
+  assert plan.teachers == ("subject_1", "subject_2", "subject_3")
+
+
+def test_one_entry_holds_for_every_grade():
+  settings = {key: column * 3 if len(column) == 1 else column for key, column in GRADES.items()}
+  assert curriculum.build(settings, (1, 1, 1), 10, 3) == build()
+
+
+def test_teachers_by_grade():
+  plan = build(teachers=("none", "generalist", "both"))
+  assert [g.teachers for g in plan.grades] == [
+    (),
+    ("generalist",),
+    ("subject_1", "subject_2", "subject_3", "generalist"),
+  ]
+  assert build(teachers=("generalist",)).teachers == ("generalist",)
+  assert build(teachers=("none",)).teachers == ()
+
+
+def test_zero_subjects_are_all():
+  plan = build(subjects=(0,))
+  assert all(grade.subjects == plan.subjects for grade in plan.grades)
+
+
+@pytest.mark.parametrize(
+  "changes, said",
+  [
+    ({"epochs": (1, 0, 1)}, "grade 2 of 3 has 0 epochs"),
+    ({"fragments": (1, 2, 2)}, "do not cover the network.*2 of 3"),
+    ({"fragments": (1, 2, 4)}, "grade 3 of 3 has 4 fragments"),
+    ({"fragments": (0, 2, 3)}, "grade 1 of 3 has 0 fragments"),
+    ({"fragments": (2, 1, 3)}, "grade_2 has fewer"),
+    ({"subjects": (2, 1, 3)}, "grade_2 has fewer"),
+    ({"subjects": (1, 2, 2)}, "sees 6 of 10 classes"),
+    ({"subjects": (1, 2, 4)}, "grade 3 of 3 sees 4 subjects, but there are 3"),
+    ({"subjects": (-1, 2, 3)}, "grade 1 of 3 sees -1"),
+    ({"epochs": (1, 1)}, "grades.epochs has 2 entries, but there are 3"),
+    ({"teachers": ("specialist",)}, "grades.teachers is 'specialist'.*none, specialists, gen"),
+    ({"frozen": (0, 3, 0)}, "grade 2 of 3 freezes 3 of 2"),
+    ({"frozen": (-1,)}, "freezes -1"),
+    ({"rehearsal": (0.0,)}, "rehearsal 0.0"),
+    ({"rehearsal": (1.5,)}, "rehearsal 1.5"),
+    ({"warmup_epochs": (0.0, 31.0, 0.0)}, "warms up for 31.0 of its 30"),
+    ({"warmup_epochs": (-1.0,)}, "warms up for -1.0"),
+    ({"final_rate": (-0.1,)}, "final_rate -0.1"),
+    ({"final_rate": (2.0,)}, "final_rate 2.0"),
+    ({"learning_rate": (0.0,)}, "learning_rate and lower_rate must be positive"),
+    ({"lower_rate": (0.0,)}, "learning_rate and lower_rate must be positive"),
+  ],
+)
+def test_what_cannot_be_is_named(changes, said):
+  with pytest.raises(UserError, match=said) as caught:
+    build(**changes)
+  assert "\n" not in str(caught.value)
+
+
+def test_more_subjects_than_classes():
+  with pytest.raises(UserError, match="without a class"):
+    build(ratios=(1, 1, 1), classes=2)
+
+
+def test_ordinary_training_is_one_grade():
+  subject = curriculum.Subject("subject_2", (0, 1, 2))
+  plan = curriculum.ordinary(subject, 3, epochs=5, learning_rate=0.2, warmup_epochs=1.0)
+  (only,) = plan.grades
+  assert plan.subjects == only.subjects == (subject,)
+  assert (only.fragments, only.epochs, only.learning_rate, only.warmup_epochs) == (3, 5, 0.2, 1.0)
+  assert only.teachers == plan.teachers == () and only.frozen == 0
+  with pytest.raises(UserError, match="teacher subject_2 has 0 epochs"):
+    curriculum.ordinary(subject, 3, epochs=0, learning_rate=0.2)
+
+
+def test_class_orders():
+  assert curriculum.class_order("given", 4, seed=3) == (0, 1, 2, 3)
+  assert curriculum.class_order("3, 1,0,2", 4, seed=3) == (3, 1, 0, 2)
+  shuffled = [curriculum.class_order("shuffled", 50, seed) for seed in (0, 0, 1)]
+  assert shuffled[0] == shuffled[1] != shuffled[2]
+  assert all(sorted(order) == list(range(50)) for order in shuffled)
+  assert shuffled[0] != tuple(range(50))
+
+
+@pytest.mark.parametrize("how", ["0,1,2", "0,1,2,2", "0,1,2,4", "0,1,2,x", "", "random", "0,1,2,-3"])
+def test_an_order_names_every_label_once(how):
+  with pytest.raises(UserError, match="class_order.*0 to 3"):
+    curriculum.class_order(how, 4, seed=0)
+
+
+@pytest.mark.parametrize(
+  "key, value", [("schedule", "cosin"), ("target", "all"), ("batch_size", 0)]
+)
+def test_recipes_are_checked(key, value):
+  with pytest.raises(UserError, match=f"recipe.{key} is {value!r}"):
+    curriculum.Recipe(**{"batch_size": 8, key: value})
+
+
+def test_choose_hints_at_the_nearest_name():
+  table = {"resnet8": 1, "resnet20": 2, "wrn_16_1": 3}
+  assert choose(table, "resnet20", "model") == 2
+  with pytest.raises(UserError) as caught:
+    choose(table, "resnet2", "model")
+  message = str(caught.value)
+  assert "unknown model 'resnet2' (did you mean 'resnet20'?)" in message
+  assert all(name in message for name in table)
+  with pytest.raises(UserError) as caught:
+    choose(table, "zzz", "model")
+  assert "did you mean" not in str(caught.value)
+
+
+def test_a_curriculum_is_a_constant():
+  plan = build()
+  assert hash(plan) == hash(build())
+  with pytest.raises(AttributeError):
+    plan.grades[0].epochs = np.inf
