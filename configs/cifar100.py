@@ -2,11 +2,11 @@ r"""CIFAR-100 (Krizhevsky 2009): resnet20 taught in three grades by resnet110 sp
 
 python -m edjax.main --config=configs/cifar100.py --config.data_dir=DIR
 
-The recipe of the distillation literature (Tian et al. 2020, arXiv:1910.10699): 240 epochs, batch 64,
-0.05 divided by 10 after 150, 180 and 210, crop of 4 pixels and flip. `:kd` is ordinary distillation,
-published for this pair at 70.67 % (teacher 74.31 %, student alone 69.06 %); `:paper` is the
-curriculum of arXiv:2311.13811, 150 + 30 + 60 epochs. Not run by edjax's authors, who had no copy of
-the data; the default carries over the grades chosen on Fashion-MNIST.
+The recipe of the distillation literature (Tian et al. 2020, arXiv:1910.10699): 240 epochs, batch
+64, 0.05 divided by 10 after 150, 180 and 210, crop of 4 pixels and flip. `:kd` is ordinary
+distillation, published for this pair at 70.67 % (teacher 74.31 %, student alone 69.06 %); `:paper`
+is the curriculum of arXiv:2311.13811, 150 + 30 + 60 epochs. Not run by edjax's authors, who had no
+copy of the data; the default carries over the grades chosen on Fashion-MNIST.
 """
 
 from configs import common

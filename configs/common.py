@@ -1,7 +1,7 @@
 """What every config starts from, and how variants such as `:quick,kd` are applied.
 
-Settings of the grades are tuples with one entry per grade; a tuple of one entry holds for every grade. On
-the command line: `--config.grades.epochs=3,6,15`.
+Settings of the grades are tuples with one entry per grade; a tuple of one entry holds for every
+grade. On the command line: `--config.grades.epochs=3,6,15`.
 """
 
 from ml_collections import ConfigDict
@@ -76,8 +76,8 @@ def one_grade(config, teachers, epochs, learning_rate):
   """Makes a curriculum of one grade: the whole student, all classes from the start."""
   config.grades.update(
     fragments=(3,), subjects=(0,), teachers=(teachers,), epochs=(epochs,),
-    learning_rate=(learning_rate,), final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,), lower_rate=(1.0,),
-    carry_momentum=(False,), rehearsal=(1.0,),
+    learning_rate=(learning_rate,), final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,),
+    lower_rate=(1.0,), carry_momentum=(False,), rehearsal=(1.0,),
   )  # fmt: skip
 
 
@@ -93,8 +93,8 @@ def education(config, epochs, learning_rate):
 def paper(config, epochs):
   """The published curriculum (arXiv:2311.13811), with its class order and references.
 
-  Specialists only, on the slices of their own classes, α 0.3, temperature 4; the references of grades
-  1 and 2 end in a 4×4 and a 1×1 map without ReLU; the optimiser starts afresh at each graft.
+  Specialists only, on the slices of their own classes, α 0.3, temperature 4; the references of
+  grades 1 and 2 end in a 4×4 and a 1×1 map without ReLU; the optimiser starts afresh at each graft.
   """
   config.class_order = "given"
   config.subjects = (1, 1, 1)

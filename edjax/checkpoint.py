@@ -1,8 +1,8 @@
-"""Checkpoints, and the only file that knows orbax: atomic, asynchronous, bounded in number, digested.
+"""Checkpoints, atomic, asynchronous, bounded, digested; the only file that knows orbax.
 
-Orbax renames a finished step into place, so a killed save leaves no half step; it does not notice an
-altered byte, so every step carries a sha256 of its arrays, and a step that cannot be read, or reads
-differently, is passed over for the one before, with a warning that names it.
+Orbax renames a finished step into place, so a killed save leaves no half step; it does not notice
+an altered byte, so every step carries a sha256 of its arrays, and a step that cannot be read, or
+reads differently, is passed over for the one before, with a warning that names it.
 """
 
 import contextlib

@@ -40,8 +40,8 @@ class Classroom:
   def examiner(self, network):
     """Compiles (lazily) `answer(variables, split, order) -> (logits, labels)` for a network.
 
-    `logits` are [n, classes] for the n images whose label is in `order`, each exactly once; `labels`
-    are their places in `order`. None for a split without such images.
+    `logits` are [n, classes] for the n images whose label is in `order`, each exactly once;
+    `labels` are their places in `order`. None for a split without such images.
     """
     size = _EXAM_BATCH * self.fleet.size
     ask = self.fleet.examiner(functools.partial(exam_step, network, self.augment()))
@@ -61,7 +61,7 @@ class Classroom:
 
 
 def grade_exam(answered, grade):
-  """Scores what `answer` returned on the classes of a grade; None where there was nothing to ask."""
+  """Scores what `answer` returned on the classes of a grade; None for no answers."""
   if answered is None:
     return None
   return metrics.exam_scores(*answered, {s.name: s.classes for s in grade.subjects})

@@ -1,10 +1,11 @@
-"""What is taught when: subjects, grades and the curriculum, checked as they are built from a config.
+"""What is taught when: subjects, grades and the curriculum, checked as a config builds them.
 
 Pure: no data, no networks. Class indices here are *places* in the class order of the run (the order
 in which the subjects teach them); the school maps them to the data set's own labels and back.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -72,8 +73,8 @@ class Recipe:
   Attributes:
     batch_size: images per step over all devices.
     momentum, nesterov, weight_decay: of SGD; the decay is on every parameter, as in the field.
-    schedule: "cosine" (from the grade's peak to its `final_rate`, in every grade anew) or "steps" (times `factor`
-      after each of `milestones`, counted in epochs of the whole school).
+    schedule: "cosine" (from the grade's peak to its `final_rate`, in every grade anew) or "steps"
+      (times `factor` after each of `milestones`, counted in epochs of the whole school).
     pad: the crop's padding in pixels; 0 for no crop.
     flip: mirror half of the images.
     target: a specialist's answer is compared with the student on the specialist's own classes
@@ -139,7 +140,7 @@ def subjects_of(ratios, num_classes):
   ends = np.cumsum(sizes)
   return tuple(
     Subject(f"subject_{number + 1}", tuple(range(int(end - size), int(end))))
-    for number, (size, end) in enumerate(zip(sizes, ends))
+    for number, (size, end) in enumerate(zip(sizes, ends, strict=True))
   )
 
 
@@ -162,8 +163,8 @@ def class_order(how, num_classes, seed):
   order = tuple(int(label) if label.strip().isdigit() else -1 for label in how.split(","))
   if sorted(order) != list(range(num_classes)):
     raise UserError(
-      f"class_order is {how!r}; give 'given', 'shuffled', 'similar', 'easiest' or every label from 0 to "
-      f"{num_classes - 1} once, separated by commas"
+      f"class_order is {how!r}; give 'given', 'shuffled', 'similar', 'easiest' or every label from "
+      f"0 to {num_classes - 1} once, separated by commas"
     )
   return order
 
@@ -174,8 +175,8 @@ def build(grades, ratios, num_classes, num_fragments):
   Args:
     grades: dict of one tuple per attribute, one entry per grade (a tuple of one entry holds for
       every grade): fragments, subjects (how many are seen; 0: all), teachers (one of `TEACHING`),
-      epochs, learning_rate, final_rate, warmup_epochs, frozen, lower_rate, carry_momentum, rehearsal,
-      reference_width, reference_grid, reference_relu.
+      epochs, learning_rate, final_rate, warmup_epochs, frozen, lower_rate, carry_momentum,
+      rehearsal, reference_width, reference_grid, reference_relu.
     ratios: sizes of the subjects, see `subjects_of`.
     num_classes: of the data set.
     num_fragments: of the whole student.
@@ -281,7 +282,7 @@ def _check(row, num_fragments, where):
 
 
 def _check_growth(grades, num_fragments, num_classes):
-  for before, after in zip(grades, grades[1:]):
+  for before, after in itertools.pairwise(grades):
     if after.fragments < before.fragments or after.num_classes < before.num_classes:
       raise UserError(f"{after.name} has fewer fragments or subjects than {before.name}")
   last = grades[-1]

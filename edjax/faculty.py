@@ -105,7 +105,7 @@ def roles(grade, teachers, order, specialist_weight):
   for name in grade.teachers:
     teacher = teachers[name]
     known = [(col, place[label]) for col, label in enumerate(teacher.classes) if label in place]
-    columns, places = zip(*known)
+    columns, places = zip(*known, strict=True)
     weight = 1.0 if name == GENERALIST else specialist_weight
     made.append(Role(name, teacher.network, columns, places, weight))
   return tuple(made)
@@ -121,7 +121,8 @@ def easiest_first(teacher, answered):
 
   Args:
     teacher: a generalist.
-    answered: (logits, columns of the true classes) on the validation part, or None if that is empty.
+    answered: (logits, columns of the true classes) on the validation part, or None if that is
+      empty.
 
   Raises:
     UserError: without a validation part, since a choice is made.
@@ -144,8 +145,8 @@ def agreement(teachers, answers, logits, labels):
     labels: int [images].
 
   Returns:
-    The fraction over all (teacher, image of the teacher's classes) pairs, the student's answer being
-    taken among the teacher's classes; None without teachers.
+    The fraction over all (teacher, image of the teacher's classes) pairs, the student's answer
+    being taken among the teacher's classes; None without teachers.
   """
   same = []
   for teacher in teachers:

@@ -1,7 +1,7 @@
 """Surgery on students: split, graft, freeze, graduate. Pure functions, pytree in, pytree out.
 
-Student variables are `{"params": {"fragment_0": …, …, "head": …}, "batch_stats": {same keys}}`; a part
-without batch statistics (a bare dense head) has no entry there.
+Student variables are `{"params": {"fragment_0": …, …, "head": …}, "batch_stats": {same keys}}`; a
+part without batch statistics (a bare dense head) has no entry there.
 """
 
 import jax
@@ -35,8 +35,8 @@ def graft(variables, fresh):
 
   Returns:
     `fresh` with every fragment the student already has in its place, bit by bit. The head stays the
-    new one where the student grows. Where it does not (only classes are added), the old head is kept,
-    and the columns of the new classes, which come last, are the fresh ones.
+    new one where the student grows. Where it does not (only classes are added), the old head is
+    kept, and the columns of the new classes, which come last, are the fresh ones.
 
   Raises:
     ValueError: if a fragment of the student is not in `fresh` with the same shapes.
@@ -98,8 +98,8 @@ def carry(fresh, opt_state, grown):
 
   Returns:
     `fresh` with each floating leaf of the student replaced by the old leaf of the same path, or
-    extended as `graft` extends the head. What methods learn starts anew in every grade, and so do step
-    counts, which drive the new grade's schedule.
+    extended as `graft` extends the head. What methods learn starts anew in every grade, and so do
+    step counts, which drive the new grade's schedule.
   """
   old = dict(jax.tree_util.tree_leaves_with_path(opt_state))
 

@@ -1,4 +1,4 @@
-"""The command: `python -m edjax.main --config=configs/digits.py [--workdir=DIR] [--mode=train|exam]`."""
+"""The command: `python -m edjax.main --config=FILE.py [--workdir=DIR] [--mode=train|exam]`."""
 
 import json
 import os

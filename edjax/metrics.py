@@ -74,7 +74,9 @@ def exam_scores(logits, labels, subjects):
   confusion = np.zeros((classes, classes), np.int64)
   np.add.at(confusion, (labels[answered], answers[answered]), 1)
   calibration = _calibration(confidence, top1)
-  ece = sum(n / count * abs(mean - share) for mean, share, n in zip(*calibration.values()) if n)
+  ece = sum(
+    n / count * abs(mean - share) for mean, share, n in zip(*calibration.values(), strict=True) if n
+  )
 
   by_subject = {}
   for name, columns in subjects.items():

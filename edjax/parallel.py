@@ -1,9 +1,10 @@
 """Devices, and only here: pmap, replication, and how many steps one dispatch runs.
 
-On GPU and TPU one dispatch runs a whole chunk of steps in a loop with traced bounds, which compiles once
-for every chunk length and gives the same bits for any chunking. On CPU it runs one step: inside a
-loop XLA's convolution gradients are more than ten times slower (jax issue 12868). Several host devices
-are waited for after every dispatch, since their collectives dead-lock when many steps are queued.
+On GPU and TPU one dispatch runs a whole chunk of steps in a loop with traced bounds, which compiles
+once for every chunk length and gives the same bits for any chunking. On CPU it runs one step:
+inside a loop XLA's convolution gradients are more than ten times slower (jax issue 12868). Several
+host devices are waited for after every dispatch, since their collectives dead-lock when many steps
+are queued.
 """
 
 import dataclasses
@@ -48,9 +49,10 @@ class Fleet:
       step: `(state, key, images, labels, rows, teachers, seats) -> state`, per device.
 
     Returns:
-      `run(state, key, images, labels, order, first, last, teachers, seats) -> state`, which runs steps
-      first…last−1 of an epoch. `order` is int32 [devices, steps, batch / devices] and `seats` have a
-      leading device axis, both from `divide`; everything else comes from `replicate`. The state is donated.
+      `run(state, key, images, labels, order, first, last, teachers, seats) -> state`, which runs
+      steps first…last−1 of an epoch. `order` is int32 [devices, steps, batch / devices] and `seats`
+      have a leading device axis, both from `divide`; everything else comes from `replicate`. The
+      state is donated.
     """
 
     def one(position, state, key, images, labels, order, teachers, seats):
@@ -86,7 +88,8 @@ class Fleet:
   def examiner(self, step):
     """Maps an exam step; returns `run(variables, images, rows) -> logits`.
 
-    `rows` is int32 [devices, batch / devices] from `divide`; the logits are host arrays [batch, classes].
+    `rows` is int32 [devices, batch / devices] from `divide`; the logits are host arrays [batch,
+    classes].
     """
     mapped = jax.pmap(step, AXIS, in_axes=(None, None, 0), devices=self.devices)
 

@@ -178,7 +178,7 @@ def learning_curve(grades, rows):
 
 
 def _curve(rows, anchors, start, key):
-  steps, epochs = zip(*anchors)
+  steps, epochs = zip(*anchors, strict=True)
   points = np.array(
     [
       (row.get("epoch", np.interp(row.get("step", 0), steps, epochs)), number_or_nan(row.get(key)))
@@ -345,7 +345,7 @@ def growth(grades):
   )
   panels[0].invert_yaxis()
   for axes, title, key in zip(
-    panels, ("fragments", "parameters", "MACs per image"), (None, "params", "macs")
+    panels, ("fragments", "parameters", "MACs per image"), (None, "params", "macs"), strict=True
   ):
     axes.set_title(title, fontsize=9, color=GREY, loc="left")
     axes.spines[:].set_visible(False)

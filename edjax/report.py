@@ -374,9 +374,12 @@ def _settings(report):
 def _table(head, rows):
   """Returns a table; a column whose head starts with an asterisk holds numbers. Cells are HTML."""
   classes = [' class="n"' if name.startswith("*") else "" for name in head]
-  top = "".join(f"<th{c}>{_text(name.lstrip('*'))}</th>" for c, name in zip(classes, head))
+  top = "".join(
+    f"<th{c}>{_text(name.lstrip('*'))}</th>" for c, name in zip(classes, head, strict=True)
+  )
   body = "".join(
-    f"<tr>{''.join(f'<td{c}>{cell}</td>' for c, cell in zip(classes, row))}</tr>" for row in rows
+    f"<tr>{''.join(f'<td{c}>{cell}</td>' for c, cell in zip(classes, row, strict=True))}</tr>"
+    for row in rows
   )
   return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 

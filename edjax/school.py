@@ -1,8 +1,8 @@
 """The school: faculty, then per grade graft, train, exam, checkpoint; then the graduate's report.
 
-`run` is the whole of it. It resumes by itself: everything random is a function of (seed, step), so a run
-that was killed and is started again ends with the same bits. `attend` is the one stateful loop;
-teachers without a checkpoint go through it too, as students of one grade without a teacher.
+`run` is the whole of it. It resumes by itself: everything random is a function of (seed, step), so
+a run that was killed and is started again ends with the same bits. `attend` is the one stateful
+loop; teachers without a checkpoint go through it too, as students of one grade without a teacher.
 """
 
 import json
@@ -154,7 +154,7 @@ def _sit(study, room, term, state, meta, journal, store, progress):
       store.wait()
       raise UserError(
         f"{study.label}: the loss is not finite at step {term.first_step + int(broken) + 1} "
-        f"({grade.name}, epoch {int(broken) // per_epoch + 1}); the last good checkpoint is kept in "
+        f"({grade.name}, epoch {int(broken) // per_epoch + 1}); the last good checkpoint stays in "
         f"{store.directory}; lower grades.learning_rate or warm up longer"
       )
     state = state.replace(sums=room.fleet.replicate(no_sums()))
@@ -194,7 +194,8 @@ def _sit(study, room, term, state, meta, journal, store, progress):
     save()
     progress.line(
       f"{_label(study, grade)}: {grade.fragments} fragments, {grade.num_classes} classes, "
-      f"{grade.epochs} epochs in {metrics.duration(seconds)}, test top-1 {100 * scores['top1']:.2f} %"
+      f"{grade.epochs} epochs in {metrics.duration(seconds)}; test top-1 "
+      f"{100 * scores['top1']:.2f} %"
     )
   return state, meta
 
@@ -247,7 +248,7 @@ def _class_order(config, room, recipe, workdir, progress):
 
 
 def _hire(name, config, subjects, order, room, recipe, workdir, progress):
-  """Returns the teacher of that name: from its checkpoint, the work directory, the cache, or trained."""
+  """Returns a teacher: from its checkpoint, the work directory, the cache, or trained now."""
   general = name == curriculum.GENERALIST
   options = config.faculty.generalist if general else config.faculty.specialist
   if general:

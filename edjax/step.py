@@ -1,7 +1,7 @@
 """One training step and one exam step: pure per-device functions over the mapped axis `AXIS`.
 
-The frozen teachers are an argument. They run in inference mode inside the same compiled program, each
-on its own seats only.
+The frozen teachers are an argument. They run in inference mode inside the same compiled program,
+each on its own seats only.
 """
 
 import dataclasses

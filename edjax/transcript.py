@@ -1,4 +1,4 @@
-"""What a run reports of itself: the rows of report.json, see README. Pure, but for the last exams."""
+"""What a run reports of itself: the rows of report.json. Pure, but for the last exams."""
 
 import platform
 from importlib import metadata

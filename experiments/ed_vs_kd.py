@@ -2,11 +2,11 @@ r"""Does education distillation beat the best plain use of the same teachers, fo
 
 python experiments/ed_vs_kd.py --data_dir=DIR --out=DIR [--seeds=3] [--jobs=2] [--arms=kd,ed]
 
-Trains every arm of `ARMS` for every seed on 20,000 Fashion-MNIST images with one set of teachers, each
-run a process of its own on its share of the cores. A run that is there is not done again, and one
-that was killed goes on. Writes ed_vs_kd.md and ed_vs_kd.png to --out: test top-1 of the last epoch,
-mean ± standard deviation over the seeds. Everything in the recipes was chosen on the validation part
-with other seeds; see configs/fashion_mnist.py.
+Trains every arm of `ARMS` for every seed on 20,000 Fashion-MNIST images with one set of teachers,
+each run a process of its own on its share of the cores. A run that is there is not done again, and
+one that was killed goes on. Writes ed_vs_kd.md and ed_vs_kd.png to --out: test top-1 of the last
+epoch, mean ± standard deviation over the seeds. Everything in the recipes was chosen on the
+validation part with other seeds; see configs/fashion_mnist.py.
 """
 
 import argparse
@@ -51,7 +51,8 @@ def main():
   options = parser.parse_args()
   options.out.mkdir(parents=True, exist_ok=True)
   arms = options.arms.split(",")
-  # The first seed of each arm trains the teachers it lacks, so arms that share teachers wait for it.
+  # The first seed of each arm trains the teachers it lacks, so arms that share teachers wait for
+  # it.
   runs = [(arm, seed) for seed in range(options.seeds) for arm in arms]
   with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
     cores = _CoreShares(options.jobs)

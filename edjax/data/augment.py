@@ -38,7 +38,7 @@ def draw(augment, key, count):
 
 
 def view(augment, images, draws):
-  """Applies draws [batch, 3] to uint8 images [batch, height, width, channels]: crop, then mirror."""
+  """Crops, then mirrors uint8 images [batch, height, width, channels] by draws [batch, 3]."""
   height, width, channels = images.shape[1:]
   pad = augment.pad
   padded = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))

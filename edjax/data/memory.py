@@ -1,8 +1,8 @@
 """Data sets that live on the device: who sits where in a batch, and in which order images come.
 
-A batch has a fixed number of seats per subject, in proportion to the images an epoch shows of it. Seats
-of a subject are neighbours, so a specialist reads one stretch of the batch. Everything is a function
-of (seed, epoch), so there is no iterator state to save.
+A batch has a fixed number of seats per subject, in proportion to the images an epoch shows of it.
+Seats of a subject are neighbours, so a specialist reads one stretch of the batch. Everything is a
+function of (seed, epoch), so there is no iterator state to save.
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ def seat(counts, batch_size, shares=None):
     UserError: if there are more subjects than seats or too few images for one batch.
   """
   shares = shares or [1.0] * len(counts)
-  images = [max(1, int(count * share)) for count, share in zip(counts, shares)]
+  images = [max(1, int(count * share)) for count, share in zip(counts, shares, strict=True)]
   if batch_size < len(images):
     raise UserError(f"recipe.batch_size {batch_size} is less than the {len(images)} subjects")
   ideal = [batch_size * count / sum(images) for count in images]
@@ -58,7 +58,7 @@ def seat(counts, batch_size, shares=None):
     sign = 1 if sum(seats) < batch_size else -1
     open_to = [k for k, taken in enumerate(seats) if sign > 0 or taken > 1]
     seats[max(open_to, key=lambda k: sign * (ideal[k] - seats[k]))] += sign
-  steps = min(count // taken for count, taken in zip(images, seats))
+  steps = min(count // taken for count, taken in zip(images, seats, strict=True))
   if steps < 1:
     raise UserError(
       f"recipe.batch_size {batch_size} is more than the training images can fill "
@@ -80,7 +80,7 @@ def epoch_order(seating, members, seed, epoch):
     int32 [steps, batch]; no image appears twice.
   """
   columns = []
-  for number, (taken, images) in enumerate(zip(seating.seats, members)):
+  for number, (taken, images) in enumerate(zip(seating.seats, members, strict=True)):
     drawn = np.random.default_rng((*seed, epoch, number)).permutation(images)
     columns.append(drawn[: seating.steps * taken].reshape(seating.steps, taken))
   return np.concatenate(columns, axis=1).astype(np.int32)

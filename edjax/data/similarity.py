@@ -1,7 +1,8 @@
 """An order of the classes in which neighbours look alike, from the training images alone.
 
-Specialists of a subject whose classes look alike know what a small network finds hard to tell apart; a
-specialist of unlike classes has little to say. Consecutive classes of this order make such subjects.
+Specialists of a subject whose classes look alike know what a small network finds hard to tell
+apart; a specialist of unlike classes has little to say. Consecutive classes of this order make such
+subjects.
 """
 
 import numpy as np
@@ -16,11 +17,13 @@ def similar_order(images, labels, num_classes):
     num_classes: how many.
 
   Returns:
-    The labels, a tuple of ints; the end whose classes are the least alike, the easier one, is first.
+    The labels, a tuple of ints; the end whose classes are the least alike, the easier one, is
+    first.
 
-  The similarity of two classes is exp(−d²/median d²), d being the distance of their mean images; the
-  order is that of the second eigenvector of the normalised Laplacian (Ng, Jordan and Weiss 2002), so
-  cutting it in stretches is spectral clustering in one dimension. It depends on nothing random.
+  The similarity of two classes is exp(−d²/median d²), d being the distance of their mean images;
+  the order is that of the second eigenvector of the normalised Laplacian (Ng, Jordan and Weiss
+  2002), so cutting it in stretches is spectral clustering in one dimension. It depends on nothing
+  random.
   """
   pixels = images.reshape(len(images), -1).astype(np.float64) / 255.0
   means = np.stack([pixels[labels == label].mean(0) for label in range(num_classes)])

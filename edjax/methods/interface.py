@@ -3,14 +3,15 @@
 A method is a frozen dataclass whose fields are its options, with two functions:
 
   init(key, student_output, teacher_output) -> variables
-    {"params": …} for what it learns (projectors), {"memory": …} for what it remembers (banks); {} for
-    most. The outputs may be abstract: shapes come from `jax.eval_shape`, never from a config.
+    {"params": …} for what it learns (projectors), {"memory": …} for what it remembers (banks); {}
+    for most. The outputs may be abstract: shapes come from `jax.eval_shape`, never from a config.
   loss(variables, student_output, teacher_output, batch) -> (per_example, memory)
     float32 [batch], never reduced, and the new `memory` subtree ({} where there is none).
 
-The outputs are `models.Output`s of the same images: the student's restricted to the classes that the
-teacher's logits answer for, column by column. Teacher outputs are constants. `teacher_output` is None
-for a method with `needs_teacher = False`, which is asked once per image, over all seen classes.
+The outputs are `models.Output`s of the same images: the student's restricted to the classes that
+the teacher's logits answer for, column by column. Teacher outputs are constants. `teacher_output`
+is None for a method with `needs_teacher = False`, which is asked once per image, over all seen
+classes.
 """
 
 import flax

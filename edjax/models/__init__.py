@@ -1,4 +1,4 @@
-"""The networks a config can name. A new one is a row of `MODELS`; a new family, a file beside it."""
+"""The networks a config can name: a new one is a row of `MODELS`, a new family a file."""
 
 import functools
 
@@ -42,7 +42,8 @@ def pupil(body, fragments, num_classes, axis_name=None, width=0, grid=1, relu=Tr
   """Returns the network of a grade: its lowest `fragments` under a head for `num_classes` classes.
 
   With all fragments the head is the network's own; with fewer it is a teaching reference of `width`
-  channels (0: as wide as the graduate's embedding), pooled to `grid`×`grid`, with or without `relu`.
+  channels (0: as wide as the graduate's embedding), pooled to `grid`×`grid`, with or without
+  `relu`.
   """
   if fragments == len(body.fragments):
     return graduate(body, num_classes, axis_name)

@@ -1,10 +1,10 @@
-"""What the model families share: the network output, the assembly of fragments, heads, initialisers.
+"""What the model families share: network output, assembly of fragments, heads, initialisers.
 
 A network is a tuple of fragments and a head. A fragment is a linen module called as
-`fragment(x, norm) -> (x, features, preactivations)`; a head as `head(x, norm) -> (embedding, logits,
-preactivations)`. `norm(name=...)` makes a batch normalisation in the right mode. A family lists its
-fragments in a `Body`; `Network` runs them and collects the taps, so a student that has grown only
-two of its three fragments is the same code with a shorter tuple.
+`fragment(x, norm) -> (x, features, preactivations)`; a head as `head(x, norm) -> (embedding,
+logits, preactivations)`. `norm(name=...)` makes a batch normalisation in the right mode. A family
+lists its fragments in a `Body`; `Network` runs them and collects the taps, so a student that has
+grown only two of its three fragments is the same code with a shorter tuple.
 """
 
 import dataclasses
@@ -28,7 +28,8 @@ class Output:
     logits: [batch, classes].
     features: per stage, stem first, [batch, height, width, channels], where the field taps it:
       after the activation, in pre-activation networks (WRN) the raw sum that leaves the stage.
-    preactivations: the same places before the last ReLU (WRN: after the normalisation that follows).
+    preactivations: the same places before the last ReLU (WRN: after the normalisation that
+      follows).
     embedding: [batch, width], pooled, what the classifier sees.
   """
 
@@ -114,9 +115,9 @@ class Classifier(nn.Module):
 class TeachingReference(nn.Module):
   """The head that a lower grade puts on its highest fragment (arXiv:2311.13811, section 3).
 
-  1×1 convolution to `width`, batch normalisation, ReLU where `relu`, average pooling to a `grid`×`grid`
-  map, flatten, dense. All shapes follow from the map it is given. With the network's own width and
-  grid 1 its embedding is as wide as the graduate's.
+  1×1 convolution to `width`, batch normalisation, ReLU where `relu`, average pooling to a
+  `grid`×`grid` map, flatten, dense. All shapes follow from the map it is given. With the network's
+  own width and grid 1 its embedding is as wide as the graduate's.
   """
 
   num_classes: int

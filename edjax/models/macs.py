@@ -1,4 +1,4 @@
-"""Multiply-accumulates of any JAX function, read off its jaxpr: convolutions and matrix products."""
+"""Multiply-accumulates of convolutions and matrix products, read off the jaxpr."""
 
 import math
 

@@ -31,7 +31,7 @@ class PreactivationBlock(nn.Module):
 
 
 class Group(nn.Module):
-  """`blocks` blocks, the first with `stride`; a plain 3×3 convolution before them where `stem` > 0."""
+  """`blocks` blocks, the first with `stride`; a 3×3 convolution before them where `stem` > 0."""
 
   channels: int
   blocks: int
