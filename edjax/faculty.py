@@ -21,12 +21,14 @@ class Teacher:
     model: a row of `models.MODELS`.
     classes: the data set's labels its logits stand for, column by column.
     variables: its parameters and batch statistics, on the host.
+    training_macs: what its own training cost, where that is known.
   """
 
   name: str
   model: str
   classes: tuple[int, ...]
   variables: dict
+  training_macs: int | None = None
 
   @property
   def network(self):
@@ -83,7 +85,7 @@ def load(directory, name, classes, dataset):
       f"{dataset.name} are {shape}"
     )
   labels = tuple(dataset.class_names.index(class_name) for class_name in info["classes"])
-  return Teacher(name, info["model"], labels, variables)
+  return Teacher(name, info["model"], labels, variables, info.get("training_macs"))
 
 
 def fingerprint(settings):

@@ -290,8 +290,9 @@ def _hire(name, config, subjects, order, room, recipe, workdir, progress):
     **config.checkpoint,
   )
   variables, record = attend(study, room, progress)
+  cost = record["grades"][0]["train_macs"]
   for place in places:
-    faculty.save(place, options.model, labels, room.dataset, variables, record=record)
+    faculty.save(place, options.model, labels, room.dataset, variables, training_macs=cost)
   shutil.rmtree(here / "checkpoints")
   return faculty.load(here / "network", name, labels, room.dataset)
 

@@ -82,6 +82,7 @@ def transcript(name, study, room, graduate, record):
     "teachers": rows,
     "grades": grades,
     **total,
+    "teacher_training_macs": sum(t.training_macs or 0 for t in study.teachers.values()),
     "seconds": sum(row["seconds"] for row in grades),
     "notes": _notes(study, grades, dataset),
   }
@@ -104,6 +105,7 @@ def _teacher_row(teacher, subjects, logits, truth, room):
     "classes": list(teacher.classes),
     "params": _size(teacher.variables),
     "macs": network_macs(teacher.network, room.image_shape),
+    "training_macs": teacher.training_macs,
     "top1": right / len(own),
   }
 

@@ -35,7 +35,7 @@ class Linear(nn.Module):
     return models.Output(logits, (), (), x)
 
 
-def pictures(count=30, shape=SHAPE, seed=0):
+def pictures(count=60, shape=SHAPE, seed=0):
   """Random uint8 images, and labels 0, 1, …, 5, 0, 1, …"""
   draw = np.random.default_rng(seed).integers(0, 256, (count, *shape))
   return draw.astype(np.uint8), (np.arange(count) % CLASSES).astype(np.int32)
@@ -94,12 +94,12 @@ class Desk:
     state = step.start(self.lesson, jax.random.key(0), self.variables, self.teachers, SHAPE)
     return fleet.replicate(state) if fleet else state
 
-  def trainer(self, fleet, train_step=step.train_step):
-    """Returns `run(state, first, last) -> state` over one epoch."""
+  def trainer(self, fleet, train_step=step.train_step, teachers=None):
+    """Returns `run(state, first, last) -> state` over one epoch; `teachers` are on the devices."""
     run = fleet.trainer(functools.partial(train_step, self.lesson))
     everywhere = jax.random.key(7), self.images, self.labels
     key, images, labels = fleet.replicate(everywhere)
-    teachers = fleet.replicate(self.teachers)
+    teachers = teachers or fleet.replicate(self.teachers)
     found = {role.name: self.where(role, fleet.size) for role in self.lesson.roles}
     seats = fleet.divide({name: where for name, where in found.items() if where is not None})
     rows = self.order()
@@ -108,8 +108,8 @@ class Desk:
 
   def train(self, steps=1, devices=1):
     """Runs the first steps; returns the state on the host."""
-    fleet = parallel.Fleet(tuple(jax.devices()[:devices]))
-    return jax.device_get(self.trainer(fleet)(self.state(fleet), 0, steps))
+    team = fleet(devices)
+    return jax.device_get(self.trainer(team)(self.state(team), 0, steps))
 
   def views(self, number=0):
     """Images of batch `number` as the networks see them without augmentation, by definition."""
@@ -163,6 +163,11 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
   )
   lesson = dataclasses.replace(lesson, **changes)
   return Desk(lesson, variables, answers, memory.seat(counts, batch), images, labels)
+
+
+def fleet(devices=1):
+  """The first so many of the host's devices."""
+  return parallel.Fleet(tuple(jax.devices()[:devices]))
 
 
 def bits(tree):
