@@ -1,87 +1,33 @@
-"""The pictures of a report: figures in, inline SVG out. Pure; drawn by matplotlib without pyplot.
+"""The pictures of a report: figures in, inline SVG out. Pure; matplotlib without pyplot."""
 
-The same figures give the same bytes. Text stays text, so a reader can select and search it. The
-colours are the blue and vermilion of Okabe & Ito's colour-blind safe set, and greys.
-"""
-
-import io
 import math
-import unicodedata
-import warnings
-import xml.etree.ElementTree as ElementTree
 
 import matplotlib
 import numpy as np
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
-INK, GREY, PALE, BAND = "#22272e", "#6e7781", "#d5dae0", "#f5f7f9"
-BLUE, LIGHT_BLUE, VERMILION = "#0072b2", "#9fc8e3", "#d55e00"
-BLUES = LinearSegmentedColormap.from_list("blues", ["#ffffff", "#9fc8e3", "#0072b2", "#003a5d"])
-WIDTH = 9.6  # inches at 100 px: the width of the page's column
+from edjax.drawing import (
+  BAND,
+  BLUE,
+  BLUES,
+  GREY,
+  INK,
+  LIGHT_BLUE,
+  PALE,
+  PERCENT,
+  STYLE,
+  VERMILION,
+  WIDTH,
+  big,
+  inline,
+  number_or_nan,
+  shorten,
+)
+
 MOST_NUMBERED, MOST_NAMED = 20, 110  # classes whose confusion still has numbers, names
 MOST_POINTS = 300  # of the training curve, in one grade
-PERCENT = FuncFormatter(lambda share, _: f"{100 * share:.4g} %")
-STYLE = {
-  "svg.fonttype": "none",
-  "svg.hashsalt": "edjax",
-  "text.parse_math": False,
-  "font.size": 9,
-  "font.family": "DejaVu Sans",
-  "text.color": INK,
-  "axes.labelcolor": GREY,
-  "axes.edgecolor": PALE,
-  "axes.linewidth": 0.8,
-  "axes.spines.top": False,
-  "axes.spines.right": False,
-  "xtick.color": PALE,
-  "ytick.color": PALE,
-  "xtick.labelcolor": GREY,
-  "ytick.labelcolor": GREY,
-  "xtick.labelsize": 8.5,
-  "ytick.labelsize": 8.5,
-  "axes.unicode_minus": False,
-  "legend.frameon": False,
-  "grid.color": PALE,
-  "grid.linewidth": 0.6,
-  "axes.axisbelow": True,
-}
-
-
-def clean(text):
-  """Returns any value as text of one line that XML and UTF-8 can hold."""
-  return "".join(
-    "\ufffd" if unicodedata.category(c) in ("Cc", "Cs", "Cn") else c
-    for c in " ".join(str(text).split())
-  )
-
-
-def shorten(text, length):
-  """Returns `clean(text)`, cut in the middle to at most `length` characters."""
-  text = clean(text)
-  if len(text) <= length:
-    return text
-  tail = (length - 1) // 3
-  return f"{text[: length - 1 - tail].rstrip()}…{text[len(text) - tail :].lstrip()}"
-
-
-def big(number):
-  """Returns a count with three digits and an SI prefix: 1234567 -> "1.23 M"."""
-  for scale, prefix in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-    if number >= 0.9995 * scale:
-      scaled = number / scale
-      return f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f} {prefix}"
-  return f"{number:.0f}"
-
-
-def number_or_nan(value):
-  """Returns a figure of a report or a journal as a float; what is missing or unreadable is nan."""
-  try:
-    return float(value)
-  except (TypeError, ValueError):
-    return math.nan
 
 
 @matplotlib.rc_context(STYLE)
@@ -174,7 +120,7 @@ def learning_curve(grades, rows):
   for axes in (top, bottom):
     axes.grid(True, axis="y")
     axes.tick_params(length=0)
-  return _inline(figure, "curve", "Training and validation top-1 and loss over all grades")
+  return inline(figure, "curve", "Training and validation top-1 and loss over all grades")
 
 
 def _curve(rows, anchors, start, key):
@@ -266,7 +212,7 @@ def confusion(counts, classes, subjects):
     bar.outline.set_visible(False)
     scale.set_yticklabels(["0", "1", "5", "25", "50", "100"], fontsize=8)
     scale.tick_params(length=0)
-  return _inline(figure, "confusion", "Confusion matrix of the graduate on the test split")
+  return inline(figure, "confusion", "Confusion matrix of the graduate on the test split")
 
 
 def _grouped(n, subjects):
@@ -364,7 +310,7 @@ def growth(grades):
           fontsize=8.5,
         )
   panels[0].tick_params(axis="y", labelcolor=INK, pad=72 * 0.15 * WIDTH)
-  return _inline(figure, "growth", "Fragments, parameters and MACs of the student in each grade")
+  return inline(figure, "growth", "Fragments, parameters and MACs of the student in each grade")
 
 
 @matplotlib.rc_context(STYLE)
@@ -403,7 +349,7 @@ def faculty(names, of_teachers, of_graduate):
     borderpad=0,
     handletextpad=0.2,
   )
-  return _inline(figure, "faculty", "Test top-1 of each teacher and of the graduate")
+  return inline(figure, "faculty", "Test top-1 of each teacher and of the graduate")
 
 
 @matplotlib.rc_context(STYLE)
@@ -460,37 +406,4 @@ def reliability(calibration):
     axes.grid(True, axis="y")
   bottom.xaxis.set_major_formatter(PERCENT)
   bottom.tick_params(axis="x", pad=6)
-  return _inline(figure, "reliability", "Reliability diagram of the graduate")
-
-
-def _inline(figure, name, title):
-  """Returns a figure as an <svg> element that can share an HTML page with others."""
-  FigureCanvasSVG(figure)
-  file = io.BytesIO()
-  with warnings.catch_warnings():
-    # Only the width of the text is guessed then: the reader's own fonts have the glyph.
-    warnings.filterwarnings("ignore", message="Glyph .* missing from")
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-  root = ElementTree.fromstring(file.getvalue())
-  for element in root.iter():
-    element.tag = element.tag.rpartition("}")[2]
-    attributes = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
-    for key, value in attributes.items():
-      # Ids must be unique in the page, not only in the picture.
-      if key == "id":
-        value = f"{name}-{value}"
-      elif key == "href" and value.startswith("#"):
-        value = f"#{name}-{value[1:]}"
-      attributes[key] = value.replace("url(#", f"url(#{name}-")
-    element.attrib = attributes
-  for parent in root.iter():
-    for child in [c for c in parent if c.tag in ("metadata", "style")]:
-      parent.remove(child)
-  width, height = (72 * float(inches) for inches in figure.get_size_inches())
-  root.attrib = {
-    "viewBox": f"0 0 {width:g} {height:g}",
-    "role": "img",
-    "class": name,
-    "aria-label": title,
-  }
-  return ElementTree.tostring(root, encoding="unicode")
+  return inline(figure, "reliability", "Reliability diagram of the graduate")

@@ -10,7 +10,7 @@ import math
 import re
 
 from edjax import metrics, pictures
-from edjax.pictures import big, clean, number_or_nan, shorten
+from edjax.drawing import big, clean, number_or_nan, shorten
 
 MOST_PAIRS = 8  # of the most confused classes
 

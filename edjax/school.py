@@ -117,26 +117,31 @@ def attend(study, room, progress):
     state, first_step = None, meta.get("first_step", 0)
     for number in range(meta["grade"], len(grades)):
       term = prepare(study, room, number, first_step)
+      if term.seating.left_over:
+        progress.line(
+          f"{_label(study, term.grade)}: {term.seating.left_over:,} of "
+          f"{sum(term.seating.images):,} images are left out of each epoch, drawn anew, because "
+          "the seats of a batch do not divide them"
+        )
       if arrays is None:
         state = term.begin(state)
         meta |= {"grade": number, "first_step": first_step, "seconds": 0.0, "pace": [0, 0.0]}
       else:
         state, arrays = term.restore(arrays), None
         progress.line(f"{study.label}: continuing after step {done:,}, in {term.grade.name}")
-      state, meta = _sit(study, room, term, state, meta, journal, store, progress)
+      state, meta = _attend_grade(study, room, term, state, meta, journal, store, progress)
       first_step += term.steps
     store.wait()
   return jax.device_get(state.variables), {"grades": meta["grades"], "best": meta["best"]}
 
 
-def _sit(study, room, term, state, meta, journal, store, progress):
+def _attend_grade(study, room, term, state, meta, journal, store, progress):
   """Trains one grade to its end and examines it; returns the last state and what is known of it."""
-  grade, per_epoch = term.grade, term.seating.steps
+  grade, per_epoch, batch_size = term.grade, term.seating.steps, study.recipe.batch_size
   last_grade = grade is study.curriculum.grades[-1]
   stride = max(1, per_epoch // _ROWS_PER_EPOCH)
-  step, saved_at, began = int(state.step), time.monotonic(), time.monotonic() - meta["seconds"]
-  examined = len(meta["grades"]) > meta["grade"]
-  compiled = False
+  step, compiled = int(state.step), False
+  saved_at, began = time.monotonic(), time.monotonic() - meta["seconds"]
 
   def save():
     nonlocal saved_at
@@ -146,7 +151,7 @@ def _sit(study, room, term, state, meta, journal, store, progress):
   while step < term.steps:
     epoch, position = divmod(step, per_epoch)
     last = min(per_epoch, (position // stride + 1) * stride)
-    timed = time.monotonic()
+    set_out = time.monotonic()
     state = term.teach(state, epoch, position, last)
     step += last - position
     sums, broken = jax.device_get((state.sums, state.broken))
@@ -158,19 +163,25 @@ def _sit(study, room, term, state, meta, journal, store, progress):
         f"{store.directory}; lower grades.learning_rate or warm up longer"
       )
     state = state.replace(sums=room.fleet.replicate(no_sums()))
-    took = time.monotonic() - timed
+    images, seconds = float(sums["images"]), time.monotonic() - set_out
     if compiled:  # the first stretch of a process compiles, and says nothing about speed
-      meta = meta | {"pace": [meta["pace"][0] + float(sums["images"]), meta["pace"][1] + took]}
+      meta = meta | {"pace": [meta["pace"][0] + images, meta["pace"][1] + seconds]}
     compiled = True
-    row = {"loss": sums["loss"] / sums["images"], "top1": sums["right"] / sums["images"]}
+    pace = _pace(meta)
+    figures = {
+      "loss": float(sums["loss"]) / images,
+      "top1": float(sums["right"]) / images,
+      "images_per_second": images / seconds,
+    }
     journal.write(
-      {"step": term.first_step + step, "grade": grade.name, "kind": "train"}
-      | {"epoch": step / per_epoch}
-      | row
-      | {
+      {
+        "step": term.first_step + step,
+        "grade": grade.name,
+        "kind": "train",
+        "epoch": step / per_epoch,
         "learning_rate": float(term.schedule(step - 1)),
-        "images_per_second": float(sums["images"]) / took,
       }
+      | figures
     )
     progress.update(
       label=_label(study, grade),
@@ -178,15 +189,14 @@ def _sit(study, room, term, state, meta, journal, store, progress):
       epochs=grade.epochs,
       step=step,
       steps=term.steps,
-      images_per_second=float(sums["images"]) / took,
-      seconds_left=_seconds_left(study, term, step, meta),
-      **row,
+      seconds_left=pace and (term.steps - step) * batch_size / pace,
+      **figures,
     )
     if last == per_epoch:
       meta = meta | {"best": _exam_epoch(room, term, state, step, meta, journal, last_grade)}
     if step < term.steps and time.monotonic() - saved_at >= study.every_seconds:
       save()
-  if not examined:
+  if len(meta["grades"]) == meta["grade"]:  # else it was examined before the run was killed
     seconds = time.monotonic() - began
     scores = grade_exam(term.answer(state.variables, "test", term.order), grade)
     row = grade_row(term, state, scores, seconds, _pace(meta))
@@ -201,14 +211,9 @@ def _sit(study, room, term, state, meta, journal, store, progress):
 
 
 def _pace(meta):
-  """Images per second of the grade so far, compilation and exams apart; None before it is known."""
+  """Images per second of the grade so far, compilation and exams apart; None if not yet known."""
   images, seconds = meta["pace"]
   return images / seconds if seconds else None
-
-
-def _seconds_left(study, term, step, meta):
-  pace = _pace(meta)
-  return pace and (term.steps - step) * study.recipe.batch_size / pace
 
 
 def _exam_epoch(room, term, state, step, meta, journal, last_grade):

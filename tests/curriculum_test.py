@@ -144,7 +144,9 @@ def test_class_orders():
   assert shuffled[0] != tuple(range(50))
 
 
-@pytest.mark.parametrize("how", ["0,1,2", "0,1,2,2", "0,1,2,4", "0,1,2,x", "", "random", "0,1,2,-3"])
+@pytest.mark.parametrize(
+  "how", ["0,1,2", "0,1,2,2", "0,1,2,4", "0,1,2,x", "", "random", "0,1,2,-3"]
+)
 def test_an_order_names_every_label_once(how):
   with pytest.raises(UserError, match="class_order.*0 to 3"):
     curriculum.class_order(how, 4, seed=0)

@@ -125,7 +125,11 @@ def test_partition():
 
 
 def test_slow():
-  updates = {"fragment_0": {"w": jnp.ones(2)}, "fragment_1": {"w": jnp.ones(2)}, "head": jnp.ones(2)}
+  updates = {
+    "fragment_0": {"w": jnp.ones(2)},
+    "fragment_1": {"w": jnp.ones(2)},
+    "head": jnp.ones(2),
+  }
   slowed = fragments.slow(updates, 1, 0.25)
   assert slowed["fragment_0"]["w"].tolist() == [0.25, 0.25]
   assert bits({k: slowed[k] for k in ("fragment_1", "head")}) == bits(

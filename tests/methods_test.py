@@ -16,7 +16,10 @@ from tests.reference import distillation
 # Each row of METHODS: its options, and its oracle (student, teacher, labels) -> [batch].
 TABLE = {
   "ce": ({}, lambda student, teacher, labels: distillation.cross_entropy(student, labels)),
-  "kd": ({"temperature": 3.0}, lambda student, teacher, labels: distillation.kd(student, teacher, 3.0)),
+  "kd": (
+    {"temperature": 3.0},
+    lambda student, teacher, labels: distillation.kd(student, teacher, 3.0),
+  ),
 }
 
 

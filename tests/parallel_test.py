@@ -39,20 +39,14 @@ def desk():
 
 @functools.cache
 def trainer(name):
-  """(fleet, trainer, the list of its traces): compiled once for all tests of this file."""
-  traces = []
-
-  def counted(*arguments):
-    traces.append(arguments)
-    return step.train_step(*arguments)
-
+  """(fleet, trainer), compiled once for all tests of this file."""
   team = FLEETS[name]()
-  return team, desk().trainer(team, counted), traces
+  return team, desk().trainer(team)
 
 
 def train(name, *chunks):
   """The state on the host after chunks of steps."""
-  team, run, _ = trainer(name)
+  team, run = trainer(name)
   state, first = desk().state(team), 0
   for length in chunks:
     state = run(state, first, first + length)
@@ -72,7 +66,7 @@ def test_a_grade_compiles_once(name, caplog):
   traces = []
 
   def counted(*arguments):
-    traces.append(arguments)
+    traces.append(len(arguments))
     return step.train_step(*arguments)
 
   run = small.trainer(team, counted)
@@ -84,8 +78,7 @@ def test_a_grade_compiles_once(name, caplog):
       state = run(state, first, last)
     jax.block_until_ready(state)
   assert state.step == 11 and len(traces) == compiled
-  names = re.findall(r"Finished XLA compilation of (\S+)", caplog.text)
-  assert len([name for name in names if "chunk" in name]) == 1, names
+  assert len(re.findall(r"Finished XLA compilation of .+ in ", caplog.text)) == 1
 
 
 @pytest.mark.parametrize("name", ["one", "chunked"])
@@ -108,7 +101,7 @@ def test_fleets_train_alike(name):
 
 @pytest.mark.parametrize("name", FLEETS)
 def test_the_state_is_donated(name):
-  team, run, _ = trainer(name)
+  team, run = trainer(name)
   state = desk().state(team)
   parameters = jax.tree.leaves(state.variables["params"]) + jax.tree.leaves(state.opt_state)
   run(state, 0, 1)
@@ -116,7 +109,7 @@ def test_the_state_is_donated(name):
 
 
 def test_what_was_read_before_a_donation_stays():
-  team, run, _ = trainer("one")
+  team, run = trainer("one")
   state = run(desk().state(team), 0, 1)
   read = jax.device_get(state)
   before = bits(read)

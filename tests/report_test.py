@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from edjax import metrics, pictures, report
+from edjax import drawing, metrics, pictures, report
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 SECTIONS = ["The school at a glance", "Learning curve", "Subjects from grade to grade",
@@ -232,10 +232,10 @@ def test_write_makes_strict_json_and_the_page(tmp_path):
     (272_474, "272 k"), (999_600, "1.00 M"), (9_996_000, "10.0 M"), (2.5e12, "2.50 T"),
     (1.2e18, "1.20 E"), (5e21, "5000 E")])
 def test_big_numbers(number, text):
-  assert pictures.big(number) == text
+  assert drawing.big(number) == text
 
 
 def test_shorten_keeps_both_ends():
-  assert pictures.shorten("short", 5) == "short"
-  short = pictures.shorten("a very long name of a class 17", 12)
+  assert drawing.shorten("short", 5) == "short"
+  short = drawing.shorten("a very long name of a class 17", 12)
   assert len(short) <= 12 and short.startswith("a very") and short.endswith("17") and "…" in short

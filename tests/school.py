@@ -20,7 +20,12 @@ SHAPE = (8, 8, 3)
 AUGMENT = Augment((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 ED = {"ce": {"weight": 0.3}, "kd": {"weight": 0.7, "temperature": 4.0}}
 # What the columns of each teacher's logits mean; in no case the student's own order.
-ANSWERS = {"subject_1": (1, 0), "subject_2": (2, 3), "subject_3": (5, 4), "generalist": (3, 1, 5, 0, 2, 4)}
+ANSWERS = {
+  "subject_1": (1, 0),
+  "subject_2": (2, 3),
+  "subject_3": (5, 4),
+  "generalist": (3, 1, 5, 0, 2, 4),
+}
 
 
 class Linear(nn.Module):
@@ -78,7 +83,9 @@ class Desk:
 
   @property
   def members(self):
-    return [np.flatnonzero(np.isin(self.labels, own)) for own in SUBJECTS[: len(self.seating.seats)]]
+    return [
+      np.flatnonzero(np.isin(self.labels, own)) for own in SUBJECTS[: len(self.seating.seats)]
+    ]
 
   def order(self, seed=0):
     """Images of one epoch, int32 [steps, batch]."""
@@ -87,7 +94,9 @@ class Desk:
   def where(self, role, devices=1):
     """The teacher's seats, or None."""
     seen = SUBJECTS[: len(self.seating.seats)]
-    return memory.teacher_seats(self.seating, [set(own) <= set(role.places) for own in seen], devices)
+    return memory.teacher_seats(
+      self.seating, [set(own) <= set(role.places) for own in seen], devices
+    )
 
   def state(self, fleet=None):
     """The first state, on the fleet's devices if there is one."""
@@ -104,7 +113,9 @@ class Desk:
     seats = fleet.divide({name: where for name, where in found.items() if where is not None})
     rows = self.order()
     order = fleet.divide(rows.reshape(len(rows), fleet.size, -1).swapaxes(0, 1).copy())
-    return lambda state, first, last: run(state, key, images, labels, order, first, last, teachers, seats)
+    return lambda state, first, last: run(
+      state, key, images, labels, order, first, last, teachers, seats
+    )
 
   def train(self, steps=1, devices=1):
     """Runs the first steps; returns the state on the host."""
@@ -133,7 +144,9 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
     **changes: fields of `curriculum.Recipe` (momentum, …), rate, methods, specialist_weight,
       teacher_network (classes -> module) and fields of `step.Lesson`.
   """
-  recipe = {key: changes.pop(key) for key in ("momentum", "nesterov", "weight_decay") if key in changes}
+  recipe = {
+    key: changes.pop(key) for key in ("momentum", "nesterov", "weight_decay") if key in changes
+  }
   rate = changes.pop("rate", 0.05)
   table = changes.pop("methods", ED)
   weight = changes.pop("specialist_weight", 1.0)

@@ -27,7 +27,9 @@ def logits_of(desk):
   apply = functools.partial(lesson.network.clone(axis_name=None).apply, mutable=["batch_stats"])
   student = jax.jit(lambda v, x: apply(v, x, train=True)[0].logits)(desk.variables, views)
   flat = views.reshape(len(views), -1)
-  teachers = {name: flat @ tree["params"]["dense"]["kernel"] for name, tree in desk.teachers.items()}
+  teachers = {
+    name: flat @ tree["params"]["dense"]["kernel"] for name, tree in desk.teachers.items()
+  }
   return np.asarray(student), teachers
 
 
@@ -175,7 +177,9 @@ def test_frozen_fragments_stay_to_the_bit():
       frozen = part in ("fragment_0", "fragment_1")
       same = bits(tree) == bits(desk.variables[collection][part])
       assert same == frozen, (collection, part)
-  paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(state.opt_state)]
+  paths = [
+    jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(state.opt_state)
+  ]
   assert any("fragment_2" in path for path in paths)
   assert not any("fragment_0" in path or "fragment_1" in path for path in paths)
   assert state.step == 3
@@ -246,7 +250,9 @@ def test_the_first_broken_step_is_recorded():
     return jnp.where(count == 1, jnp.inf, 0.01)
 
   options = {"grown": 1, "teachers": (), "methods": {"ce": {}}}
-  broken = school.grade(rate=rate, **options).train(3)  # step 1 ruins the parameters, step 2 shows it
+  broken = school.grade(rate=rate, **options).train(
+    3
+  )  # step 1 ruins the parameters, step 2 shows it
   assert broken.broken == 2 and broken.step == 3
   assert school.grade(rate=0.01, **options).train(3).broken == -1
 
@@ -290,7 +296,9 @@ def test_the_optimiser_is_pytorch_sgd(nesterov):
   draw = np.random.default_rng(0)
   start = {"a": draw.normal(size=(3, 4)), "b": draw.normal(size=5)}
   start = jax.tree.map(np.float32, start)
-  gradients = [jax.tree.map(lambda leaf: draw.normal(size=leaf.shape).astype("f"), start) for _ in "123"]
+  gradients = [
+    jax.tree.map(lambda leaf: draw.normal(size=leaf.shape).astype("f"), start) for _ in "123"
+  ]
   rates = [0.1, 0.05, 0.2]
   recipe = curriculum.Recipe(batch_size=8, momentum=0.9, nesterov=nesterov, weight_decay=0.03)
   tx = term.optimiser(recipe, lambda count: jnp.asarray(rates)[count])

@@ -1,0 +1,287 @@
+"""What is written comes back to the bit, or not at all: damage of every kind is passed over."""
+
+import errno
+import json
+import logging
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from edjax import checkpoint
+from edjax.errors import UserError
+from tests import school
+from tests.school import bits
+
+META = {"grade": 1, "grades": [{"name": "grade_1", "top1": 0.1}], "best": None, "seconds": 1.5}
+
+
+def state(seed=0):
+  """All kinds of leaves a state has, one of them large."""
+  draw = np.random.default_rng(seed)
+  return {
+    "step": jnp.int32(seed),
+    "params": {"head": {"kernel": jnp.asarray(draw.normal(size=(200, 100)), jnp.float32)}},
+    "odd": [jnp.float32([-0.0, np.inf, np.nan]), jnp.ones(3, jnp.bfloat16)],
+    "opt_state": (jnp.int32(3), {"a/b": jnp.arange(4)}),
+  }
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+  """A folder with steps 10 and 20, made of seeds 1 and 2."""
+  folder = tmp_path_factory.mktemp("store") / "checkpoints"
+  with checkpoint.Store(folder, keep=2) as store:
+    store.save(10, state(1), META | {"grade": 0})
+    store.save(20, state(2), META)
+  return folder
+
+
+@pytest.fixture
+def folder(written, tmp_path):
+  return shutil.copytree(written, tmp_path / "checkpoints")
+
+
+def newest(folder):
+  with checkpoint.Store(folder) as store:
+    return store.newest()
+
+
+def steps_in(folder):
+  return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+
+
+def biggest(folder):
+  return max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+
+
+def test_what_was_saved_comes_back_to_the_bit(folder):
+  step, arrays, meta = newest(folder)
+  assert (step, meta) == (20, META)
+  restored = checkpoint.unflatten(state(7), arrays)
+  assert jax.tree.structure(restored) == jax.tree.structure(state(2))
+  assert bits(restored) == bits(state(2))
+  assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(restored))
+
+
+def test_the_state_of_a_grade_comes_back_to_the_bit(tmp_path):
+  before = school.grade(grown=2).state(school.fleet(4))
+  with checkpoint.Store(tmp_path / "checkpoints") as store:
+    store.save(1, before, META)
+    store.wait()
+    _, arrays, _ = store.newest()
+  after = checkpoint.unflatten(jax.eval_shape(lambda: before), arrays)
+  assert bits(after) == bits(before)
+  assert jax.tree.structure(after) == jax.tree.structure(before)
+
+
+def test_an_empty_folder_has_no_newest(tmp_path):
+  assert newest(tmp_path / "checkpoints") is None
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_keep_bounds_what_is_on_disk(tmp_path, keep):
+  folder = tmp_path / "checkpoints"
+  with checkpoint.Store(folder, keep=keep) as store:
+    for step in range(1, 6):
+      store.save(step, {"a": jnp.arange(3) + step}, {})
+  assert steps_in(folder) == [1, 2, 3, 4, 5][-keep:]
+  assert newest(folder)[1]["a"].tolist() == [5, 6, 7]
+
+
+def test_saving_does_not_hold_on_to_what_changes(tmp_path):
+  """A state may be donated to the next step as soon as `save` returns."""
+  before = {"a": jnp.arange(100_000, dtype=jnp.float32)}
+  expected = bits(before)
+  advance = jax.jit(lambda tree: jax.tree.map(lambda leaf: leaf * -1 - 1, tree), donate_argnums=0)
+  with checkpoint.Store(tmp_path / "checkpoints") as store:
+    store.save(1, before, {})
+    jax.block_until_ready(advance(before))
+    store.wait()
+    _, arrays, _ = store.newest()
+  assert bits(arrays) == expected
+
+
+def flip(step):
+  path = biggest(step)
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 1
+  path.write_bytes(content)
+
+
+def truncate(step):
+  path = biggest(step)
+  content = path.read_bytes()
+  path.write_bytes(content[: len(content) // 2])
+
+
+def remove(step):
+  biggest(step).unlink()
+
+
+def alter_meta(step):
+  (path,) = (step / "meta").glob("metadata*")
+  meta = json.loads(path.read_text())
+  path.write_text(json.dumps(meta | {"grade": meta["grade"] + 1}))
+
+
+def remove_meta(step):
+  shutil.rmtree(step / "meta")
+
+
+def empty(step):
+  for path in step.rglob("*"):
+    if path.is_file():
+      path.write_bytes(b"")
+
+
+DAMAGE = (flip, truncate, remove, alter_meta, remove_meta, empty)
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda f: f.__name__)
+def test_damage_is_passed_over_for_the_step_before(folder, caplog, damage):
+  damage(folder / "20")
+  with caplog.at_level(logging.WARNING):
+    step, arrays, meta = newest(folder)
+  assert step == 10 and meta == META | {"grade": 0}
+  assert bits(checkpoint.unflatten(state(0), arrays)) == bits(state(1))
+  warned = [r.getMessage() for r in caplog.records if str(folder / "20") in r.getMessage()]
+  assert any("damaged" in message and "\n" not in message for message in warned)
+  caplog.clear()
+  assert newest(folder)[0] == 10
+  assert str(folder / "20") not in caplog.text  # it is not met again
+
+
+def test_training_goes_on_after_damage(folder):
+  flip(folder / "20")
+  with checkpoint.Store(folder) as store:
+    assert store.newest()[0] == 10
+    store.save(20, state(5), META)
+    store.wait()
+    step, arrays, _ = store.newest()
+  assert step == 20
+  assert bits(checkpoint.unflatten(state(0), arrays)) == bits(state(5))
+
+
+def test_nothing_sound_is_nothing(folder, caplog):
+  flip(folder / "10")
+  truncate(folder / "20")
+  assert newest(folder) is None
+  assert str(folder / "10") in caplog.text and str(folder / "20") in caplog.text
+
+
+def test_half_written_steps_are_not_steps(folder):
+  shutil.copytree(folder / "20", folder / "30.orbax-checkpoint-tmp-1234")
+  remove(folder / "30.orbax-checkpoint-tmp-1234")
+  shutil.copytree(folder / "20", folder / "30.orbax-checkpoint-tmp")
+  step, _, meta = newest(folder)
+  assert step == 20 and meta == META
+  with checkpoint.Store(folder) as store:
+    store.save(30, state(3), META)
+  assert newest(folder)[0] == 30
+
+
+def full(*_, **__):
+  raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_a_user_error(folder, monkeypatch):
+  with checkpoint.Store(folder) as store:
+    monkeypatch.setattr(ocp.CheckpointManager, "save", full)
+    with pytest.raises(UserError, match="No space left on device") as caught:
+      store.save(30, state(3), META)
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+    monkeypatch.setattr(ocp.CheckpointManager, "wait_until_finished", full)
+    with pytest.raises(UserError, match="No space left on device"):
+      store.wait()
+    monkeypatch.undo()
+  assert newest(folder)[0] == 20
+
+
+def test_flatten_names_every_leaf():
+  flat = checkpoint.flatten({"variables": {"params": {"head": jnp.ones(2)}}, "step": jnp.int32(4)})
+  assert set(flat) == {"variables/params/head", "step"}
+  assert flat["step"] == 4 and flat["variables/params/head"].dtype == np.float32
+
+
+def test_unflatten_lists_everything_that_is_wrong():
+  like = {"a": jnp.zeros(2), "b": jnp.zeros(3), "c": jnp.zeros(4), "d": jnp.zeros(1)}
+  arrays = {
+    "b": np.zeros(2, np.float32),
+    "c": np.zeros(4, np.int32),
+    "d": np.zeros(1, np.float32),
+    "e": np.zeros(1),
+  }
+  with pytest.raises(ValueError) as caught:
+    checkpoint.unflatten(like, arrays)
+  said = str(caught.value).split("; ")
+  assert sorted(said) == [
+    "a is missing",
+    "b is float32[2], not float32[3]",
+    "c is int32[4], not float32[4]",
+    "e is not expected",
+  ]
+
+
+def test_digests_tell_trees_equal_to_the_bit():
+  tree = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": {"c": np.int32(1)}}
+  digest = checkpoint.sha256(tree)
+  assert len(digest) == 64
+  assert checkpoint.sha256({"b": tree["b"], "a": tree["a"]}) == digest
+  assert checkpoint.sha256(jax.tree.map(jnp.asarray, tree)) == digest
+  assert checkpoint.sha256({"a": np.asfortranarray(tree["a"]), "b": tree["b"]}) == digest
+  one_bit = tree["a"].copy()
+  one_bit.view(np.uint32)[1, 2] ^= 1
+  others = [
+    {"a": one_bit, "b": tree["b"]},
+    {"a": tree["a"].reshape(3, 2), "b": tree["b"]},
+    {"a": tree["a"].view(np.int32), "b": tree["b"]},
+    {"x": tree["a"], "b": tree["b"]},
+    {"a": tree["a"], "b": {"c": np.int32(2)}},
+    {"a": tree["a"]},
+    {"a": tree["a"][:1], "b": tree["b"]},
+  ]
+  digests = {checkpoint.sha256(other) for other in others}
+  assert len(digests) == len(others) and digest not in digests
+
+
+def test_networks_come_back(tmp_path):
+  _, variables = school.pupil(2, 4)
+  folder = tmp_path / "deep" / "network"
+  checkpoint.save_variables(folder, variables, {"model": "resnet8"})
+  loaded, info = checkpoint.load_variables(folder)
+  assert bits(loaded) == bits(variables)
+  assert jax.tree.structure(loaded) == jax.tree.structure(variables)
+  assert info["model"] == "resnet8" and info["sha256"] == checkpoint.sha256(variables)
+  _, other = school.pupil(1, 2)
+  checkpoint.save_variables(folder, other, {"model": "other"})
+  loaded, info = checkpoint.load_variables(folder)
+  assert bits(loaded) == bits(other) and info["model"] == "other"
+  assert [path.name for path in folder.parent.iterdir()] == ["network"]
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, remove, empty], ids=lambda f: f.__name__)
+def test_damaged_networks_are_refused(tmp_path, damage):
+  checkpoint.save_variables(tmp_path / "network", state(1)["params"], {})
+  damage(tmp_path / "network")
+  with pytest.raises(UserError, match="damaged") as caught:
+    checkpoint.load_variables(tmp_path / "network")
+  assert str(tmp_path / "network") in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_where_no_network_is(tmp_path):
+  with pytest.raises(UserError, match="holds no network") as caught:
+    checkpoint.load_variables(tmp_path / "nowhere")
+  assert str(tmp_path / "nowhere") in str(caught.value)
+
+
+def test_a_failed_write_leaves_the_network_that_was_there(tmp_path, monkeypatch):
+  checkpoint.save_variables(tmp_path / "network", state(1)["params"], {})
+  monkeypatch.setattr(ocp.PyTreeCheckpointer, "save", full)
+  with pytest.raises(UserError, match="No space left on device"):
+    checkpoint.save_variables(tmp_path / "network", state(2)["params"], {})
+  monkeypatch.undo()
+  assert bits(checkpoint.load_variables(tmp_path / "network")[0]) == bits(state(1)["params"])
