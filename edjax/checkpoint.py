@@ -79,7 +79,8 @@ class Store:
     return self
 
   def __exit__(self, *_):
-    self._manager.close()
+    with _disk_errors(self.directory):
+      self._manager.close()
 
   def save(self, step, state, meta):
     """Starts writing `state` (a pytree) and `meta` (JSON) as step `step`; returns soon.
@@ -145,9 +146,16 @@ def save_variables(directory, variables, info):
     with ocp.PyTreeCheckpointer() as checkpointer:
       checkpointer.save(unfinished / "variables", arrays)
     info = info | {"sha256": sha256(variables)}
+    info = info | {"digest": _digest(arrays, info)}
     (unfinished / "info.json").write_text(json.dumps(info, indent=2) + "\n")
-    shutil.rmtree(directory, ignore_errors=True)
-    unfinished.rename(directory)
+    if directory.exists():
+      before = directory.with_name(f".{directory.name}.before")
+      shutil.rmtree(before, ignore_errors=True)
+      directory.rename(before)
+      unfinished.rename(directory)
+      shutil.rmtree(before)
+    else:
+      unfinished.rename(directory)
 
 
 def load_variables(directory):
@@ -164,8 +172,8 @@ def load_variables(directory):
     with ocp.PyTreeCheckpointer() as checkpointer:
       arrays = checkpointer.restore(directory / "variables", args=_to_host(directory / "variables"))
     variables = _nest(arrays)
-    if info["sha256"] != sha256(variables):
-      raise ValueError("its arrays are not those that were saved")
+    if info.pop("digest") != _digest(arrays, info):
+      raise ValueError("it is not what was saved")
   except Exception as error:
     reason = str(error).strip().split("\n")[0][:200]
     raise UserError(f"the network in {directory} is damaged ({reason}); write it anew") from error

@@ -99,6 +99,10 @@ class Recipe:
     _one_of(self.target, TARGETS, "recipe.target")
     if self.batch_size < 1:
       raise UserError(f"recipe.batch_size is {self.batch_size}; it must be at least 1")
+    if self.pad < 0:
+      raise UserError(f"recipe.pad is {self.pad}; it must be at least 0")
+    if not all(isinstance(milestone, int) for milestone in self.milestones):
+      raise UserError(f"recipe.milestones is {self.milestones}; give epochs, separated by commas")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +132,7 @@ def subjects_of(ratios, num_classes):
   Raises:
     UserError: if a subject would be empty.
   """
-  if not ratios or min(ratios) <= 0:
+  if not ratios or not all(isinstance(ratio, (int, float)) and ratio > 0 for ratio in ratios):
     raise UserError(f"subjects is {tuple(ratios)}; give one positive ratio per subject")
   sizes = [int(num_classes * ratio // sum(ratios)) for ratio in ratios]
   sizes[-1] += num_classes - sum(sizes)
@@ -234,6 +238,19 @@ _COPIED = (
 )
 
 
+_KINDS = {
+  "fragments": int,
+  "subjects": int,
+  "teachers": str,
+  "epochs": int,
+  "frozen": int,
+  "carry_momentum": bool,
+  "reference_width": int,
+  "reference_grid": int,
+  "reference_relu": bool,
+}
+
+
 def _rows(grades):
   length = max(len(column) for column in grades.values())
   for key, column in grades.items():
@@ -241,6 +258,10 @@ def _rows(grades):
       raise UserError(
         f"grades.{key} has {len(column)} entries, but there are {length} grades; give 1 or {length}"
       )
+    kind = _KINDS.get(key, (float, int))
+    if not all(isinstance(value, kind) for value in column):
+      wanted = {int: "whole numbers", bool: "True or False", str: "names"}.get(kind, "numbers")
+      raise UserError(f"grades.{key} is {tuple(column)}; give {wanted}, separated by commas")
   return [
     {key: column[number if len(column) > 1 else 0] for key, column in grades.items()}
     for number in range(length)
@@ -263,7 +284,7 @@ def _teachers(teaching, seen):
 
 def _check(row, num_fragments, where):
   if row["epochs"] < 1:
-    raise UserError(f"{where} has {row['epochs']} epochs; it needs at least 1 (grades.epochs)")
+    raise UserError(f"{where} has {row['epochs']} epochs; it needs at least 1")
   if not 1 <= row["fragments"] <= num_fragments:
     raise UserError(
       f"{where} has {row['fragments']} fragments, but the student has {num_fragments}; "
@@ -277,6 +298,8 @@ def _check(row, num_fragments, where):
     raise UserError(f"{where} has rehearsal {row['rehearsal']}; it is a share above 0, at most 1")
   if not 0 <= row["warmup_epochs"] <= row["epochs"]:
     raise UserError(f"{where} warms up for {row['warmup_epochs']} of its {row['epochs']} epochs")
+  if row.get("reference_grid", 1) < 1 or row.get("reference_width", 0) < 0:
+    raise UserError(f"{where}: reference_grid must be at least 1 and reference_width at least 0")
   if row["learning_rate"] <= 0 or row["lower_rate"] <= 0:
     raise UserError(f"{where}: learning_rate and lower_rate must be positive (freeze instead)")
 
@@ -285,6 +308,12 @@ def _check_growth(grades, num_fragments, num_classes):
   for before, after in itertools.pairwise(grades):
     if after.fragments < before.fragments or after.num_classes < before.num_classes:
       raise UserError(f"{after.name} has fewer fragments or subjects than {before.name}")
+    keeps_head = before.fragments == after.fragments < num_fragments
+    if keeps_head and before.reference != after.reference:
+      raise UserError(
+        f"{after.name} has the fragments of {before.name} and keeps its teaching reference; "
+        "let grades.reference_width, reference_grid and reference_relu be the same there"
+      )
   last = grades[-1]
   if last.fragments != num_fragments:
     raise UserError(

@@ -133,8 +133,11 @@ def easiest_first(teacher, answered):
     raise UserError("class_order 'easiest' needs a validation part: set data.validation_fraction")
   logits, columns = answered
   right = logits.argmax(1) == columns
-  top1 = [right[columns == column].mean() for column in range(len(teacher.classes))]
-  return tuple(teacher.classes[column] for column in np.argsort(top1, kind="stable")[::-1])
+  # A class without a validation image counts as hard; ties keep the teacher's order.
+  top1 = [
+    right[columns == c].sum() / max(1, (columns == c).sum()) for c in range(len(teacher.classes))
+  ]
+  return tuple(teacher.classes[column] for column in np.argsort(-np.array(top1), kind="stable"))
 
 
 def agreement(teachers, answers, logits, labels):

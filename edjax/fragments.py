@@ -97,7 +97,7 @@ def carry(fresh, opt_state, grown):
     grown: the student has more fragments than before, so that its head is another one.
 
   Returns:
-    `fresh` with each floating leaf of the student replaced by the old leaf of the same path, or
+    `fresh` with each leaf of the student replaced by the old leaf of the same path, or
     extended as `graft` extends the head. What methods learn starts anew in every grade, and so do
     step counts, which drive the new grade's schedule.
   """
@@ -106,7 +106,7 @@ def carry(fresh, opt_state, grown):
   def pick(path, leaf):
     names = [getattr(entry, "key", None) for entry in path]
     stays = path in old and "student" in names and not (grown and HEAD in names)
-    return _extend(old[path], leaf) if stays and jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+    return _extend(old[path], leaf) if stays else leaf
 
   return jax.tree.map_with_path(pick, fresh)
 

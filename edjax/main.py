@@ -1,7 +1,8 @@
-"""The command: `python -m edjax.main --config=FILE.py [--workdir=DIR] [--mode=train|exam]`."""
+"""The command: `python -m edjax.main --config=configs/digits.py [--workdir=DIR] [--mode=train]`."""
 
 import json
 import os
+import re
 import sys
 
 from absl import app, flags, logging
@@ -40,14 +41,45 @@ def run():
     app.run(main, flags_parser=_parse)
   except UserError as error:
     sys.exit(f"edjax: {error}")
+  except OSError as error:
+    where = error.filename or "a file"
+    why = error.strerror or error
+    sys.exit(
+      f"edjax: cannot read or write {where}: {why}; put that right and give the same command again"
+    )
+  except KeyboardInterrupt:
+    sys.exit("edjax: interrupted; the same command continues from the last checkpoint")
 
 
 def _parse(argv):
-  """Parses flags; absl and ml_collections raise several kinds for what is one kind of mistake."""
+  """Parses flags; absl, ml_collections and config files raise many kinds of errors."""
   try:
-    return flags.FLAGS(argv)
-  except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-    raise UserError(" ".join(str(error).split())) from error
+    rest = flags.FLAGS(argv)
+    # A file that could not be read says so when it is first asked something.
+    if _CONFIG.value is not None and "name" not in _CONFIG.value:
+      raise UserError("the config has no name")
+    return rest
+  except Exception as error:
+    raise UserError(" ".join(_reason(error, argv).split())) from error
+
+
+def _reason(error, argv):
+  """Says what is wrong with the flags, without the layers that the error comes wrapped in."""
+  if isinstance(error, (AttributeError, KeyError)):
+    text = str(error).encode().decode("unicode_escape")  # the text of a KeyError is a repr of one
+    key = re.search(r"\w+", text)[0]
+    near = re.search(r'mean "(\w+)"', text)
+    for given in argv:
+      if re.match(rf"--?(no)?config\.(.*\.)?{key}(\.|=|$)", given):
+        hint = f" (did you mean {near[1]!r}?)" if near else ""
+        return f"{given}: the config has no setting {key!r}{hint}"
+  wrapped = isinstance(error, OSError) or "Traceback" in str(error)
+  while wrapped and (error.__cause__ or error.__context__):
+    error = error.__cause__ or error.__context__
+  if isinstance(error, OSError):
+    return "cannot load the config: " + re.sub(r"(?s).*\[Errno \d+\]", "", str(error))
+  known = isinstance(error, (flags.Error, ValueError))
+  return str(error) if known else f"{type(error).__name__} in the config: {error}"
 
 
 if __name__ == "__main__":

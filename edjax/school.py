@@ -47,6 +47,7 @@ def run(config, workdir):
   dataset = datasets.load(config.dataset, data_dir=config.data_dir, **config.data)
   num_classes = len(dataset.class_names)
   plan = curriculum.build(dict(config.grades), config.subjects, num_classes, num_fragments)
+  _check(config, plan)
   _claim(workdir, config)
   progress = metrics.Progress()
   try:
@@ -54,7 +55,7 @@ def run(config, workdir):
     order = _class_order(config, room, recipe, workdir, progress)
     teachers = {
       name: _hire(name, config, plan.subjects, order, room, recipe, workdir, progress)
-      for name in plan.teachers
+      for name in sorted(plan.teachers, key=lambda name: not _options(config, name).checkpoint)
     }
     study = Study(
       label="student",
@@ -85,10 +86,15 @@ def run(config, workdir):
 
 def exam(config, workdir):
   """Examines the graduate of a work directory on the test split; returns `metrics.exam_scores`."""
+  place = pathlib.Path(workdir) / "graduate"
+  if not place.exists():
+    raise UserError(
+      f"{workdir} holds no graduate to examine; give the same command without --mode=exam first"
+    )
   fleet = parallel.fleet(config.devices, config.recipe.batch_size)
   room = Classroom(datasets.load(config.dataset, data_dir=config.data_dir, **config.data), fleet)
   labels = tuple(range(len(room.dataset.class_names)))
-  graduate = faculty.load(pathlib.Path(workdir) / "graduate", "the exam", labels, room.dataset)
+  graduate = faculty.load(place, "the exam", labels, room.dataset)
   answer = room.examiner(graduate.network)
   return metrics.exam_scores(*answer(graduate.variables, "test", graduate.classes), {})
 
@@ -160,7 +166,7 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress):
       raise UserError(
         f"{study.label}: the loss is not finite at step {term.first_step + int(broken) + 1} "
         f"({grade.name}, epoch {int(broken) // per_epoch + 1}); the last good checkpoint stays in "
-        f"{store.directory}; lower grades.learning_rate or warm up longer"
+        f"{store.directory}; lower its learning_rate or warm up longer, in another --workdir"
       )
     state = state.replace(sums=room.fleet.replicate(no_sums()))
     images, seconds = float(sums["images"]), time.monotonic() - set_out
@@ -254,21 +260,15 @@ def _class_order(config, room, recipe, workdir, progress):
 
 def _hire(name, config, subjects, order, room, recipe, workdir, progress):
   """Returns a teacher: from its checkpoint, the work directory, the cache, or trained now."""
-  general = name == curriculum.GENERALIST
-  options = config.faculty.generalist if general else config.faculty.specialist
+  general, options = name == curriculum.GENERALIST, _options(config, name)
   if general:
     number, labels = 0, tuple(range(len(order)))
   else:
     number = [subject.name for subject in subjects].index(name)
     labels = tuple(order[place] for place in subjects[number].classes)
-  given = ((options.checkpoint,) if options.checkpoint else ()) if general else options.checkpoint
-  if given:
-    if not general and len(given) != len(subjects):
-      raise UserError(
-        f"faculty.specialist.checkpoint names {len(given)} teachers, but there are "
-        f"{len(subjects)} subjects"
-      )
-    return faculty.load(given[number], name, labels, room.dataset)
+  if options.checkpoint:
+    given = options.checkpoint if general else options.checkpoint[number]
+    return faculty.load(given, name, labels, room.dataset)
   settings = _teacher_settings(config, options, labels)
   here = workdir / "teachers" / name
   places = [here / "network"]
@@ -279,13 +279,10 @@ def _hire(name, config, subjects, order, room, recipe, workdir, progress):
     if (place / "info.json").exists():
       return faculty.load(place, name, labels, room.dataset)
   subject = curriculum.Subject(name, tuple(range(len(labels))))
-  body = models.body(options.model)
   study = Study(
     label=f"teacher {name}",
     model=options.model,
-    curriculum=curriculum.ordinary(
-      subject, len(body.fragments), options.epochs, options.learning_rate, options.warmup_epochs
-    ),
+    curriculum=_training(options, subject),
     order=labels,
     teachers={},
     recipe=recipe,
@@ -302,6 +299,37 @@ def _hire(name, config, subjects, order, room, recipe, workdir, progress):
   return faculty.load(here / "network", name, labels, room.dataset)
 
 
+def _options(config, name):
+  return config.faculty.generalist if name == curriculum.GENERALIST else config.faculty.specialist
+
+
+def _training(options, subject):
+  num_fragments = len(models.body(options.model).fragments)
+  return curriculum.ordinary(
+    subject, num_fragments, options.epochs, options.learning_rate, options.warmup_epochs
+  )
+
+
+def _check(config, plan):
+  """Finds at once what would otherwise be found when the first teachers have been trained."""
+  for key, value, least in (
+    ("seed", config.seed, 0),
+    ("faculty.seed", config.faculty.seed, 0),
+    ("checkpoint.keep", config.checkpoint.keep, 1),
+  ):
+    if value < least:
+      raise UserError(f"{key} is {value}; it must be at least {least}")
+  given = config.faculty.specialist.checkpoint
+  if given and len(given) != len(plan.subjects):
+    raise UserError(
+      f"faculty.specialist.checkpoint names {len(given)} teachers, but there are "
+      f"{len(plan.subjects)} subjects; give one folder per subject"
+    )
+  for name in plan.teachers:
+    if not _options(config, name).checkpoint:
+      _training(_options(config, name), curriculum.Subject(name, (0,)))
+
+
 def _teacher_settings(config, options, labels):
   recipe = {k: v for k, v in config.recipe.items() if k not in ("target", "specialist_weight")}
   chosen = {key: options[key] for key in ("model", "epochs", "learning_rate", "warmup_epochs")}
@@ -315,23 +343,31 @@ def _teacher_settings(config, options, labels):
 
 
 def _claim(workdir, config):
-  """Makes the work directory this config's, or checks that it is; where files lie may differ."""
-  mine = json.loads(json.dumps(config.to_dict()))
+  """Makes the work directory this config's, or checks that it is; where files lie may differ.
+
+  A directory in which no step has been taken is anybody's, whatever its config.json says.
+  """
+  text = json.dumps(config.to_dict(), indent=2) + "\n"
   path = workdir / "config.json"
-  if path.exists():
-    theirs = json.loads(path.read_text())
-    for key, value in _leaves(mine):
-      if key.split(".")[0] not in _MAY_DIFFER and dict(_leaves(theirs)).get(key) != value:
+  if path.exists() and next(workdir.rglob("metrics.jsonl"), None):
+    try:
+      theirs = dict(_leaves(json.loads(path.read_text())))
+    except (ValueError, AttributeError) as error:
+      raise UserError(f"{path} is damaged ({error}); use another --workdir") from error
+    mine = dict(_leaves(json.loads(text)))
+    for key in mine | theirs:
+      was, now = theirs.get(key, "not set"), mine.get(key, "not set")
+      if was != now and not key.startswith(_MAY_DIFFER):
         raise UserError(
-          f"{workdir} belongs to another config: {key} was {dict(_leaves(theirs)).get(key)!r}, is "
-          f"now {value!r}; use another --workdir or the old setting"
+          f"{workdir} belongs to another config: {key} was {was!r}, is now {now!r}; use another "
+          "--workdir or the old setting"
         )
     return
   workdir.mkdir(parents=True, exist_ok=True)
-  metrics.replace_file(path, (json.dumps(mine, indent=2) + "\n").encode())
+  metrics.replace_file(path, text.encode())
 
 
-_MAY_DIFFER = ("data_dir", "checkpoint", "devices")
+_MAY_DIFFER = ("data_dir", "checkpoint.", "devices", "faculty.cache")
 
 
 def _leaves(tree, prefix=""):

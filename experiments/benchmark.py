@@ -2,7 +2,7 @@ r"""Training speed of the compiled step beside plain PyTorch, eager and channels
 
 python experiments/benchmark.py [--pairs=resnet110-resnet20,…] [--steps=10] [--rounds=3] [--json=FILE]
 
-Same networks, batch, images (random bytes, CIFAR-100's shape), augmentation and loss on both sides;
+Same networks, batch, images (random bytes of CIFAR-100's shape), augmentation, loss on both sides;
 float32; teachers are random, which costs the same. Rounds of edjax and PyTorch alternate, and the
 ratio of the medians is what counts: machines are shared and noisy. Needs the extra [test].
 """
@@ -82,7 +82,7 @@ def _compare(pair, school, images, labels, options):
 
 
 def _edjax_round(teacher, student, subjects, images, labels, options):
-  """Compiles the last grade of a school and returns a function that times a stretch of its steps."""
+  """Compiles the last grade of a school; returns a function that times a stretch of its steps."""
   split = Split(images, labels)
   names = tuple(str(label) for label in range(_CLASSES))
   dataset = Dataset("random", names, split, split, split, (0.5,) * 3, (0.25,) * 3)

@@ -1,4 +1,4 @@
-"""The command as the tests give it: inside this process, and as a process of its own."""
+"""The command as tests give it, inside this process or as a process of its own."""
 
 import dataclasses
 import functools
@@ -8,9 +8,8 @@ import subprocess
 import sys
 
 import flax.linen as nn
-from absl import flags
+from absl import app, flags
 
-from configs import common
 from edjax import main
 from edjax.models import layers
 
@@ -27,17 +26,18 @@ class Ended:
 
 
 def give(capfd, *arguments):
-  """Runs the command in this process, with everything that stands between a shell and `main`.
+  """Gives the command in this process, which has imported everything already.
 
   Args:
     capfd: the fixture.
     *arguments: as in a shell, such as "--config=configs/digits.py:smoke".
 
   Returns:
-    An `Ended`. An exception that the command lets through is not caught: a shell would see a traceback.
+    An `Ended`. What would be a traceback in a shell is raised.
   """
   values, argv, path = flags.FLAGS, sys.argv, sys.path[:]
   sys.argv = ["edjax", *map(str, arguments)]  # where config_flags looks for settings
+  app._run_init.done = True  # no handlers of absl's: they would outlive the test
   values.unparse_flags()
   capfd.readouterr()
   code = 0
@@ -45,7 +45,7 @@ def give(capfd, *arguments):
     main.run()
   except SystemExit as error:
     code = error.code or 0
-    if isinstance(code, str):  # as the interpreter does
+    if isinstance(code, str):  # what the interpreter does with it
       print(code, file=sys.stderr)
       code = 1
   finally:
@@ -59,14 +59,11 @@ def give(capfd, *arguments):
 
 
 def start(*arguments, **environment):
-  """Starts the command as a process; returns it, its standard error piped.
-
-  `environment` is added to that of this process; there is one CPU device unless it says otherwise.
-  """
+  """Starts the command as a process on one CPU device; returns the process, its streams piped."""
   return subprocess.Popen(
     [sys.executable, "-m", "edjax.main", *map(str, arguments)],
     cwd=ROOT,
-    env=os.environ | {"JAX_NUM_CPU_DEVICES": "1", "PYTHONUNBUFFERED": "1"} | environment,
+    env=os.environ | {"JAX_NUM_CPU_DEVICES": "1"} | environment,
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
@@ -80,7 +77,7 @@ def end(process):
 
 
 class Layer(nn.Module):
-  """One convolution, normalisation and ReLU: the least a fragment can be."""
+  """A convolution, a normalisation and a ReLU: the least a fragment can be."""
 
   channels: int
   stride: int
@@ -91,17 +88,11 @@ class Layer(nn.Module):
     return nn.relu(x), (nn.relu(x),), (x,)
 
 
-# A network of three fragments which compiles in a fraction of a second.
+# Three fragments that compile in a fraction of a second.
 SMALL = layers.Body(
-  fragments=tuple(functools.partial(Layer, channels, stride) for channels, stride in ((4, 2), (6, 1), (8, 2))),
+  fragments=tuple(
+    functools.partial(Layer, channels, stride) for channels, stride in ((4, 2), (6, 1), (8, 2))
+  ),
   head=layers.Classifier,
   width=8,
 )
-
-
-def tiny(seed=0, **data):
-  """Returns the config of a school of seconds: three subjects of digits, networks named "small".
-
-  Where it is used "small" must be a row of `models.MODELS`: see the fixture `small`.
-  """
-  config = common.base("tiny", "digits")

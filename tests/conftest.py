@@ -3,9 +3,15 @@
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# XLA's fusion emitters make compiling on a CPU two to three times slower, and tests mostly compile.
+os.environ["XLA_FLAGS"] = (
+  f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
+)
 
 import jax
+import pytest
 from absl import flags
+from jax.experimental.compilation_cache import compilation_cache
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -15,3 +21,42 @@ flags.FLAGS.mark_as_parsed()
 
 def pytest_configure(config):
   config.addinivalue_line("markers", "slow: takes many seconds; left out by -m 'not slow'")
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+  """Keeps what is compiled until the session ends, so that the same program is compiled once.
+
+  Returns:
+    The environment that lets a process share in it.
+  """
+  directory = tmp_path_factory.mktemp("compiled")
+  jax.config.update("jax_compilation_cache_dir", str(directory))
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+  compilation_cache.reset_cache()
+  yield {
+    "JAX_COMPILATION_CACHE_DIR": str(directory),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+  }
+  jax.config.update("jax_compilation_cache_dir", None)
+  compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="session")
+def smoke(compiled, tmp_path_factory):
+  """Returns (work directory, report) of `--config=configs/digits.py:smoke`; tests leave it alone."""
+  from configs import digits
+  from edjax import school
+
+  workdir = tmp_path_factory.mktemp("smoke") / "run"
+  return workdir, school.run(digits.get_config("smoke"), workdir)
+
+
+@pytest.fixture
+def small(compiled, monkeypatch):
+  """Makes `command.SMALL` a model that a config can name "small"."""
+  from edjax import models
+  from tests import command
+
+  monkeypatch.setitem(models.MODELS, "small", command.SMALL)

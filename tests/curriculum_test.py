@@ -96,6 +96,7 @@ def test_zero_subjects_are_all():
     ({"fragments": (0, 2, 3)}, "grade 1 of 3 has 0 fragments"),
     ({"fragments": (2, 1, 3)}, "grade_2 has fewer"),
     ({"subjects": (2, 1, 3)}, "grade_2 has fewer"),
+    ({"fragments": (2, 2, 3)}, "grade_2 .* keeps its teaching reference; let grades.reference_wid"),
     ({"subjects": (1, 2, 2)}, "sees 6 of 10 classes"),
     ({"subjects": (1, 2, 4)}, "grade 3 of 3 sees 4 subjects, but there are 3"),
     ({"subjects": (-1, 2, 3)}, "grade 1 of 3 sees -1"),
@@ -122,6 +123,11 @@ def test_what_cannot_be_is_named(changes, said):
 def test_more_subjects_than_classes():
   with pytest.raises(UserError, match="without a class"):
     build(ratios=(1, 1, 1), classes=2)
+
+
+def test_a_reference_that_stays_may_not_change():
+  assert build(fragments=(2, 2, 3), reference_grid=(4, 4, 1)).grades[1].fragments == 2
+  assert build(fragments=(3,), reference_grid=(4, 1, 1)).grades[0].fragments == 3  # has none
 
 
 def test_ordinary_training_is_one_grade():

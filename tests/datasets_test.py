@@ -2,12 +2,9 @@
 
 import gzip
 import hashlib
-import io
 import json
 import socket
-import struct
 import sys
-import tarfile
 import time
 
 import numpy as np
@@ -16,6 +13,16 @@ from PIL import Image
 
 from edjax.data import datasets, folder, prepared, splits
 from edjax.errors import UserError
+from tests.archives import (
+  cifar100_files,
+  cifar_records,
+  colour,
+  idx_bytes,
+  save,
+  write_fashion,
+  write_tar,
+  write_tree,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -133,26 +140,6 @@ def test_digits_without_scikit_learn(monkeypatch):
 
 
 # --- Fashion-MNIST -------------------------------------------------------------------------------
-
-
-def idx_bytes(array):
-  header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-  return header + array.astype(np.uint8).tobytes()
-
-
-def write_fashion(directory, suffix="", train=60, test=20):
-  """Writes the four files; returns the images by part. Labels are the index modulo 10."""
-  rng, images = np.random.default_rng(1), {}
-  for part, count in (("train", train), ("t10k", test)):
-    images[part] = rng.integers(0, 256, (count, 28, 28), np.uint8)
-    for kind, array in (
-      ("images-idx3", images[part]),
-      ("labels-idx1", np.arange(count) % 10),
-    ):
-      content = idx_bytes(array)
-      path = directory / f"{part}-{kind}-ubyte{suffix}"
-      path.write_bytes(gzip.compress(content) if suffix else content)
-  return images
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -286,34 +273,6 @@ def test_arguments_out_of_range(tmp_path):
 # --- CIFAR ---------------------------------------------------------------------------------------
 
 
-def cifar_records(count, label_bytes, classes):
-  """Returns (bytes, images [n, 32, 32, 3], labels), written pixel by pixel from the definition."""
-  images = np.random.default_rng(count).integers(0, 256, (count, 32, 32, 3), np.uint8)
-  labels = np.arange(count) % classes
-  content = bytearray()
-  for image, label in zip(images, labels, strict=True):
-    content += bytes([99] * (label_bytes - 1) + [label])  # 99: a coarse label to be passed over
-    for channel in range(3):
-      content += image[:, :, channel].tobytes()
-  return bytes(content), images, labels
-
-
-def cifar100_files(classes=4):
-  train, train_images, train_labels = cifar_records(40, 2, classes)
-  test, test_images, test_labels = cifar_records(12, 2, classes)
-  names = "".join(f"class {i}\n" for i in range(classes)).encode()
-  files = {"train.bin": train, "test.bin": test, "fine_label_names.txt": names}
-  return files, (train_images, train_labels), (test_images, test_labels)
-
-
-def write_tar(path, root, files):
-  with tarfile.open(path, "w:gz") as archive:
-    for name, content in files.items():
-      member = tarfile.TarInfo(f"{root}/{name}")
-      member.size = len(content)
-      archive.addfile(member, io.BytesIO(content))
-
-
 @pytest.mark.parametrize("form", ["files", "folder", "archive"])
 def test_cifar100(tmp_path, form):
   files, (train_images, train_labels), (test_images, test_labels) = cifar100_files()
@@ -375,23 +334,6 @@ def test_damaged_cifar(tmp_path):
 
 
 # --- folders -------------------------------------------------------------------------------------
-
-
-def save(path, array, mode=None, **options):
-  path.parent.mkdir(parents=True, exist_ok=True)
-  image = Image.fromarray(np.asarray(array))
-  (image if mode is None else image.convert(mode)).save(path, **options)
-  return path
-
-
-def colour(value, height=4, width=4):
-  return np.full((height, width, 3), value, np.uint8)
-
-
-def write_tree(root, classes=("ant", "bee"), count=10):
-  for label, name in enumerate(classes):
-    for i in range(count):
-      save(root / name / f"{i}.png", colour((label, i, 7)))
 
 
 def test_folder_with_train_and_test(tmp_path):

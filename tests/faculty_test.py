@@ -82,7 +82,7 @@ def test_weights_and_order_of_a_faculty():
 
 
 def test_a_graduate_teaches_the_next_student(tmp_path):
-  """Through `graduate`, a folder, another order of the labels, and `roles`: the logits still match."""
+  """Through `graduate`, a folder, another order of labels, and `roles`: the logits still match."""
   network, student = school.pupil(3, 6, body=models.body("resnet8_half"))
   graduate = fragments.graduate(student, np.argsort(SHUFFLED))
   faculty.save(tmp_path / "graduate", "resnet8_half", range(6), dataset(), graduate, name="run")

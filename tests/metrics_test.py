@@ -60,8 +60,11 @@ def test_ece_against_a_slow_loop():
   probabilities = torch.softmax(torch.tensor(logits, dtype=torch.float64), dim=1).tolist()
   ece = 0.0
   for index in range(15):
-    inside = [(max(p), p.index(max(p)) == label) for p, label in zip(probabilities, labels)
-              if index / 15 < max(p) <= (index + 1) / 15]
+    inside = [
+      (max(p), p.index(max(p)) == label)
+      for p, label in zip(probabilities, labels)
+      if index / 15 < max(p) <= (index + 1) / 15
+    ]
     if inside:
       gap = sum(right for _, right in inside) - sum(confidence for confidence, _ in inside)
       ece += abs(gap) / 500
@@ -126,9 +129,16 @@ def test_scores_are_plain_python():
   assert json.loads(json.dumps(scores, allow_nan=False)) == scores
 
 
-@pytest.mark.parametrize("logits, labels", [
-    (np.zeros((0, 3)), []), (np.zeros((2, 3)), [0]), (np.zeros(3), [0, 1, 2]),
-    (np.zeros((2, 3)), [0, 3]), (np.zeros((2, 3)), [-1, 0])])
+@pytest.mark.parametrize(
+  "logits, labels",
+  [
+    (np.zeros((0, 3)), []),
+    (np.zeros((2, 3)), [0]),
+    (np.zeros(3), [0, 1, 2]),
+    (np.zeros((2, 3)), [0, 3]),
+    (np.zeros((2, 3)), [-1, 0]),
+  ],
+)
 def test_an_exam_that_does_not_fit_is_refused(logits, labels):
   with pytest.raises(ValueError):
     metrics.exam_scores(logits, np.array(labels, int), {})
@@ -143,6 +153,7 @@ def test_agreement():
 def _strict(line):
   def refuse(constant):
     raise AssertionError(f"{constant} is not strict JSON")
+
   return json.loads(line, parse_constant=refuse)
 
 
@@ -154,9 +165,14 @@ def test_journal_returns_what_was_written(tmp_path):
   journal.write({"step": np.int64(2), "loss": np.float32(0.5), "top1": math.nan, "nll": [math.inf]})
   lines = path.read_text().splitlines()
   assert lines[0].startswith('{"step": 1, "loss": 0.1, "grade"')
-  assert [_strict(line) for line in lines] == metrics.Journal(path).rows() == [
+  assert (
+    [_strict(line) for line in lines]
+    == metrics.Journal(path).rows()
+    == [
       {"step": 1, "loss": 0.1, "grade": "größe\n"},
-      {"step": 2, "loss": 0.5, "top1": "nan", "nll": ["inf"]}]
+      {"step": 2, "loss": 0.5, "top1": "nan", "nll": ["inf"]},
+    ]
+  )
 
 
 def test_journal_drops_a_half_written_line(tmp_path):
@@ -198,17 +214,30 @@ def test_a_spoilt_line_is_named(tmp_path):
 def test_a_failed_replacement_leaves_the_old_file(tmp_path, monkeypatch):
   path = tmp_path / "file"
   path.write_text("old")
+
   def fail(*_):
     raise OSError("disk full")
+
   monkeypatch.setattr(os, "replace", fail)
   with pytest.raises(OSError):
     metrics.replace_file(path, b"new")
   assert path.read_text() == "old" and os.listdir(tmp_path) == ["file"]
 
 
-@pytest.mark.parametrize("seconds, text", [
-    (0, "0 s"), (59.4, "59 s"), (59.6, "1 m 0 s"), (72, "1 m 12 s"), (7500, "2 h 5 m"),
-    (3600, "1 h 0 m"), (273600, "3 d 4 h"), (-3, "0 s"), (math.inf, "?")])
+@pytest.mark.parametrize(
+  "seconds, text",
+  [
+    (0, "0 s"),
+    (59.4, "59 s"),
+    (59.6, "1 m 0 s"),
+    (72, "1 m 12 s"),
+    (7500, "2 h 5 m"),
+    (3600, "1 h 0 m"),
+    (273600, "3 d 4 h"),
+    (-3, "0 s"),
+    (math.inf, "?"),
+  ],
+)
 def test_duration(seconds, text):
   assert metrics.duration(seconds) == text
 
@@ -243,8 +272,9 @@ def test_live_line_on_a_terminal(monkeypatch):
   progress = metrics.Progress(screen, clock)
   _update(progress, 62, loss=0.412, top1=0.861, images_per_second=5120.3, seconds_left=72)
   assert screen.getvalue() == (
-      "\rgrade 2/3 · epoch 3/6 ━━━━━━────  62% · loss 0.412 · top-1 86.1 % · 5,120 img/s · "
-      "1 m 12 s left\x1b[K")
+    "\rgrade 2/3 · epoch 3/6 ━━━━━━────  62% · loss 0.412 · top-1 86.1 % · 5,120 img/s · "
+    "1 m 12 s left\x1b[K"
+  )
 
 
 def test_a_terminal_is_written_ten_times_a_second_at_most():
@@ -264,7 +294,7 @@ def test_a_permanent_line_clears_the_live_one():
   _update(progress, 1)
   before = screen.getvalue()
   progress.line("grade 1: top-1 90.0 %")
-  assert screen.getvalue()[len(before):] == "\r\x1b[Kgrade 1: top-1 90.0 %\n"
+  assert screen.getvalue()[len(before) :] == "\r\x1b[Kgrade 1: top-1 90.0 %\n"
   progress.close()
   assert screen.getvalue().endswith("90.0 %\n")
 
@@ -273,6 +303,7 @@ def test_a_permanent_line_clears_the_live_one():
 def test_the_live_line_fits_a_real_terminal():
   import fcntl
   import termios
+
   mine, theirs = os.openpty()
   fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
   with open(theirs, "w", encoding="utf-8") as stream:
@@ -293,7 +324,13 @@ def test_a_log_file_gets_epoch_ends_and_a_line_each_ten_seconds():
   lines = log.getvalue().splitlines()
   assert "\r" not in log.getvalue() and "\x1b" not in log.getvalue()
   assert [(line.split("epoch ")[1][0], line.split()[-1]) for line in lines] == [
-      ("1", "40%"), ("1", "80%"), ("1", "100%"), ("2", "40%"), ("2", "80%"), ("2", "100%")]
+    ("1", "40%"),
+    ("1", "80%"),
+    ("1", "100%"),
+    ("2", "40%"),
+    ("2", "80%"),
+    ("2", "100%"),
+  ]
 
 
 def test_a_log_file_gets_the_last_update_of_an_epoch_that_is_cut_short():
@@ -317,6 +354,7 @@ def test_a_closed_terminal_does_not_end_a_run():
   class Gone(io.StringIO):
     def write(self, _):
       raise BrokenPipeError
+
   progress = metrics.Progress(Gone(), _Clock())
   _update(progress, 100)
   progress.line("text")

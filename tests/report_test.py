@@ -12,8 +12,16 @@ import pytest
 from edjax import drawing, metrics, pictures, report
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
-SECTIONS = ["The school at a glance", "Learning curve", "Subjects from grade to grade",
-            "How the student grew", "Teachers and graduate", "Confusion", "Calibration", "Settings"]
+SECTIONS = [
+  "The school at a glance",
+  "Learning curve",
+  "Subjects from grade to grade",
+  "How the student grew",
+  "Teachers and graduate",
+  "Confusion",
+  "Calibration",
+  "Settings",
+]
 
 
 class _Page(html.parser.HTMLParser):
@@ -62,33 +70,67 @@ def _school(num_classes=4, grades=2, teachers=True, names=None):
   subjects = {"near": list(range(half)), "far": list(range(half, num_classes))}
   scores = metrics.exam_scores(logits, labels, subjects)
   student = {key: scores[key] for key in ("top1", "top5", "nll", "ece", "confusion", "calibration")}
-  student |= {"model": "resnet20", "params": 272_474, "macs": 40_813_184, "top1_best": 0.9,
-              "agreement": 0.931, "sha256": "c0ffee"}
+  student |= {
+    "model": "resnet20",
+    "params": 272_474,
+    "macs": 40_813_184,
+    "top1_best": 0.9,
+    "agreement": 0.931,
+    "sha256": "c0ffee",
+  }
   table, rows = [], []
   for index in range(grades):
     last = index == grades - 1
-    table.append({
-        "name": f"grade {index + 1}", "fragments": list(range(index + 2)), "epochs": 2,
+    table.append(
+      {
+        "name": f"grade {index + 1}",
+        "fragments": list(range(index + 2)),
+        "epochs": 2,
         "classes": list(range(num_classes)) if last else subjects["near"],
-        "top1": scores["top1"] if last else 0.875, "params": 1000 * (index + 1), "macs": 2000,
+        "top1": scores["top1"] if last else 0.875,
+        "params": 1000 * (index + 1),
+        "macs": 2000,
         "top1_by_subject": scores["top1_by_subject"] if last else {"near": 0.875},
-        "teachers": ["near specialist"] if teachers else [], "seconds": 72.0,
-        "images_per_second": 5120.0, "train_macs": 3e9, "train_macs_student": 1e9,
-        "train_macs_teachers": 2e9 if teachers else 0})
+        "teachers": ["near specialist"] if teachers else [],
+        "seconds": 72.0,
+        "images_per_second": 5120.0,
+        "train_macs": 3e9,
+        "train_macs_student": 1e9,
+        "train_macs_teachers": 2e9 if teachers else 0,
+      }
+    )
     for step in range(1, 9):
       row = {"step": 8 * index + step, "grade": f"grade {index + 1}"}
       rows.append(row | {"kind": "train", "epoch": step / 4, "loss": 1 / step, "top1": step / 10})
       if step % 4 == 0:
         rows.append(row | {"kind": "exam", "split": "validation", "top1": 0.5, "nll": 0.7})
-  taught = {"name": "near specialist", "model": "resnet110", "subject": "near",
-            "classes": subjects["near"], "params": 1_730_714, "macs": 255e6, "top1": 0.9}
+  taught = {
+    "name": "near specialist",
+    "model": "resnet110",
+    "subject": "near",
+    "classes": subjects["near"],
+    "params": 1_730_714,
+    "macs": 255e6,
+    "top1": 0.9,
+  }
   return {
-      "config": "fashion_mnist:paper", "dataset": "Fashion-MNIST", "seed": 7, "device": "TPU v5e",
-      "versions": {"jax": "0.10.2"}, "student": student, "teachers": [taught] if teachers else [],
-      "grades": table, "train_macs": 9e9, "train_macs_student": 2e9, "train_macs_teachers": 4e9,
-      "teacher_training_macs": 3e9 if teachers else 0, "seconds": 144.0, "subjects": subjects,
-      "classes": names or [f"class {index}" for index in range(num_classes)],
-      "notes": ["8 images are left over."]}, rows
+    "config": "fashion_mnist:paper",
+    "dataset": "Fashion-MNIST",
+    "seed": 7,
+    "device": "TPU v5e",
+    "versions": {"jax": "0.10.2"},
+    "student": student,
+    "teachers": [taught] if teachers else [],
+    "grades": table,
+    "train_macs": 9e9,
+    "train_macs_student": 2e9,
+    "train_macs_teachers": 4e9,
+    "teacher_training_macs": 3e9 if teachers else 0,
+    "seconds": 144.0,
+    "subjects": subjects,
+    "classes": names or [f"class {index}" for index in range(num_classes)],
+    "notes": ["8 images are left over."],
+  }, rows
 
 
 def test_the_page_holds_every_section_and_the_figures():
@@ -98,9 +140,21 @@ def test_the_page_holds_every_section_and_the_figures():
   assert page.tags.count("svg") == 5
   text = "\n".join(page.texts)
   top1 = 100 * made["student"]["top1"]
-  for expected in (f"{top1:.1f} %", "272 k", "40.8 M", "2 m 24 s", "seed 7", "TPU v5e", "9.00 G",
-                   "c0ffee", "8 images are left over.", "grade 2", "near specialist", "87.5 %",
-                   "93.1 %"):
+  for expected in (
+    f"{top1:.1f} %",
+    "272 k",
+    "40.8 M",
+    "2 m 24 s",
+    "seed 7",
+    "TPU v5e",
+    "9.00 G",
+    "c0ffee",
+    "8 images are left over.",
+    "grade 2",
+    "near specialist",
+    "87.5 %",
+    "93.1 %",
+  ):
     assert expected in text, expected
 
 
@@ -108,7 +162,7 @@ def test_the_graduate_on_a_teachers_classes_comes_from_the_confusion():
   made, rows = _school()
   made["student"]["confusion"] = [[6, 2, 1, 1], [0, 9, 0, 1], [0, 0, 5, 5], [0, 0, 5, 5]]
   texts = _Page(report.render(made, rows)).texts
-  row = texts[texts.index("resnet110"):]
+  row = texts[texts.index("resnet110") :]
   # (6 + 9) of 20 images against the teacher's 0.9.
   assert "75.0 %" in row and "−15.0" in row
 
@@ -158,8 +212,10 @@ def test_the_same_report_gives_the_same_bytes():
   assert (made, rows) == before
 
 
-@pytest.mark.parametrize("num_classes, grades, teachers", [
-    (2, 1, False), (10, 3, True), (21, 1, True), (100, 2, True), (257, 1, False)])
+@pytest.mark.parametrize(
+  "num_classes, grades, teachers",
+  [(2, 1, False), (10, 3, True), (21, 1, True), (100, 2, True), (257, 1, False)],
+)
 def test_many_shapes_of_school(num_classes, grades, teachers):
   made, rows = _school(num_classes, grades, teachers)
   page = _Page(report.render(made, rows))
@@ -216,6 +272,7 @@ def test_write_makes_strict_json_and_the_page(tmp_path):
 
   def refuse(constant):
     raise AssertionError(f"{constant} is not strict JSON")
+
   text = (tmp_path / "report.json").read_text()
   read = json.loads(text, parse_constant=refuse)
   made["student"] |= {"nll": "inf", "top1": 0.5}
@@ -224,13 +281,28 @@ def test_write_makes_strict_json_and_the_page(tmp_path):
   page = (tmp_path / "report.html").read_text(encoding="utf-8")
   assert page == report.render(read, rows)
   assert sorted(path.name for path in tmp_path.iterdir()) == [
-      "metrics.jsonl", "report.html", "report.json"]
+    "metrics.jsonl",
+    "report.html",
+    "report.json",
+  ]
 
 
-@pytest.mark.parametrize("number, text", [
-    (0, "0"), (999, "999"), (999.6, "1.00 k"), (1000, "1.00 k"), (12_345, "12.3 k"),
-    (272_474, "272 k"), (999_600, "1.00 M"), (9_996_000, "10.0 M"), (2.5e12, "2.50 T"),
-    (1.2e18, "1.20 E"), (5e21, "5000 E")])
+@pytest.mark.parametrize(
+  "number, text",
+  [
+    (0, "0"),
+    (999, "999"),
+    (999.6, "1.00 k"),
+    (1000, "1.00 k"),
+    (12_345, "12.3 k"),
+    (272_474, "272 k"),
+    (999_600, "1.00 M"),
+    (9_996_000, "10.0 M"),
+    (2.5e12, "2.50 T"),
+    (1.2e18, "1.20 E"),
+    (5e21, "5000 E"),
+  ],
+)
 def test_big_numbers(number, text):
   assert drawing.big(number) == text
 

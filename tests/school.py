@@ -1,4 +1,4 @@
-"""A tiny school for the tests: six classes in three subjects, a small student, teachers of known answers."""
+"""A tiny school for the tests: six classes, three subjects, a small student, known teachers."""
 
 import dataclasses
 import functools
@@ -47,7 +47,7 @@ def pictures(count=60, shape=SHAPE, seed=0):
 
 
 def pupil(grown=3, classes=CLASSES, seed=0, body=BODY, **reference):
-  """Returns (network without axis, variables as numpy, all of them random and none of them equal)."""
+  """Returns (network without axis, variables as numpy, all random and none like another)."""
   network = models.pupil(body, grown, classes, **reference)
   return network, random_like(init(network), seed)
 

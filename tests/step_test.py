@@ -5,12 +5,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 import torch
 import torch.nn.functional as F
 
-from edjax import curriculum, models, step, term
+from edjax import models, step
 from edjax.data.augment import Augment
 from edjax.models.resnet import resnet
 from tests import school
@@ -22,7 +21,7 @@ SPECIALISTS = ("subject_1", "subject_2", "subject_3")
 
 
 def logits_of(desk):
-  """What student and teachers say of the first batch: ([batch, classes], {teacher: [batch, columns]})."""
+  """What is said of the first batch: (student [batch, classes], {teacher: [batch, columns]})."""
   views, lesson = desk.views(), desk.lesson
   apply = functools.partial(lesson.network.clone(axis_name=None).apply, mutable=["batch_stats"])
   student = jax.jit(lambda v, x: apply(v, x, train=True)[0].logits)(desk.variables, views)
@@ -170,7 +169,7 @@ def test_batch_statistics_are_those_of_the_whole_batch():
 
 
 def test_frozen_fragments_stay_to_the_bit():
-  desk = school.grade(frozen=2)
+  desk = school.grade(frozen=2, teachers=("generalist",))
   state = desk.train(3)
   for collection in ("params", "batch_stats"):
     for part, tree in state.variables[collection].items():
@@ -186,22 +185,21 @@ def test_frozen_fragments_stay_to_the_bit():
 
 
 def test_slowed_fragments_move_by_the_factor():
-  options = {"momentum": 0.0, "rate": 0.1, "teachers": (), "methods": {"ce": {}}}
-  full = school.grade(**options)
-  slowed = school.grade(lower=2, lower_rate=0.25, **options)
+  options = {"grown": 2, "momentum": 0.0, "rate": 0.1, "teachers": (), "methods": {"ce": {}}}
+  full, slowed = school.grade(**options), school.grade(lower=1, lower_rate=0.25, **options)
   before = full.variables["params"]
-  moved = [
+  moved, less = (
     jax.tree.map(np.subtract, desk.train().variables["params"], before) for desk in (full, slowed)
-  ]
+  )
   for part in before:
-    factor = 0.25 if part in ("fragment_0", "fragment_1") else 1.0
-    for a, b in zip(jax.tree.leaves(moved[0][part]), jax.tree.leaves(moved[1][part]), strict=True):
+    factor = 0.25 if part == "fragment_0" else 1.0
+    for a, b in zip(jax.tree.leaves(moved[part]), jax.tree.leaves(less[part]), strict=True):
       assert np.abs(a).max() > 1e-4
       np.testing.assert_allclose(b, factor * a, rtol=1e-3, atol=3e-7)
 
 
 def one_step(desk):
-  """{teacher: variables} -> the state after one step on one device, under `vmap` instead of `pmap`."""
+  """{teacher: variables} -> what one step makes, on one device, under `vmap` and not `pmap`."""
   rows = jnp.asarray(desk.order()[0])
   found = {role.name: desk.where(role) for role in desk.lesson.roles}
   seats = {name: where for name, where in found.items() if where is not None}
@@ -250,15 +248,13 @@ def test_the_first_broken_step_is_recorded():
     return jnp.where(count == 1, jnp.inf, 0.01)
 
   options = {"grown": 1, "teachers": (), "methods": {"ce": {}}}
-  broken = school.grade(rate=rate, **options).train(
-    3
-  )  # step 1 ruins the parameters, step 2 shows it
-  assert broken.broken == 2 and broken.step == 3
+  broken = school.grade(rate=rate, **options).train(5)
+  assert broken.broken == 2 and broken.step == 5  # step 1 ruins the parameters, step 2 shows it
   assert school.grade(rate=0.01, **options).train(3).broken == -1
 
 
 def test_padded_seats_count_for_nothing():
-  """Four devices with seats 3, 3, 2 leave teachers unequal seats; the loss is that of one device."""
+  """Seats 3, 3, 2 over four devices give teachers unequal numbers; the loss does not notice."""
   desk = school.grade()
   found = [desk.where(role, devices=4)[1] for role in desk.lesson.roles]
   assert any((mask == 0).any() for mask in found)
@@ -279,7 +275,7 @@ def test_exams_answer_in_inference_mode():
 
 @pytest.mark.parametrize("pad", [0, 2])
 def test_views_are_drawn_anew_in_each_step(pad):
-  """The same images twice, by a student that does not change, cost the same only if not augmented."""
+  """The same images twice cost a student that does not change the same only if not augmented."""
   how = Augment(school.AUGMENT.mean, school.AUGMENT.std, pad=pad, flip=pad > 0)
   desk = school.grade(grown=1, teachers=(), methods={"ce": {}}, rate=0.0, augment=how)
   team = school.fleet()
@@ -289,76 +285,3 @@ def test_views_are_drawn_anew_in_each_step(pad):
   assert second["images"] == 2 * first["images"] == 16
   same = np.isclose(second["loss"], 2 * first["loss"], rtol=1e-6)
   assert same == (pad == 0)
-
-
-@pytest.mark.parametrize("nesterov", [False, True])
-def test_the_optimiser_is_pytorch_sgd(nesterov):
-  draw = np.random.default_rng(0)
-  start = {"a": draw.normal(size=(3, 4)), "b": draw.normal(size=5)}
-  start = jax.tree.map(np.float32, start)
-  gradients = [
-    jax.tree.map(lambda leaf: draw.normal(size=leaf.shape).astype("f"), start) for _ in "123"
-  ]
-  rates = [0.1, 0.05, 0.2]
-  recipe = curriculum.Recipe(batch_size=8, momentum=0.9, nesterov=nesterov, weight_decay=0.03)
-  tx = term.optimiser(recipe, lambda count: jnp.asarray(rates)[count])
-  params, state = start, tx.init(start)
-  theirs = {name: torch.tensor(leaf, requires_grad=True) for name, leaf in start.items()}
-  sgd = torch.optim.SGD(theirs.values(), momentum=0.9, nesterov=nesterov, weight_decay=0.03)
-  for rate, gradient in zip(rates, gradients, strict=True):
-    updates, state = tx.update(gradient, state, params)
-    params = optax.apply_updates(params, updates)
-    sgd.param_groups[0]["lr"] = rate
-    for name, leaf in theirs.items():
-      leaf.grad = torch.tensor(gradient[name])
-    sgd.step()
-    for name, leaf in theirs.items():
-      np.testing.assert_allclose(params[name], leaf.detach(), rtol=1e-5, atol=1e-6)
-
-
-def grade(**fields):
-  return curriculum.Grade("grade_1", 3, (), (), **fields)
-
-
-def rates_of(schedule, steps):
-  return np.array([float(schedule(count)) for count in steps])
-
-
-def test_cosine_by_its_formula():
-  recipe = curriculum.Recipe(batch_size=8, schedule="cosine")
-  schedule = term.learning_rate(grade(epochs=4, learning_rate=0.2), recipe, 5)
-  steps = np.arange(20)
-  expected = 0.1 * (1 + np.cos(np.pi * steps / 20))
-  np.testing.assert_allclose(rates_of(schedule, steps), expected, atol=1e-7)
-
-
-def test_cosine_with_warmup_and_an_end_above_zero():
-  recipe = curriculum.Recipe(batch_size=8, schedule="cosine")
-  schedule = term.learning_rate(
-    grade(epochs=4, learning_rate=0.2, warmup_epochs=1.0, final_rate=0.1), recipe, 5
-  )
-  got = rates_of(schedule, range(21))
-  np.testing.assert_allclose(got[:6], [0, 0.04, 0.08, 0.12, 0.16, 0.2], atol=1e-7)
-  after = 0.02 + 0.18 * (1 + np.cos(np.pi * np.arange(16) / 15)) / 2
-  np.testing.assert_allclose(got[5:], after, atol=1e-7)
-  np.testing.assert_allclose(got[20], 0.02, atol=1e-7)
-
-
-def test_milestones_count_over_the_whole_school():
-  """The paper's 150, 30 and 60 epochs, with drops after 150, 180 and 210."""
-  recipe = curriculum.Recipe(batch_size=8, schedule="steps", milestones=(150, 180, 210))
-  per_epoch, rates = 7, []
-  for start, epochs in ((0, 150), (150, 30), (180, 60)):
-    part = grade(epochs=epochs, start_epoch=start, learning_rate=0.05)
-    schedule = term.learning_rate(part, recipe, per_epoch)
-    rates += rates_of(schedule, range(0, epochs * per_epoch)).tolist()
-  expected = np.repeat([0.05, 0.005, 0.0005, 0.00005], np.array([150, 30, 30, 30]) * per_epoch)
-  np.testing.assert_allclose(rates, expected, rtol=1e-5)
-
-
-def test_warmup_rises_to_what_the_milestones_leave():
-  recipe = curriculum.Recipe(batch_size=8, schedule="steps", milestones=(150, 182))
-  part = grade(epochs=4, start_epoch=180, learning_rate=0.05, warmup_epochs=1.0)
-  got = rates_of(term.learning_rate(part, recipe, 5), range(20))
-  np.testing.assert_allclose(got[:5], 0.005 * np.arange(5) / 5, atol=1e-9)
-  np.testing.assert_allclose(got[5:], [0.005] * 5 + [0.0005] * 10, rtol=1e-5)
