@@ -35,6 +35,7 @@ def base(name, dataset):
         "reference_width": (0,),  # 0: as wide as the graduate's embedding
         "reference_grid": (1,),
         "reference_relu": (True,),
+        "reference_wide": (False,),
       },
       "recipe": {
         "batch_size": 128,
@@ -81,12 +82,24 @@ def one_grade(config, teachers, epochs, learning_rate):
   )  # fmt: skip
 
 
-def education(config, epochs, learning_rate):
-  """edjax's default curriculum, for the student compute of `epochs` of the whole network."""
+def education(config, epochs, learning_rate, teachers=("generalist",)):
+  """edjax's default curriculum: four grades, within the student compute of `epochs` without grades.
+
+  Two short grades raise the lower fragments on the first subjects, the third trains the whole network
+  on all classes, the fourth goes on with the lowest fragment frozen, which saves a quarter of its
+  compute. The learning rate falls by a cosine that the last graft does not interrupt.
+  """
+  short, long = max(1, epochs // 8), max(1, epochs // 2)
+  config.class_order = "similar"
   config.grades.update(
-    epochs=(max(1, epochs // 6), max(1, epochs // 6), max(1, epochs * 3 // 4)),
-    learning_rate=(learning_rate,),
-    teachers=("specialists", "specialists", "both"),
+    fragments=(1, 2, 3, 3),
+    subjects=(1, 2, 0, 0),
+    teachers=teachers,
+    epochs=(short, short, long, long),
+    learning_rate=tuple(learning_rate * share for share in (1.0, 1.0, 1.0, 0.5)),
+    final_rate=(0.5, 0.5, 0.5, 0.0),
+    frozen=(0, 0, 0, 1),
+    carry_momentum=(True,),
   )
 
 
@@ -103,7 +116,7 @@ def paper(config, epochs):
   config.grades.update(
     fragments=(1, 2, 3), subjects=(1, 2, 3), teachers=("specialists",), epochs=epochs,
     final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,), lower_rate=(1.0,),
-    carry_momentum=(False,), rehearsal=(1.0,), reference_grid=(4, 1, 1), reference_relu=(False,),
+    carry_momentum=(False,), rehearsal=(1.0,), reference_grid=(4, 1, 1), reference_relu=(False,), reference_wide=(False,),
   )  # fmt: skip
 
 
@@ -120,6 +133,8 @@ def smoke(config, train_limit):
 def apply(config, arg, variants):
   """Applies the comma-separated variants named in `arg`, in order, and locks the config.
 
+  `smoke` comes last wherever it stands, so that it always means a run of seconds.
+
   Args:
     config: a `ConfigDict`, changed in place.
     arg: what follows the colon in `--config=FILE.py:ARG`.
@@ -128,9 +143,11 @@ def apply(config, arg, variants):
   Raises:
     ValueError: naming the variants there are.
   """
-  for name in filter(None, arg.split(",")):
+  names = [name for name in arg.split(",") if name]
+  for name in names:
     if name not in variants:
       raise ValueError(f"unknown variant {name!r}; {config.name} has {', '.join(variants)}")
+  for name in sorted(names, key=lambda name: name == "smoke"):
     variants[name](config)
-    config.name = f"{config.name}_{name}"
+  config.name = "_".join([config.name, *names])
   return config.lock()

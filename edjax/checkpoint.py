@@ -6,10 +6,13 @@ reads differently, is passed over for the one before, with a warning that names 
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
+import os
 import pathlib
+import re
 import shutil
 
 import jax
@@ -91,6 +94,8 @@ class Store:
     arrays = flatten(state)
     meta = meta | {"sha256": _digest(arrays, meta)}
     with _disk_errors(self.directory):
+      self._manager.wait_until_finished()
+      _check_space(self.directory, arrays)
       self._manager.save(
         step,
         args=ocp.args.Composite(arrays=ocp.args.PyTreeSave(arrays), meta=ocp.args.JsonSave(meta)),
@@ -143,6 +148,7 @@ def save_variables(directory, variables, info):
   with _disk_errors(directory):
     unfinished.mkdir(parents=True)
     arrays = flatten(variables)
+    _check_space(unfinished, arrays)
     with ocp.PyTreeCheckpointer() as checkpointer:
       checkpointer.save(unfinished / "variables", arrays)
     info = info | {"sha256": sha256(variables)}
@@ -204,12 +210,25 @@ def _nest(arrays):
   return tree
 
 
+def _check_space(directory, arrays):
+  """Finds a full disk before orbax does, whose threads would each print a traceback."""
+  needed = 3 * sum(array.nbytes for array in arrays.values()) + 2**20  # it writes, merges, deletes
+  free = shutil.disk_usage(directory).free
+  if free < needed:
+    text = f"the disk is full: {needed / 2**20:.1f} MB are needed, {free / 2**20:.1f} MB are free"
+    raise OSError(errno.ENOSPC, text)
+
+
 @contextlib.contextmanager
 def _disk_errors(directory):
   try:
     yield
-  except OSError as error:
+  except (OSError, ValueError) as error:  # tensorstore's are ValueErrors with the code in the text
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    if not code and not isinstance(error, OSError):
+      raise
+    reason = os.strerror(int(code[1])) if code else error.strerror or error
     raise UserError(
-      f"cannot write to {directory}: {error.strerror or error}; free some space and start again "
-      "with the same command, which continues from the last checkpoint"
+      f"cannot write to {directory}: {reason}; put that right and start again with the same "
+      "command, which continues from the last checkpoint"
     ) from error

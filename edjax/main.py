@@ -1,11 +1,13 @@
 """The command: `python -m edjax.main --config=configs/digits.py [--workdir=DIR] [--mode=train]`."""
 
 import json
+import logging
 import os
 import re
 import sys
 
-from absl import app, flags, logging
+from absl import app, flags
+from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from edjax.errors import UserError
@@ -18,7 +20,8 @@ _MODE = flags.DEFINE_enum("mode", "train", ["train", "exam"], "Run the school, o
 
 
 def main(argv):
-  logging.set_verbosity(logging.WARNING)  # the libraries below are talkative
+  absl_logging.set_verbosity(absl_logging.WARNING)
+  logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax, whose errors are reported below
   if len(argv) > 1:
     raise UserError(f"unknown argument {argv[1]!r}; settings are given as --config.key=value")
   if _CONFIG.value is None:
@@ -42,7 +45,7 @@ def run():
   except UserError as error:
     sys.exit(f"edjax: {error}")
   except OSError as error:
-    where = error.filename or "a file"
+    where = error.filename or "a file of the work directory"
     why = error.strerror or error
     sys.exit(
       f"edjax: cannot read or write {where}: {why}; put that right and give the same command again"

@@ -1,6 +1,6 @@
 r"""Training speed of the compiled step beside plain PyTorch, eager and channels_last, in one run.
 
-python experiments/benchmark.py [--pairs=resnet110-resnet20,…] [--steps=10] [--rounds=3] [--json=FILE]
+python experiments/benchmark.py [--pairs=resnet110-resnet20,…] [--steps=10] [--rounds=3] [--json=F]
 
 Same networks, batch, images (random bytes of CIFAR-100's shape), augmentation, loss on both sides;
 float32; teachers are random, which costs the same. Rounds of edjax and PyTorch alternate, and the

@@ -14,6 +14,7 @@ from edjax import main
 from edjax.models import layers
 
 ROOT = pathlib.Path(__file__).parent.parent
+DIGITS = "--config=configs/digits.py:paper,smoke", "--config.grades.teachers=both"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -115,8 +115,9 @@ class Classifier(nn.Module):
 class TeachingReference(nn.Module):
   """The head that a lower grade puts on its highest fragment (arXiv:2311.13811, section 3).
 
-  1×1 convolution to `width`, batch normalisation, ReLU where `relu`, average pooling to a
-  `grid`×`grid` map, flatten, dense. All shapes follow from the map it is given. With the network's
+  1×1 convolution to `width` channels, batch normalisation, ReLU where `relu`, average pooling to a
+  `grid`×`grid` map, flatten, dense. Where `wide`, the map is first halved by average pooling and the
+  convolution is 3×3 with stride 2: cheaper on a large map, and it looks at neighbours. All shapes follow from the map it is given. With the network's
   own width and grid 1 its embedding is as wide as the graduate's.
   """
 
@@ -124,15 +125,20 @@ class TeachingReference(nn.Module):
   width: int
   grid: int = 1
   relu: bool = True
+  wide: bool = False
   preactivated: bool = False
 
   @nn.compact
   def __call__(self, x, norm):
     x, preactivations = _rectified(x, norm, self.preactivated)
-    x = nn.Conv(self.width, (1, 1), use_bias=False, kernel_init=conv_init, name="conv")(x)
+    if self.wide:
+      x = average_grid(x, tuple(max(1, size // 2) for size in x.shape[1:3]))
+      x = conv3x3(self.width, stride=2, name="conv")(x)
+    else:
+      x = conv1x1(self.width, name="conv")(x)
     x = norm(name="bn")(x)
     x = nn.relu(x) if self.relu else x
-    embedding = average_grid(x, self.grid).reshape(x.shape[0], -1)
+    embedding = average_grid(x, (self.grid, self.grid)).reshape(x.shape[0], -1)
     return embedding, _dense(embedding, self.num_classes), preactivations
 
 
@@ -163,13 +169,13 @@ def conv1x1(channels, stride=1, name=None):
 
 
 def average_grid(x, grid):
-  """Average pooling of [batch, height, width, channels] to [batch, grid, grid, channels].
+  """Average pooling of [batch, height, width, channels] to [batch, *grid, channels].
 
-  Cell i covers rows floor(i·height/grid) up to ceil((i+1)·height/grid), so any size will do.
+  Cell i of n covers rows floor(i·height/n) up to ceil((i+1)·height/n), so any size will do.
   """
-  if grid == 1:
+  if grid == (1, 1):
     return x.mean(axis=(1, 2), keepdims=True)
-  rows, columns = (_pooling_matrix(size, grid) for size in x.shape[1:3])
+  rows, columns = map(_pooling_matrix, x.shape[1:3], grid)
   return jnp.einsum("gh,bhwc,kw->bgkc", rows, x, columns, precision="highest")
 
 

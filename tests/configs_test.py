@@ -1,0 +1,243 @@
+"""Every file in configs/: its variants as plain data, and its smoke run from end to end."""
+
+import importlib
+import inspect
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import common
+from edjax import checkpoint, curriculum, methods, models, school
+from edjax.data import datasets
+from tests import archives, command
+
+CLASSES = {"digits": 10, "fashion_mnist": 10, "cifar100": 100, "folder": 3}
+MODULES = {name: importlib.import_module(f"configs.{name}") for name in CLASSES}
+ROWS = [(name, arg) for name, module in MODULES.items() for arg in ("", *module.VARIANTS)]
+
+
+def plan(config, num_classes):
+  """Builds what a run builds of a config before it trains."""
+  curriculum.Recipe(**config.recipe)
+  methods.build(config.methods)
+  fragments = len(models.body(config.student.model).fragments)
+  for part in (config.faculty.specialist, config.faculty.generalist):
+    models.body(part.model)
+  return curriculum.build(dict(config.grades), config.subjects, num_classes, fragments)
+
+
+def test_no_config_is_left_out():
+  files = {path.stem for path in (command.ROOT / "configs").glob("*.py")}
+  assert files - {"__init__", "common"} == set(CLASSES)
+
+
+@pytest.mark.parametrize("name, arg", ROWS)
+def test_variant(name, arg):
+  config = MODULES[name].get_config(arg)
+  assert config.is_locked
+  with pytest.raises(AttributeError, match="batchsize"):
+    config.recipe.batchsize = 1
+  with pytest.raises(TypeError):
+    config.seed = "one"
+  assert config.name == (f"{name}_{arg}" if arg else name)
+  assert config.dataset in datasets.DATASETS
+  assert set(config.data) <= set(inspect.signature(datasets.load).parameters)
+  assert json.loads(config.to_json()) == json.loads(json.dumps(config.to_dict()))
+  built = plan(config, CLASSES[name])
+  last = built.grades[-1]
+  assert built.num_classes == last.num_classes == CLASSES[name]
+  assert last.fragments == len(models.body(config.student.model).fragments)
+  assert all(grade.learning_rate > 0 for grade in built.grades)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_what_the_variants_promise(name):
+  def built(arg):
+    config = MODULES[name].get_config(arg)
+    return config, plan(config, CLASSES[name])
+
+  (_, ce), (_, kd) = built("ce"), built("kd")
+  assert not ce.teachers and len(ce.grades) == 1
+  assert kd.teachers == ("generalist",) and len(kd.grades) == 1
+  assert ce.grades[0].epochs == kd.grades[0].epochs
+  config, paper = built("paper")
+  assert paper.teachers == ("subject_1", "subject_2", "subject_3")
+  assert [grade.fragments for grade in paper.grades] == [1, 2, 3]
+  assert [len(grade.subjects) for grade in paper.grades] == [1, 2, 3]
+  assert [len(grade.teachers) for grade in paper.grades] == [1, 2, 3]
+  # 150 + 30 + 60 epochs, to the nearest whole one.
+  epochs = [grade.epochs for grade in paper.grades]
+  assert np.abs(np.array([150, 30, 60]) / 240 * sum(epochs) - epochs).max() < 1
+  assert {k: dict(v) for k, v in config.methods.items()} == {
+    "ce": {"weight": 0.3},
+    "kd": {"weight": 0.7, "temperature": 4.0},
+  }
+  _, default = built("")
+  assert len(default.grades) > 1 and default.grades[0].fragments == 1
+  small, _ = built("smoke")
+  assert set(small.grades.epochs) == {1} and 0 < small.data.train_limit <= 500
+
+
+def test_the_papers_cifar100():
+  built = plan(MODULES["cifar100"].get_config("paper"), 100)
+  assert [len(subject.classes) for subject in built.subjects] == [33, 33, 34]
+  assert [grade.epochs for grade in built.grades] == [150, 30, 60]
+
+
+@pytest.mark.parametrize("arg", ["smoke,kd", "kd,smoke"])
+@pytest.mark.parametrize("name", CLASSES)
+def test_variants_combine(name, arg):
+  config = MODULES[name].get_config(arg)
+  assert config.name == f"{name}_{arg.replace(',', '_')}" and config.is_locked
+  assert config.grades.teachers == ("generalist",)
+  assert config.grades.epochs == (1,)  # smoke means seconds, wherever it stands
+  assert config.data.train_limit == MODULES[name].get_config("smoke").data.train_limit
+  plan(config, CLASSES[name])
+
+
+def test_unknown_variant():
+  with pytest.raises(ValueError, match="'smok'.*digits has ce, kd, paper, smoke"):
+    MODULES["digits"].get_config("kd,smok")
+
+
+def test_smoke_changes_nothing_but_size():
+  def settings(arg):
+    return dict(school._leaves(MODULES["digits"].get_config(arg).to_dict()))
+
+  one, other = settings(""), settings("smoke")
+  assert {key.split(".")[-1] for key in one if one[key] != other[key]} <= {
+    "name", "train_limit", "model", "epochs", "warmup_epochs",
+  }  # fmt: skip
+
+
+def test_base_is_complete():
+  given = common.base("name", "digits")
+  assert set(given.grades) == set(MODULES["digits"].get_config().grades)
+  assert set(given.recipe) <= set(inspect.signature(curriculum.Recipe).parameters)
+
+
+# --- the runs ------------------------------------------------------------------------------------
+
+STUDENT = {
+  "model", "params", "macs", "top1", "top5", "top1_best", "nll", "ece", "agreement", "sha256",
+}  # fmt: skip
+TEACHER = {"name", "model", "subject", "classes", "params", "top1"}
+GRADE = {
+  "name", "fragments", "classes", "epochs", "top1", "top1_by_subject", "train_macs", "seconds",
+  "images_per_second",
+}  # fmt: skip
+WHOLE = {
+  "config", "dataset", "seed", "device", "versions", "student", "teachers", "grades", "train_macs",
+  "seconds",
+}  # fmt: skip
+
+
+def check_run(workdir, report, config, test_images):
+  """Checks what a run left behind against the contract and against itself."""
+  assert json.loads((workdir / "report.json").read_text()) == report
+  assert json.loads((workdir / "config.json").read_text()) == json.loads(config.to_json())
+  assert report["config"] in (workdir / "report.html").read_text()
+  assert not [
+    path for path in workdir.rglob("*") if "tmp" in path.name or "unfinished" in path.name
+  ]
+  assert report.keys() >= WHOLE and report["student"].keys() >= STUDENT
+  assert report["config"] == config.name and report["dataset"] == config.dataset
+  student = report["student"]
+  assert student["exam_count"] == test_images == np.sum(student["confusion"])
+  assert student["top1"] == np.trace(student["confusion"]) / test_images
+  fractions = [student[key] for key in ("top1", "top5", "top1_best", "ece")]
+  built = plan(config, len(report["classes"]))
+  assert [row["name"] for row in report["grades"]] == [grade.name for grade in built.grades]
+  for row, grade in zip(report["grades"], built.grades, strict=True):
+    assert row.keys() >= GRADE and row["epochs"] == grade.epochs
+    assert len(row["classes"]) == grade.num_classes and len(row["fragments"]) == grade.fragments
+    assert row["top1_by_subject"].keys() == {subject.name for subject in grade.subjects}
+    assert row["seconds"] > 0 and row["train_macs"] > 0
+    fractions += [row["top1"], *row["top1_by_subject"].values()]
+  assert {row["name"] for row in report["teachers"]} == set(built.teachers)
+  for row in report["teachers"]:
+    assert row.keys() >= TEACHER
+    fractions.append(row["top1"])
+  assert (student["agreement"] is None) == (not built.teachers)
+  assert all(0 <= value <= 1 for value in fractions) and student["top1"] <= student["top5"]
+  assert math.isfinite(student["nll"]) and student["nll"] > 0
+  assert report["grades"][-1]["top1"] == pytest.approx(student["top1"])
+  variables, info = checkpoint.load_variables(workdir / "graduate")
+  assert checkpoint.sha256(variables) == student["sha256"] and len(student["sha256"]) == 64
+  assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == student["params"]
+  assert info["classes"] == report["classes"]
+  check_journal(workdir / "metrics.jsonl", report)
+
+
+def check_journal(path, report):
+  rows = [json.loads(line) for line in path.read_text().splitlines()]
+  for grade in report["grades"]:
+    own = [row for row in rows if row["grade"] == grade["name"]]
+    steps = [row["step"] for row in own if row["kind"] == "train"]
+    assert steps == sorted(set(steps))
+    assert [row["epoch"] for row in own if row["kind"] == "train"][-1] == grade["epochs"]
+    assert sum(row["kind"] == "exam" for row in own) == grade["epochs"]
+  assert all(0 <= row["top1"] <= 1 for row in rows)
+
+
+def test_digits(smoke):
+  workdir, report, config = smoke
+  check_run(workdir, report, config, 451)
+  assert {path.name for path in (workdir / "teachers").iterdir()} == {
+    "subject_1", "subject_2", "subject_3", "generalist",
+  }  # fmt: skip
+  # The exam once more, by hand.
+  data = datasets.load("digits")
+  variables, info = checkpoint.load_variables(workdir / "graduate")
+  network = models.graduate(models.body(info["model"]), 10)
+  views = (data.test.images / np.float32(255) - np.float32(data.mean[0])) / np.float32(data.std[0])
+  logits = np.asarray(network.apply(variables, jnp.asarray(views)).logits)
+  right = logits.argmax(1) == data.test.labels
+  assert report["student"]["top1"] == right.mean()
+  for name, labels in report["subjects"].items():
+    own = np.isin(data.test.labels, labels)
+    assert report["grades"][-1]["top1_by_subject"][name] == pytest.approx(right[own].mean())
+
+
+@pytest.fixture(scope="session")
+def data_dirs(tmp_path_factory):
+  """Returns {config: (folder with its data, test images)}, made up, in the published layouts."""
+  folders = {
+    name: tmp_path_factory.mktemp(name) for name in ("fashion_mnist", "cifar100", "folder")
+  }
+  archives.write_fashion(folders["fashion_mnist"], ".gz", train=600, test=50)
+  files, _, _ = archives.cifar100_files(classes=100, train=300, test=100)
+  archives.write_tar(folders["cifar100"] / "cifar-100-binary.tar.gz", "cifar-100-binary", files)
+  for part, count in (("train", 20), ("test", 7)):
+    archives.write_tree(folders["folder"] / part, ("ant", "bee", "cow"), count)
+  counts = {"fashion_mnist": 50, "cifar100": 100, "folder": 21}
+  return {name: (str(folder), counts[name]) for name, folder in folders.items()}
+
+
+@pytest.mark.parametrize(
+  "name, arg, model",
+  [
+    ("digits", "smoke", "small"),
+    ("fashion_mnist", "smoke", "small"),
+    ("cifar100", "smoke", "small"),
+    ("folder", "kd,smoke", "resnet8_half"),
+    *(
+      pytest.param(name, arg, "resnet8_half", marks=pytest.mark.slow)
+      for name, module in MODULES.items()
+      for arg in ("smoke", *(f"{arg},smoke" for arg in module.VARIANTS if arg != "smoke"))
+      if (name, arg) != ("folder", "kd,smoke")
+    ),
+  ],
+)
+def test_smoke(name, arg, model, data_dirs, small, tmp_path):
+  config = MODULES[name].get_config(arg)
+  data_dir, test_images = data_dirs.get(name, ("", 451))
+  config.data_dir, config.devices = data_dir, 1
+  for part in (config.student, config.faculty.specialist, config.faculty.generalist):
+    part.model = model
+  report = school.run(config, tmp_path / "run")
+  check_run(tmp_path / "run", report, config, test_images)
