@@ -191,16 +191,20 @@ def test_digits(smoke):
     "subject_1", "subject_2", "subject_3", "generalist",
   }  # fmt: skip
   # The exam once more, by hand.
-  data = datasets.load("digits")
+  data = datasets.load("digits", **config.data)
   variables, info = checkpoint.load_variables(workdir / "graduate")
   network = models.graduate(models.body(info["model"]), 10)
   views = (data.test.images / np.float32(255) - np.float32(data.mean[0])) / np.float32(data.std[0])
   logits = np.asarray(network.apply(variables, jnp.asarray(views)).logits)
   right = logits.argmax(1) == data.test.labels
-  assert report["student"]["top1"] == right.mean()
+  second, first = np.sort(logits, axis=1)[:, -2:].T
+  close = first - second < 1e-4  # where another order of summation may answer otherwise
+  assert close.sum() <= 5
+  assert abs(451 * report["student"]["top1"] - right.sum()) <= close.sum() + 1e-6
   for name, labels in report["subjects"].items():
     own = np.isin(data.test.labels, labels)
-    assert report["grades"][-1]["top1_by_subject"][name] == pytest.approx(right[own].mean())
+    stated = own.sum() * report["grades"][-1]["top1_by_subject"][name]
+    assert abs(stated - right[own].sum()) <= close[own].sum() + 1e-6
 
 
 @pytest.fixture(scope="session")

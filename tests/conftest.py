@@ -2,25 +2,23 @@
 
 import os
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# XLA's fusion emitters make compiling on a CPU two to three times slower, and tests mostly compile.
-os.environ["XLA_FLAGS"] = (
-  f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
-)
-
 import jax
 import pytest
 from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
+# For this process and for those that tests start.
+jax.config.update("jax_platforms", os.environ.setdefault("JAX_PLATFORMS", "cpu"))
+if jax.__version_info__ < (0, 11):
+  # XLA's fusion emitters make compiling on a CPU two to three times slower, and tests mostly
+  # compile. The flag is gone in later releases, which refuse what they do not know.
+  os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
+  )
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)
 flags.FLAGS.mark_as_parsed()
-
-
-def pytest_configure(config):
-  config.addinivalue_line("markers", "slow: takes many seconds; left out by -m 'not slow'")
 
 
 @pytest.fixture(scope="session")
