@@ -85,9 +85,9 @@ def one_grade(config, teachers, epochs, learning_rate):
 def education(config, epochs, learning_rate, teachers=("generalist",)):
   """edjax's default curriculum: four grades, within the student compute of `epochs` without grades.
 
-  Two short grades raise the lower fragments on the first subjects, the third trains the whole network
-  on all classes, the fourth goes on with the lowest fragment frozen, which saves a quarter of its
-  compute. The learning rate falls by a cosine that the last graft does not interrupt.
+  Two short grades raise the lower fragments on the first subjects, the third trains the whole
+  network on all classes, the fourth goes on with the lowest fragment frozen, which saves a quarter
+  of its compute. The learning rate falls by a cosine that the last graft does not interrupt.
   """
   short, long = max(1, epochs // 8), max(1, epochs // 2)
   config.class_order = "similar"
@@ -116,7 +116,8 @@ def paper(config, epochs):
   config.grades.update(
     fragments=(1, 2, 3), subjects=(1, 2, 3), teachers=("specialists",), epochs=epochs,
     final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,), lower_rate=(1.0,),
-    carry_momentum=(False,), rehearsal=(1.0,), reference_grid=(4, 1, 1), reference_relu=(False,), reference_wide=(False,),
+    carry_momentum=(False,), rehearsal=(1.0,), reference_grid=(4, 1, 1), reference_relu=(False,),
+    reference_wide=(False,),
   )  # fmt: skip
 
 

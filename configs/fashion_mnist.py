@@ -2,9 +2,10 @@ r"""Fashion-MNIST (Xiao et al. 2017, arXiv:1708.07747): 60,000 pictures of cloth
 
 python -m edjax.main --config=configs/fashion_mnist.py --config.data_dir=DIR
 
-A ResNet-8 of half width (20 thousand parameters) is taught by ResNet-8s of full width. Sizes and lengths
-are such that two CPU cores can do it. The grades were chosen on the validation part, see README;
-`mixed`, `both`, `growth`, `fixed` and `specialists` are the arms of experiments/ed_vs_kd.py.
+A ResNet-8 of half width (20 thousand parameters) is taught by ResNet-8s of full width. Sizes and
+lengths are such that two CPU cores can do it. The grades were chosen on the validation part, see
+README; `mixed`, `both`, `growth`, `fixed` and `specialists` are the arms of
+experiments/ed_vs_kd.py.
 """
 
 from configs import common

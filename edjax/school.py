@@ -5,7 +5,6 @@ a run that was killed and is started again ends with the same bits. `attend` is 
 loop; teachers without a checkpoint go through it too, as students of one grade without a teacher.
 """
 
-import json
 import pathlib
 import shutil
 import time
@@ -13,7 +12,17 @@ import time
 import jax
 import numpy as np
 
-from edjax import checkpoint, curriculum, faculty, fragments, metrics, models, parallel, report
+from edjax import (
+  checkpoint,
+  curriculum,
+  faculty,
+  fragments,
+  metrics,
+  models,
+  parallel,
+  report,
+  workdirs,
+)
 from edjax import methods as methods_table
 from edjax.classroom import Classroom, grade_exam
 from edjax.data import datasets
@@ -48,7 +57,7 @@ def run(config, workdir):
   num_classes = len(dataset.class_names)
   plan = curriculum.build(dict(config.grades), config.subjects, num_classes, num_fragments)
   _check(config, plan)
-  _claim(workdir, config)
+  workdirs.claim(workdir, config.to_dict())
   progress = metrics.Progress()
   try:
     room = Classroom(dataset, fleet)
@@ -340,42 +349,6 @@ def _teacher_settings(config, options, labels):
     "classes": labels,
     "seed": config.faculty.seed,
   }
-
-
-def _claim(workdir, config):
-  """Makes the work directory this config's, or checks that it is; where files lie may differ.
-
-  A directory in which no step has been taken is anybody's, whatever its config.json says.
-  """
-  text = json.dumps(config.to_dict(), indent=2) + "\n"
-  path = workdir / "config.json"
-  if path.exists() and next(workdir.rglob("metrics.jsonl"), None):
-    try:
-      theirs = dict(_leaves(json.loads(path.read_text())))
-    except (ValueError, AttributeError) as error:
-      raise UserError(f"{path} is damaged ({error}); use another --workdir") from error
-    mine = dict(_leaves(json.loads(text)))
-    for key in mine | theirs:
-      was, now = theirs.get(key, "not set"), mine.get(key, "not set")
-      if was != now and not key.startswith(_MAY_DIFFER):
-        raise UserError(
-          f"{workdir} belongs to another config: {key} was {was!r}, is now {now!r}; use another "
-          "--workdir or the old setting"
-        )
-    return
-  workdir.mkdir(parents=True, exist_ok=True)
-  metrics.replace_file(path, text.encode())
-
-
-_MAY_DIFFER = ("data_dir", "checkpoint.", "devices", "faculty.cache")
-
-
-def _leaves(tree, prefix=""):
-  for key, value in tree.items():
-    if isinstance(value, dict):
-      yield from _leaves(value, f"{prefix}{key}.")
-    else:
-      yield f"{prefix}{key}", value
 
 
 def _label(study, grade):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from configs import common
-from edjax import checkpoint, curriculum, methods, models, school
+from edjax import checkpoint, curriculum, methods, models, school, workdirs
 from edjax.data import datasets
 from tests import archives, command
 
@@ -106,7 +106,7 @@ def test_unknown_variant():
 
 def test_smoke_changes_nothing_but_size():
   def settings(arg):
-    return dict(school._leaves(MODULES["digits"].get_config(arg).to_dict()))
+    return workdirs.flat(MODULES["digits"].get_config(arg).to_dict())
 
   one, other = settings(""), settings("smoke")
   assert {key.split(".")[-1] for key in one if one[key] != other[key]} <= {

@@ -116,9 +116,10 @@ class TeachingReference(nn.Module):
   """The head that a lower grade puts on its highest fragment (arXiv:2311.13811, section 3).
 
   1×1 convolution to `width` channels, batch normalisation, ReLU where `relu`, average pooling to a
-  `grid`×`grid` map, flatten, dense. Where `wide`, the map is first halved by average pooling and the
-  convolution is 3×3 with stride 2: cheaper on a large map, and it looks at neighbours. All shapes follow from the map it is given. With the network's
-  own width and grid 1 its embedding is as wide as the graduate's.
+  `grid`×`grid` map, flatten, dense. Where `wide`, the map is first halved by average pooling and
+  the convolution is 3×3 with stride 2: cheaper on a large map, and it looks at neighbours. All
+  shapes follow from the map it is given. With the network's own width and grid 1 its embedding is
+  as wide as the graduate's.
   """
 
   num_classes: int
