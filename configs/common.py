@@ -35,7 +35,6 @@ def base(name, dataset):
         "reference_width": (0,),  # 0: as wide as the graduate's embedding
         "reference_grid": (1,),
         "reference_relu": (True,),
-        "reference_wide": (False,),
       },
       "recipe": {
         "batch_size": 128,
@@ -80,6 +79,8 @@ def one_grade(config, teachers, epochs, learning_rate):
     learning_rate=(learning_rate,), final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,),
     lower_rate=(1.0,), carry_momentum=(False,), rehearsal=(1.0,),
   )  # fmt: skip
+  if teachers == "none":
+    config.methods = ConfigDict({"ce": {"weight": 1.0}})
 
 
 def education(config, epochs, learning_rate, teachers=("generalist",)):
@@ -117,7 +118,6 @@ def paper(config, epochs):
     fragments=(1, 2, 3), subjects=(1, 2, 3), teachers=("specialists",), epochs=epochs,
     final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,), lower_rate=(1.0,),
     carry_momentum=(False,), rehearsal=(1.0,), reference_grid=(4, 1, 1), reference_relu=(False,),
-    reference_wide=(False,),
   )  # fmt: skip
 
 

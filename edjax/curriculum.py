@@ -180,7 +180,7 @@ def build(grades, ratios, num_classes, num_fragments):
     grades: dict of one tuple per attribute, one entry per grade (a tuple of one entry holds for
       every grade): fragments, subjects (how many are seen; 0: all), teachers (one of `TEACHING`),
       epochs, learning_rate, final_rate, warmup_epochs, frozen, lower_rate, carry_momentum,
-      rehearsal, reference_width, reference_grid, reference_relu, reference_wide.
+      rehearsal, reference_width, reference_grid, reference_relu.
     ratios: sizes of the subjects, see `subjects_of`.
     num_classes: of the data set.
     num_fragments: of the whole student.
@@ -202,9 +202,7 @@ def build(grades, ratios, num_classes, num_fragments):
         subjects=seen,
         teachers=_teachers(row["teachers"], seen),
         start_epoch=epoch,
-        reference=tuple(
-          (key, row[f"reference_{key}"]) for key in ("width", "grid", "relu", "wide")
-        ),
+        reference=tuple((key, row[f"reference_{key}"]) for key in ("width", "grid", "relu")),
         **{key: row[key] for key in _COPIED},
       )
     )

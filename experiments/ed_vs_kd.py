@@ -5,9 +5,9 @@ python experiments/ed_vs_kd.py --data_dir=DIR --out=DIR [--seeds=3] [--jobs=2] [
 Trains every arm of `ARMS` for every seed on 20,000 Fashion-MNIST images with one set of teachers,
 each run a process of its own on its share of the cores. A run that is there is not done again, and
 one that was killed goes on. Writes ed_vs_kd.md and ed_vs_kd.png to --out: test top-1 of the last
-epoch, mean ± standard deviation over the seeds. All arms have the same teachers (the published curriculum
-too, which is why it is given edjax's class order here). The recipes were chosen on the validation
-part with another seed; see configs/fashion_mnist.py.
+epoch, mean ± standard deviation over the seeds. All arms have the same teachers (the published
+curriculum too, which is why it is given edjax's class order here). The recipes were chosen on the
+validation part with another seed; see configs/fashion_mnist.py.
 """
 
 import argparse

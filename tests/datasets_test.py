@@ -1,6 +1,5 @@
 """Reading and cutting data sets, on files that each test writes itself."""
 
-import gzip
 import hashlib
 import json
 import socket

@@ -62,7 +62,7 @@ def test_ece_against_a_slow_loop():
   for index in range(15):
     inside = [
       (max(p), p.index(max(p)) == label)
-      for p, label in zip(probabilities, labels)
+      for p, label in zip(probabilities, labels, strict=True)
       if index / 15 < max(p) <= (index + 1) / 15
     ]
     if inside:
@@ -102,7 +102,7 @@ def test_confusion_and_subjects_against_a_loop():
   subjects = {"low": (0, 1), "high": [3, 4], "never asked": (9,)}
   scores = metrics.exam_scores(logits, labels, subjects)
   confusion = [[0] * 5 for _ in range(5)]
-  for row, label in zip(logits.tolist(), labels.tolist()):
+  for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
     confusion[label][row.index(max(row))] += 1
   assert scores["confusion"] == confusion
   assert scores["top1"] == sum(confusion[i][i] for i in range(5)) / 400

@@ -38,12 +38,12 @@ def graduate(body, num_classes, axis_name=None):
   return Network(body.fragments, head, axis_name)
 
 
-def pupil(body, fragments, num_classes, axis_name=None, width=0, grid=1, relu=True, wide=False):
+def pupil(body, fragments, num_classes, axis_name=None, width=0, grid=1, relu=True):
   """Returns the network of a grade: its lowest `fragments` under a head for `num_classes` classes.
 
   With all fragments the head is the network's own; with fewer it is a teaching reference of `width`
   channels (0: as wide as the graduate's embedding), pooled to `grid`×`grid`, with or without
-  `relu`, `wide` or not.
+  `relu`.
   """
   if fragments == len(body.fragments):
     return graduate(body, num_classes, axis_name)
@@ -53,7 +53,6 @@ def pupil(body, fragments, num_classes, axis_name=None, width=0, grid=1, relu=Tr
     width=width or body.width,
     grid=grid,
     relu=relu,
-    wide=wide,
     preactivated=body.preactivated,
   )
   return Network(body.fragments[:fragments], reference, axis_name)

@@ -116,27 +116,20 @@ class TeachingReference(nn.Module):
   """The head that a lower grade puts on its highest fragment (arXiv:2311.13811, section 3).
 
   1×1 convolution to `width` channels, batch normalisation, ReLU where `relu`, average pooling to a
-  `grid`×`grid` map, flatten, dense. Where `wide`, the map is first halved by average pooling and
-  the convolution is 3×3 with stride 2: cheaper on a large map, and it looks at neighbours. All
-  shapes follow from the map it is given. With the network's own width and grid 1 its embedding is
-  as wide as the graduate's.
+  `grid`×`grid` map, flatten, dense. All shapes follow from the map it is given. With the network's
+  own width and grid 1 its embedding is as wide as the graduate's.
   """
 
   num_classes: int
   width: int
   grid: int = 1
   relu: bool = True
-  wide: bool = False
   preactivated: bool = False
 
   @nn.compact
   def __call__(self, x, norm):
     x, preactivations = _rectified(x, norm, self.preactivated)
-    if self.wide:
-      x = average_grid(x, tuple(max(1, size // 2) for size in x.shape[1:3]))
-      x = conv3x3(self.width, stride=2, name="conv")(x)
-    else:
-      x = conv1x1(self.width, name="conv")(x)
+    x = conv1x1(self.width, name="conv")(x)
     x = norm(name="bn")(x)
     x = nn.relu(x) if self.relu else x
     embedding = average_grid(x, (self.grid, self.grid)).reshape(x.shape[0], -1)
