@@ -19,6 +19,7 @@ def get_config(arg=""):
   config.recipe.update(batch_size=64, pad=4, flip=True)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="resnet110", epochs=_EPOCHS, learning_rate=0.05)
+    part.update(schedule="steps", milestones=(150, 180, 210))
   common.education(config, _EPOCHS, 0.05)
   return common.apply(config, arg, VARIANTS)
 

@@ -61,13 +61,18 @@ def base(name, dataset):
   )
 
 
-def teacher(model="resnet20", epochs=1, learning_rate=0.1, warmup_epochs=0.0, checkpoint=""):
-  """How teachers without a checkpoint are trained, or where those with one are."""
+def teacher(checkpoint):
+  """How teachers without a checkpoint are trained, or where those with one are.
+
+  They share the student's recipe, but for the schedule.
+  """
   return {
-    "model": model,
-    "epochs": epochs,
-    "learning_rate": learning_rate,
-    "warmup_epochs": warmup_epochs,
+    "model": "resnet20",
+    "epochs": 1,
+    "learning_rate": 0.1,
+    "warmup_epochs": 0.0,
+    "schedule": "cosine",
+    "milestones": (),
     "checkpoint": checkpoint,
   }
 

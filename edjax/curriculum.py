@@ -277,6 +277,9 @@ def _seen(subjects, count, where):
 
 
 def _teachers(teaching, seen):
+  if "," in teaching:
+    quoted = ", ".join(repr(name.strip()) for name in teaching.split(","))
+    raise UserError(f'grades.teachers: names in a row need quotes, as in "({quoted})"')
   _one_of(teaching, TEACHING, "grades.teachers")
   specialists = tuple(s.name for s in seen) if teaching in ("specialists", "both") else ()
   return specialists + ((GENERALIST,) if teaching in ("generalist", "both") else ())

@@ -5,6 +5,7 @@ a run that was killed and is started again ends with the same bits. `attend` is 
 loop; teachers without a checkpoint go through it too, as students of one grade without a teacher.
 """
 
+import dataclasses
 import pathlib
 import shutil
 import time
@@ -56,7 +57,7 @@ def run(config, workdir):
   dataset = datasets.load(config.dataset, data_dir=config.data_dir, **config.data)
   num_classes = len(dataset.class_names)
   plan = curriculum.build(dict(config.grades), config.subjects, num_classes, num_fragments)
-  _check(config, plan)
+  _check(config, plan, recipe)
   workdirs.claim(workdir, config.to_dict())
   progress = metrics.Progress()
   try:
@@ -278,7 +279,8 @@ def _hire(name, config, subjects, order, room, recipe, workdir, progress):
   if options.checkpoint:
     given = options.checkpoint if general else options.checkpoint[number]
     return faculty.load(given, name, labels, room.dataset)
-  settings = _teacher_settings(config, options, labels)
+  recipe = _teacher_recipe(recipe, options)
+  settings = _teacher_settings(config, options, labels, recipe)
   here = workdir / "teachers" / name
   places = [here / "network"]
   if config.faculty.cache:
@@ -312,6 +314,10 @@ def _options(config, name):
   return config.faculty.generalist if name == curriculum.GENERALIST else config.faculty.specialist
 
 
+def _teacher_recipe(recipe, options):
+  return dataclasses.replace(recipe, schedule=options.schedule, milestones=options.milestones)
+
+
 def _training(options, subject):
   num_fragments = len(models.body(options.model).fragments)
   return curriculum.ordinary(
@@ -319,7 +325,7 @@ def _training(options, subject):
   )
 
 
-def _check(config, plan):
+def _check(config, plan, recipe):
   """Finds at once what would otherwise be found when the first teachers have been trained."""
   for key, value, least in (
     ("seed", config.seed, 0),
@@ -336,14 +342,16 @@ def _check(config, plan):
     )
   for name in plan.teachers:
     if not _options(config, name).checkpoint:
+      _teacher_recipe(recipe, _options(config, name))
       _training(_options(config, name), curriculum.Subject(name, (0,)))
 
 
-def _teacher_settings(config, options, labels):
-  recipe = {k: v for k, v in config.recipe.items() if k not in ("target", "specialist_weight")}
+def _teacher_settings(config, options, labels, recipe):
+  """Everything that a teacher's training depends on."""
   chosen = {key: options[key] for key in ("model", "epochs", "learning_rate", "warmup_epochs")}
+  distilling = ("target", "specialist_weight")
   return chosen | {
-    "recipe": recipe,
+    "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in distilling},
     "data": dict(config.data),
     "dataset": config.dataset,
     "classes": labels,

@@ -85,6 +85,10 @@ def place(tmp_path, monkeypatch):
     ([*DIGITS, "--config.grades.subjects=2"], ["last grade", "of 10 classes", "grades.subjects"]),
     ([*DIGITS, "--config.grades.subjects=9"], ["9 subjects", "there are 3"]),
     (
+      ["--config=configs/digits.py:smoke", "--config.grades.teachers=specialists,both"],
+      ["grades.teachers", "quotes", "('specialists', 'both')"],
+    ),
+    (
       ["--config=configs/digits.py", "--config.grades.teachers=all"],
       ["grades.teachers", "'all'", "specialists"],
     ),
