@@ -44,6 +44,7 @@ def main():
   parser.add_argument("--steps", type=int, default=10)
   parser.add_argument("--rounds", type=int, default=3)
   parser.add_argument("--batch", type=int, default=64)
+  parser.add_argument("--devices", type=int, default=1, help="of edjax; on a CPU see README")
   parser.add_argument("--json", type=pathlib.Path)
   options = parser.parse_args()
   rng = np.random.default_rng(0)
@@ -86,7 +87,7 @@ def _edjax_round(teacher, student, subjects, images, labels, options):
   split = Split(images, labels)
   names = tuple(str(label) for label in range(_CLASSES))
   dataset = Dataset("random", names, split, split, split, (0.5,) * 3, (0.25,) * 3)
-  room = Classroom(dataset, parallel.fleet(1, options.batch))
+  room = Classroom(dataset, parallel.fleet(options.devices, options.batch))
   faculty = {}
   for subject in subjects:
     network = models.graduate(models.body(teacher), len(subject.classes))
