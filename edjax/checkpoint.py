@@ -143,7 +143,8 @@ class Store:
 def save_variables(directory, variables, info):
   """Writes student variables and `info` (JSON) to `directory`, whole or not at all."""
   directory = pathlib.Path(directory).absolute()
-  unfinished = directory.with_name(f".{directory.name}.unfinished")
+  # Runs that share a cache of teachers may write the same one at the same time.
+  unfinished = directory.with_name(f".{directory.name}.{os.getpid()}.unfinished")
   shutil.rmtree(unfinished, ignore_errors=True)
   with _disk_errors(directory):
     unfinished.mkdir(parents=True)

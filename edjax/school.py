@@ -280,7 +280,7 @@ def _hire(name, config, subjects, order, room, recipe, workdir, progress):
     given = options.checkpoint if general else options.checkpoint[number]
     return faculty.load(given, name, labels, room.dataset)
   recipe = _teacher_recipe(recipe, options)
-  settings = _teacher_settings(config, options, labels, recipe)
+  settings = _teacher_settings(config, options, labels, recipe, room.dataset)
   here = workdir / "teachers" / name
   places = [here / "network"]
   if config.faculty.cache:
@@ -346,7 +346,7 @@ def _check(config, plan, recipe):
       _training(_options(config, name), curriculum.Subject(name, (0,)))
 
 
-def _teacher_settings(config, options, labels, recipe):
+def _teacher_settings(config, options, labels, recipe, dataset):
   """Everything that a teacher's training depends on."""
   chosen = {key: options[key] for key in ("model", "epochs", "learning_rate", "warmup_epochs")}
   distilling = ("target", "specialist_weight")
@@ -355,6 +355,7 @@ def _teacher_settings(config, options, labels, recipe):
     "data": dict(config.data),
     "dataset": config.dataset,
     "classes": labels,
+    "images": faculty.sample_digest(dataset.train),
     "seed": config.faculty.seed,
   }
 

@@ -129,9 +129,10 @@ def truncate(path):
 
 
 def damage(folder, how):
-  """Damages the newest checkpoint where it is largest; returns its folder."""
+  """Damages all data of the newest checkpoint, some of which may be unused; returns its folder."""
   newest = folder / str(max(steps(folder)))
-  how(max(newest.rglob("d/*"), key=lambda path: path.stat().st_size))
+  for path in newest.rglob("d/*"):
+    how(path)
   return newest
 
 
