@@ -95,17 +95,6 @@ def exam_scores(logits, labels, subjects):
   }
 
 
-def agreement(logits_a, logits_b):
-  """Returns the share of examples to which two networks give the same answer.
-
-  Args:
-    logits_a: [n, classes] floats.
-    logits_b: the same shape; an example with a non-finite logit in either counts as disagreement.
-  """
-  a, b = (_answers(np.asarray(logits).astype(np.float64)) for logits in (logits_a, logits_b))
-  return float(np.mean((a == b) & (a >= 0)))
-
-
 def _answers(logits):
   return np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), -1)
 

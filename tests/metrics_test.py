@@ -144,12 +144,6 @@ def test_an_exam_that_does_not_fit_is_refused(logits, labels):
     metrics.exam_scores(logits, np.array(labels, int), {})
 
 
-def test_agreement():
-  a = [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [math.nan, 1.0]]
-  b = [[9.0, 8.0], [0.0, 0.1], [1.0, 0.0], [math.nan, 1.0]]
-  assert metrics.agreement(a, b) == 0.5
-
-
 def _strict(line):
   def refuse(constant):
     raise AssertionError(f"{constant} is not strict JSON")
