@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -68,6 +69,8 @@ def start(*arguments, **environment):
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
+    # A suite that runs in the background of a shell ignores Ctrl-C, and so would its children.
+    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
   )
 
 
