@@ -256,24 +256,24 @@ def growth(grades):
       linewidth=0,
     )
     highest = max((x for x, has in enumerate(row) if has), default=-1)
-    last = y == len(grades) - 1
+    whole = all(row)
     panels[0].barh(
       [y],
       0.92,
       left=highest + 0.54,
       height=0.62,
       linewidth=0.9,
-      color=VERMILION if last else "white",
+      color=VERMILION if whole else "white",
       edgecolor=VERMILION,
     )
     panels[0].text(
       highest + 1,
       y,
-      "head" if last else "reference",
+      "head" if whole else "reference",
       ha="center",
       va="center",
       fontsize=8,
-      color="white" if last else VERMILION,
+      color="white" if whole else VERMILION,
     )
     for x, has in enumerate(row):
       if has:

@@ -247,7 +247,7 @@ def _subjects(report):
 def _growth(report):
   grades = report.get("grades") or ()
   return (pictures.growth(grades) if grades else "") + (
-    '<p class="note">A grade below the last ends in a teaching reference; the last ends in the '
+    '<p class="note">A grade without all fragments ends in a teaching reference, others in the '
     "network’s own head. MACs are multiply-accumulates of a forward pass.</p>"
   )
 

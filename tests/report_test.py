@@ -311,3 +311,13 @@ def test_shorten_keeps_both_ends():
   assert drawing.shorten("short", 5) == "short"
   short = drawing.shorten("a very long name of a class 17", 12)
   assert len(short) <= 12 and short.startswith("a very") and short.endswith("17") and "…" in short
+
+
+def test_only_a_grade_without_all_fragments_has_a_reference():
+  grades = [
+    {"name": f"grade_{number}", "fragments": [f"fragment_{k}" for k in range(count)]}
+    | {"params": 10 * count, "macs": 100 * count}
+    for number, count in enumerate((1, 2, 2))
+  ]
+  picture = pictures.growth(grades)
+  assert picture.count(">reference<") == 1 and picture.count(">head<") == 2
