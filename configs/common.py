@@ -137,9 +137,10 @@ def smoke(config, train_limit):
 
 
 def apply(config, arg, variants):
-  """Applies the comma-separated variants named in `arg`, in order, and locks the config.
+  """Applies the comma-separated variants named in `arg` and locks the config.
 
-  `smoke` comes last wherever it stands, so that it always means a run of seconds.
+  They are applied in the order of the table, however they are named, so that `kd,quick` is
+  `quick,kd`, and `smoke`, which stands last, always means a run of seconds.
 
   Args:
     config: a `ConfigDict`, changed in place.
@@ -153,7 +154,8 @@ def apply(config, arg, variants):
   for name in names:
     if name not in variants:
       raise ValueError(f"unknown variant {name!r}; {config.name} has {', '.join(variants)}")
-  for name in sorted(names, key=lambda name: name == "smoke"):
-    variants[name](config)
+  for name in variants:
+    if name in names:
+      variants[name](config)
   config.name = "_".join([config.name, *names])
   return config.lock()

@@ -97,14 +97,14 @@ def smoke(config):
 
 
 VARIANTS = {
+  "quick": quick,
   "ce": ce,
   "kd": kd,
   "paper": paper,
-  "quick": quick,
-  "smoke": smoke,
   "mixed": mixed,
   "specialists": specialists,
   "growth": growth,
   "fixed": fixed,
   "both": both,
+  "smoke": smoke,
 }

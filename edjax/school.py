@@ -31,7 +31,7 @@ from edjax.data.similarity import similar_order
 from edjax.errors import UserError
 from edjax.step import no_sums
 from edjax.term import Study, prepare
-from edjax.transcript import grade_row, transcript
+from edjax.transcript import grade_row, left_out, transcript
 
 _ROWS_PER_EPOCH = 20
 
@@ -134,11 +134,7 @@ def attend(study, room, progress):
     for number in range(meta["grade"], len(grades)):
       term = prepare(study, room, number, first_step)
       if term.seating.left_over:
-        progress.line(
-          f"{_label(study, term.grade)}: {term.seating.left_over:,} of "
-          f"{sum(term.seating.images):,} images are left out of each epoch, drawn anew, because "
-          "the seats of a batch do not divide them"
-        )
+        progress.line(left_out(_label(study, term.grade), term.seating.left_over))
       if arrays is None:
         state = term.begin(state)
         meta |= {"grade": number, "first_step": first_step, "seconds": 0.0, "pace": [0, 0.0]}

@@ -32,6 +32,14 @@ def grade_row(term, state, scores, seconds, images_per_second):
   return metrics.plain(row)
 
 
+def left_out(label, count):
+  """Says what the rounding of seats costs a grade."""
+  return (
+    f"{label}: {count:,} of its images are left out of each epoch, drawn anew, because the seats "
+    "of a batch do not divide them"
+  )
+
+
 def transcript(name, study, room, graduate, record):
   """Returns the report of a finished school.
 
@@ -111,12 +119,7 @@ def _teacher_row(teacher, subjects, logits, truth, room):
 
 
 def _notes(study, grades, dataset):
-  notes = [
-    f"{row['left_over']} of the images of {row['name']} are left out of each epoch, drawn anew, "
-    "because the seats of a batch do not divide them"
-    for row in grades
-    if row["left_over"]
-  ]
+  notes = [left_out(row["name"], row["left_over"]) for row in grades if row["left_over"]]
   notes.append(
     f"{len(dataset.train.labels):,} images for training, {len(dataset.validation.labels):,} for "
     f"choices, {len(dataset.test.labels):,} for the exam"

@@ -245,3 +245,9 @@ def test_smoke(name, arg, model, data_dirs, small, tmp_path):
     part.model = model
   report = school.run(config, tmp_path / "run")
   check_run(tmp_path / "run", report, config, test_images)
+
+
+def test_the_order_in_which_variants_are_named_does_not_matter():
+  one, other = (MODULES["fashion_mnist"].get_config(arg) for arg in ("quick,kd", "kd,quick"))
+  assert one.grades == other.grades and one.data == other.data
+  assert one.grades.fragments == (3,) and one.data.train_limit == 20_000
