@@ -42,7 +42,7 @@ class Grade:
     frozen: so many fragments, from the bottom, do not learn (parameters and statistics).
     lower_rate: factor on the learning rate of fragments that an earlier grade has trained.
     carry_momentum: keep the optimiser's momentum of what was there before the graft.
-    rehearsal: share of the images of earlier subjects that an epoch shows.
+    rehearsal: share of the images of all but the newest subjects that an epoch shows.
     reference: options of the teaching reference (`models.pupil`), ignored with all fragments.
   """
 

@@ -92,7 +92,8 @@ def prepare(study, room, number, first_step):
   order = study.order[: grade.num_classes]
   places = room.places("train", order)
   members = [np.flatnonzero(np.isin(places, subject.classes)) for subject in grade.subjects]
-  seating = memory.seat(list(map(len, members)), recipe.batch_size, _shares(grade, before))
+  shares = _shares(grade, study.curriculum.grades[:number])
+  seating = memory.seat(list(map(len, members)), recipe.batch_size, shares)
   schedule = learning_rate(grade, recipe, seating.steps)
   network = models.pupil(
     models.body(study.model),
@@ -171,10 +172,10 @@ def optimiser(recipe, schedule):
   )
 
 
-def _shares(grade, before):
-  """Images of earlier subjects may be shown less often than those of the newest ones."""
-  known = len(before.subjects) if before else 0
-  rehearsed = known if known < len(grade.subjects) else 0
+def _shares(grade, earlier):
+  """Every subject but the newest may be rehearsed, in a grade that adds none too."""
+  known = [len(other.subjects) for other in earlier if len(other.subjects) < len(grade.subjects)]
+  rehearsed = max(known, default=0)
   return [grade.rehearsal] * rehearsed + [1.0] * (len(grade.subjects) - rehearsed)
 
 
