@@ -88,7 +88,7 @@ class Layer(nn.Module):
 
   @nn.compact
   def __call__(self, x, norm):
-    x = norm(name="bn")(layers.conv3x3(self.channels, self.stride, name="conv")(x))
+    x = norm(name="bn")(layers.conv(self.channels, 3, self.stride, name="conv")(x))
     return nn.relu(x), (nn.relu(x),), (x,)
 
 

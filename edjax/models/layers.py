@@ -9,6 +9,7 @@ grown only two of its three fragments is the same code with a shorter tuple.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 
 import flax
@@ -109,7 +110,7 @@ class Classifier(nn.Module):
   def __call__(self, x, norm):
     x, preactivations = _rectified(x, norm, self.preactivated)
     embedding = x.mean(axis=(1, 2))
-    return embedding, _dense(embedding, self.num_classes, self.bias_init), preactivations
+    return embedding, dense(embedding, self.num_classes, self.bias_init), preactivations
 
 
 class TeachingReference(nn.Module):
@@ -128,38 +129,37 @@ class TeachingReference(nn.Module):
 
   @nn.compact
   def __call__(self, x, norm):
-    x, preactivations = _rectified(x, norm, self.preactivated)
-    x = conv1x1(self.width, name="conv")(x)
+    x, preactivations = _rectified(as_map(x), norm, self.preactivated)
+    x = conv(self.width, 1, name="conv")(x)
     x = norm(name="bn")(x)
     x = nn.relu(x) if self.relu else x
     embedding = average_grid(x, (self.grid, self.grid)).reshape(x.shape[0], -1)
-    return embedding, _dense(embedding, self.num_classes), preactivations
+    return embedding, dense(embedding, self.num_classes), preactivations
 
 
-def conv3x3(channels, stride=1, name=None):
-  """A 3×3 convolution without bias, padded by one on every side as the field's networks are."""
+def conv(channels, size, stride=1, groups=1, bias=False, init=conv_init, name=None):
+  """A `size`×`size` convolution, padded by (size−1)/2 on every side as the field's networks are.
+
+  Padding "SAME" would pad less on the upper left when striding, and give other numbers.
+  """
   return nn.Conv(
     channels,
-    (3, 3),
+    (size, size),
     (stride, stride),
-    padding=((1, 1), (1, 1)),
-    use_bias=False,
-    kernel_init=conv_init,
+    padding=(((size - 1) // 2,) * 2,) * 2,
+    feature_group_count=groups,
+    use_bias=bias,
+    kernel_init=init,
     name=name,
   )
 
 
-def conv1x1(channels, stride=1, name=None):
-  """A 1×1 convolution without bias."""
-  return nn.Conv(
-    channels,
-    (1, 1),
-    (stride, stride),
-    padding="VALID",
-    use_bias=False,
-    kernel_init=conv_init,
-    name=name,
-  )
+def as_map(x):
+  """Tokens [batch, 1 + n², width] without the class token, [batch, n, n, width]; maps unchanged."""
+  if x.ndim == 4:
+    return x
+  side = math.isqrt(x.shape[1] - 1)
+  return x[:, 1:].reshape(x.shape[0], side, side, x.shape[2])
 
 
 def average_grid(x, grid):
@@ -187,12 +187,13 @@ def _rectified(x, norm, preactivated):
   return nn.relu(x), (x,)
 
 
-def _dense(embedding, num_classes, bias_init=None):
-  bound = embedding.shape[-1] ** -0.5
+def dense(x, num_classes, bias_init=None):
+  """The classifier's matrix, [batch, width] to [batch, num_classes], as PyTorch initialises it."""
+  bound = x.shape[-1] ** -0.5
 
   def uniform(key, shape, dtype=jnp.float32):
     return jax.random.uniform(key, shape, dtype, -bound, bound)
 
   return nn.Dense(
     num_classes, kernel_init=dense_init, bias_init=bias_init or uniform, name="dense"
-  )(embedding)
+  )(x)

@@ -20,11 +20,11 @@ class BasicBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x, norm):
-    y = layers.conv3x3(self.channels, self.stride, name="conv1")(x)
+    y = layers.conv(self.channels, 3, self.stride, name="conv1")(x)
     y = nn.relu(norm(name="bn1")(y))
-    y = norm(name="bn2")(layers.conv3x3(self.channels, name="conv2")(y))
+    y = norm(name="bn2")(layers.conv(self.channels, 3, name="conv2")(y))
     if self.stride != 1 or x.shape[-1] != self.channels:
-      x = layers.conv1x1(self.channels, self.stride, name="shortcut_conv")(x)
+      x = layers.conv(self.channels, 1, self.stride, name="shortcut_conv")(x)
       x = norm(name="shortcut_bn")(x)
     return x + y
 
@@ -48,7 +48,7 @@ class Stage(nn.Module):
   def __call__(self, x, norm):
     taps = []
     if self.stem:
-      taps.append(norm(name="bn")(layers.conv3x3(self.stem, name="conv")(x)))
+      taps.append(norm(name="bn")(layers.conv(self.stem, 3, name="conv")(x)))
       x = nn.relu(taps[-1])
     for number in range(self.blocks):
       stride = self.stride if number == 0 else 1

@@ -24,10 +24,10 @@ class PreactivationBlock(nn.Module):
     preactivation = norm(name="bn1")(x)
     y = nn.relu(preactivation)
     if x.shape[-1] != self.channels:
-      x = layers.conv1x1(self.channels, self.stride, name="shortcut_conv")(y)
-    y = layers.conv3x3(self.channels, self.stride, name="conv1")(y)
+      x = layers.conv(self.channels, 1, self.stride, name="shortcut_conv")(y)
+    y = layers.conv(self.channels, 3, self.stride, name="conv1")(y)
     y = nn.relu(norm(name="bn2")(y))
-    return x + layers.conv3x3(self.channels, name="conv2")(y), preactivation
+    return x + layers.conv(self.channels, 3, name="conv2")(y), preactivation
 
 
 class Group(nn.Module):
@@ -42,7 +42,7 @@ class Group(nn.Module):
   def __call__(self, x, norm):
     features = ()
     if self.stem:
-      x = layers.conv3x3(self.stem, name="conv")(x)
+      x = layers.conv(self.stem, 3, name="conv")(x)
       features = (x,)
     x, preactivation = PreactivationBlock(self.channels, self.stride, name="block_0")(x, norm)
     for number in range(1, self.blocks):
