@@ -1,5 +1,7 @@
 """What moves the parameters: the optimiser, against PyTorch, and the schedules, by formula."""
 
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,10 @@ import optax
 import pytest
 import torch
 
-from edjax import curriculum, term
+from edjax import curriculum, methods, term
+from edjax.classroom import Classroom
+from edjax.data.datasets import Dataset, Split
+from tests import school
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -81,3 +86,31 @@ def test_warmup_rises_to_what_the_milestones_leave():
   got = rates_of(term.learning_rate(part, recipe, 5), range(20))
   np.testing.assert_allclose(got[:5], 0.005 * np.arange(5) / 5, atol=1e-9)
   np.testing.assert_allclose(got[5:], [0.005] * 5 + [0.0005] * 10, rtol=1e-5)
+
+
+def test_all_but_the_newest_subjects_are_rehearsed_until_the_end():
+  """Also in a grade that adds none; 60 images, 20 of each subject."""
+  images, labels = school.pictures()
+  split = Split(images, labels)
+  names = tuple(map(str, range(school.CLASSES)))
+  dataset = Dataset("random", names, split, split, split, (0.5,) * 3, (0.25,) * 3)
+  columns = dict(fragments=(3,), subjects=(1, 2, 2, 3, 3), teachers=("none",), epochs=(1,))
+  columns |= dict(learning_rate=(0.1,), final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,))
+  columns |= dict(lower_rate=(1.0,), carry_momentum=(False,), rehearsal=(0.5, 0.5, 0.2, 0.1, 0.5))
+  columns |= dict(reference_width=(0,), reference_grid=(1,), reference_relu=(True,))
+  study = term.Study(
+    label="student",
+    model="resnet8_half",
+    curriculum=curriculum.build(columns, (1, 1, 1), school.CLASSES, 3),
+    order=tuple(range(school.CLASSES)),
+    teachers={},
+    recipe=curriculum.Recipe(batch_size=4),
+    methods=methods.build({"ce": {"weight": 1.0}}),
+    seed=0,
+    directory=pathlib.Path(),
+    every_seconds=0.0,
+    keep=1,
+  )
+  room = Classroom(dataset, school.fleet())
+  shown = [term.prepare(study, room, number, 0).seating.images for number in range(5)]
+  assert shown == [(20,), (10, 20), (4, 20), (2, 2, 20), (10, 10, 20)]
