@@ -22,13 +22,29 @@ import orbax.checkpoint as ocp
 from edjax.errors import UserError
 
 
-def flatten(tree):
-  """Returns {path: host array}, paths like "variables/params/head/dense/kernel"."""
-  leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(tree))
+def by_path(tree):
+  """Returns {path: leaf}, paths like "variables/params/head/dense/kernel"."""
   return {
-    jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
-    for path, leaf in leaves
+    jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
   }
+
+
+def flatten(tree):
+  """Returns {path: host array}."""
+  return {path: np.asarray(leaf) for path, leaf in by_path(jax.device_get(tree)).items()}
+
+
+def nest(leaves):
+  """Returns the tree of dicts that `by_path` would name so."""
+  tree = {}
+  for path, leaf in leaves.items():
+    *parents, name = path.split("/")
+    node = tree
+    for parent in parents:
+      node = node.setdefault(parent, {})
+    node[name] = leaf
+  return tree
 
 
 def unflatten(like, arrays):
@@ -37,10 +53,7 @@ def unflatten(like, arrays):
   Raises:
     ValueError: listing every path that is missing, left over, or has another shape or type.
   """
-  wanted = {
-    jax.tree_util.keystr(path, simple=True, separator="/"): leaf
-    for path, leaf in jax.tree_util.tree_leaves_with_path(like)
-  }
+  wanted = by_path(like)
   wrong = [f"{path} is missing" for path in wanted if path not in arrays]
   wrong += [f"{path} is not expected" for path in arrays if path not in wanted]
   wrong += [
@@ -71,11 +84,12 @@ class Store:
 
   def __init__(self, directory, keep=2):
     self.directory = pathlib.Path(directory).absolute()
+    # Orbax would clear away what a killed run was writing while this one may be writing it anew.
+    for unfinished in self.directory.glob("*.orbax-checkpoint-tmp*"):
+      shutil.rmtree(unfinished)
     self._manager = ocp.CheckpointManager(
       self.directory,
-      options=ocp.CheckpointManagerOptions(
-        max_to_keep=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True
-      ),
+      options=ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=True),
     )
 
   def __enter__(self):
@@ -178,7 +192,7 @@ def load_variables(directory):
     info = json.loads((directory / "info.json").read_text())
     with ocp.PyTreeCheckpointer() as checkpointer:
       arrays = checkpointer.restore(directory / "variables", args=_to_host(directory / "variables"))
-    variables = _nest(arrays)
+    variables = nest(arrays)
     if info.pop("digest") != _digest(arrays, info):
       raise ValueError("it is not what was saved")
   except Exception as error:
@@ -198,17 +212,6 @@ def _to_host(directory):
 def _digest(arrays, meta):
   note = np.frombuffer(json.dumps(meta, sort_keys=True).encode(), np.uint8)
   return sha256(arrays | {"meta": note})
-
-
-def _nest(arrays):
-  tree = {}
-  for path, array in arrays.items():
-    *parents, name = path.split("/")
-    node = tree
-    for parent in parents:
-      node = node.setdefault(parent, {})
-    node[name] = array
-  return tree
 
 
 def _check_space(directory, arrays):

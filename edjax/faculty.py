@@ -4,6 +4,9 @@ import dataclasses
 import hashlib
 import json
 
+import flax
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from edjax import checkpoint, models
@@ -42,7 +45,8 @@ def save(directory, model, classes, dataset, variables, **info):
     directory: replaced as a whole.
     model: a row of `models.MODELS`.
     classes: the data set's labels, column by column.
-    dataset: a `datasets.Dataset`, for the names of the classes and the images' shape.
+    dataset: a `datasets.Dataset`, for the names of the classes, and the images' shape and
+      normalisation.
     variables: of the whole network.
     **info: further JSON.
   """
@@ -55,6 +59,8 @@ def save(directory, model, classes, dataset, variables, **info):
       "classes": [dataset.class_names[label] for label in classes],
       "dataset": dataset.name,
       "image_shape": list(dataset.train.images.shape[1:]),
+      "mean": list(dataset.mean),
+      "std": list(dataset.std),
     },
   )
 
@@ -63,7 +69,8 @@ def load(directory, name, classes, dataset):
   """Reads a teacher from a folder that `save` wrote; a graduate will do as well.
 
   Args:
-    directory: the folder.
+    directory: the folder. Where it does not say which classes the network knows (a checkpoint of
+      PyTorch's does not), its columns are those it must answer for, in the data set's order.
     name: what the teacher is called here.
     classes: the labels it must answer for, in any order.
     dataset: a `datasets.Dataset`.
@@ -72,20 +79,37 @@ def load(directory, name, classes, dataset):
     UserError: if there is no sound network, or its classes or images are not those of its subject.
   """
   variables, info = checkpoint.load_variables(directory)
-  wanted = [dataset.class_names[label] for label in classes]
-  if sorted(info["classes"]) != sorted(wanted):
+  wanted = [dataset.class_names[label] for label in sorted(classes)]
+  known = info["classes"]
+  if known is None and info["num_classes"] == len(wanted):
+    known = wanted
+  if known is None or sorted(known) != sorted(wanted):
     raise UserError(
-      f"the teacher in {directory} answers for {_listed(info['classes'])}, but {name} needs "
-      f"{_listed(wanted)}"
+      f"the teacher in {directory} answers for {_listed(known or [None] * info['num_classes'])}, "
+      f"but {name} needs {_listed(wanted)}"
     )
   shape = list(dataset.train.images.shape[1:])
-  if info["image_shape"] != shape:
+  if info["image_shape"] not in (None, shape):
     raise UserError(
       f"the teacher in {directory} was trained on {info['image_shape']} images, but those of "
       f"{dataset.name} are {shape}"
     )
-  labels = tuple(dataset.class_names.index(class_name) for class_name in info["classes"])
-  return Teacher(name, info["model"], labels, variables, info.get("training_macs"))
+  labels = tuple(dataset.class_names.index(class_name) for class_name in known)
+  teacher = Teacher(name, info["model"], labels, variables, info.get("training_macs"))
+  _check_fit(teacher, directory, dataset.name, shape)
+  return teacher
+
+
+def _check_fit(teacher, directory, dataset, shape):
+  """Finds a teacher of other images: of grey ones, say, or of as many tokens as 224 pixels make."""
+  image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+  try:
+    jax.eval_shape(teacher.network.apply, teacher.variables, image)
+  except (flax.errors.FlaxError, TypeError, ValueError) as error:
+    reason = " ".join(str(error).split())[:200]
+    raise UserError(
+      f"the teacher in {directory} cannot look at the {shape} images of {dataset}: {reason}"
+    ) from error
 
 
 def fingerprint(settings):
@@ -170,5 +194,7 @@ def agreement(teachers, answers, logits, labels):
 
 
 def _listed(names):
+  if names[0] is None:
+    return f"{len(names)} classes that it does not name"
   shown = ", ".join(map(str, names[:6]))
   return f"{len(names)} classes ({shown}{', …' if len(names) > 6 else ''})"

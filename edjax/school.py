@@ -6,6 +6,7 @@ loop; teachers without a checkpoint go through it too, as students of one grade 
 """
 
 import dataclasses
+import hashlib
 import pathlib
 import shutil
 import time
@@ -15,6 +16,7 @@ import numpy as np
 
 from edjax import (
   checkpoint,
+  convert,
   curriculum,
   faculty,
   fragments,
@@ -274,6 +276,8 @@ def _hire(name, config, subjects, order, room, recipe, workdir, progress):
     labels = tuple(order[place] for place in subjects[number].classes)
   if options.checkpoint:
     given = options.checkpoint if general else options.checkpoint[number]
+    if convert.is_file(given):
+      given = _converted(given, workdir / "teachers" / name)
     return faculty.load(given, name, labels, room.dataset)
   recipe = _teacher_recipe(recipe, options)
   settings = _teacher_settings(config, options, labels, recipe, room.dataset)
@@ -304,6 +308,19 @@ def _hire(name, config, subjects, order, room, recipe, workdir, progress):
     faculty.save(place, options.model, labels, room.dataset, variables, training_macs=cost)
   shutil.rmtree(here / "checkpoints")
   return faculty.load(here / "network", name, labels, room.dataset)
+
+
+def _converted(path, directory):
+  """Returns the folder, in `directory`, that holds the network of a file of PyTorch's world."""
+  path = pathlib.Path(path).expanduser()
+  if not path.is_file():
+    raise UserError(f"no teacher {path}")
+  with path.open("rb") as file:
+    folder = directory / hashlib.file_digest(file, "sha256").hexdigest()[:12]
+  if not (folder / "info.json").exists():
+    variables, info, _ = convert.read(path)
+    convert.write(folder, variables, info)
+  return folder
 
 
 def _options(config, name):

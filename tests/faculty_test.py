@@ -102,7 +102,9 @@ def test_a_graduate_teaches_the_next_student(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
   """A teacher of bee and dog."""
-  faculty.save(tmp_path / "network", "resnet8", (1, 3), dataset(), {"params": {"w": np.ones(2)}})
+  network = models.graduate(models.body("resnet8"), 2)
+  variables = school.random_like(school.init(network))
+  faculty.save(tmp_path / "network", "resnet8", (1, 3), dataset(), variables)
   return tmp_path / "network"
 
 
@@ -110,6 +112,7 @@ def test_a_folder_says_what_it_holds(folder):
   info = json.loads((folder / "info.json").read_text())
   assert info["classes"] == ["bee", "dog"] and info["model"] == "resnet8"
   assert info["dataset"] == "zoo" and info["image_shape"] == [8, 8, 3]
+  assert (tuple(info["mean"]), tuple(info["std"])) == (dataset().mean, dataset().std)
   loaded = faculty.load(folder, "subject_2", (3, 1), dataset())
   assert (loaded.name, loaded.model, loaded.classes) == ("subject_2", "resnet8", (1, 3))
 

@@ -1,8 +1,9 @@
 """The networks a config can name: a new one is a row of `MODELS`, a new family a file."""
 
 import functools
+import importlib
 
-from edjax.errors import choose
+from edjax.errors import UserError, choose
 from edjax.models.layers import Body, Network, Output, TeachingReference
 from edjax.models.resnet import resnet
 from edjax.models.wrn import wrn
@@ -28,8 +29,23 @@ MODELS = {
 
 
 def body(name):
-  """Returns the `Body` of that name; `UserError` names the choices."""
-  return choose(MODELS, name, "model")
+  """Returns the `Body` of that name: a row of `MODELS`, or one's own, as "package.module:name".
+
+  Raises:
+    UserError: naming the choices, or why the user's own cannot be had.
+  """
+  return _imported(name) if ":" in name else choose(MODELS, name, "model")
+
+
+def _imported(name):
+  module, attribute = name.split(":", 1)
+  try:
+    found = getattr(importlib.import_module(module), attribute)
+  except (ImportError, AttributeError, ValueError) as error:
+    raise UserError(f"cannot import model {name!r}: {error}") from error
+  if not isinstance(found, Body):
+    raise UserError(f"model {name!r} is a {type(found).__name__}, not an edjax.models.Body")
+  return found
 
 
 def graduate(body, num_classes, axis_name=None):
