@@ -82,7 +82,7 @@ def one_grade(config, teachers, epochs, learning_rate):
   config.grades.update(
     fragments=(3,), subjects=(0,), teachers=(teachers,), epochs=(epochs,),
     learning_rate=(learning_rate,), final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,),
-    lower_rate=(1.0,), carry_momentum=(False,), rehearsal=(1.0,),
+    lower_rate=(1.0,), carry_momentum=(False,), rehearsal=(1.0,), reference_grid=(1,),
   )  # fmt: skip
   if teachers == "none":
     config.methods = ConfigDict({"ce": {"weight": 1.0}})
@@ -91,21 +91,28 @@ def one_grade(config, teachers, epochs, learning_rate):
 def education(config, epochs, learning_rate, teachers=("generalist",)):
   """edjax's default curriculum: four grades, within the student compute of `epochs` without grades.
 
-  Two short grades raise the lower fragments on the first subjects, the third trains the whole
-  network on all classes, the fourth goes on with the lowest fragment frozen, which saves a quarter
-  of its compute. The learning rate falls by a cosine that the last graft does not interrupt.
+  Two short grades raise the lower fragments on the first subjects, gently and under references that
+  see where things are (a 7×7 and a 4×4 map): at full rate, or pooled to one cell, they unlearn what
+  the fragments above will need. Then the whole network learns, and in the last grade its lowest
+  fragment is frozen, which saves a quarter of its compute. From the second grade on, an epoch shows
+  half of the images of all subjects but the newest, so the compute goes where classes are hard:
+  `similar` puts those that are most alike last. The learning rate falls by a cosine that the last
+  graft does not interrupt.
   """
-  short, long = max(1, epochs // 8), max(1, epochs // 2)
+  short, third = max(1, epochs // 8), max(1, 3 * epochs // 4)
+  fourth = max(1, -(-3 * epochs // 4))
   config.class_order = "similar"
   config.grades.update(
     fragments=(1, 2, 3, 3),
     subjects=(1, 2, 0, 0),
     teachers=teachers,
-    epochs=(short, short, long, long),
-    learning_rate=tuple(learning_rate * share for share in (1.0, 1.0, 1.0, 0.5)),
+    epochs=(short, short, third, fourth),
+    learning_rate=tuple(learning_rate * share for share in (0.2, 0.2, 1.0, 0.5)),
     final_rate=(0.5, 0.5, 0.5, 0.0),
     frozen=(0, 0, 0, 1),
+    rehearsal=(1.0, 0.5, 0.5, 0.5),
     carry_momentum=(True,),
+    reference_grid=(7, 4, 1, 1),
   )
 
 

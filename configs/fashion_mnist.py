@@ -11,7 +11,7 @@ grades were chosen on the validation part, see README; `mixed`, `both`, `growth`
 
 from configs import common
 
-_EPOCHS = 12
+_EPOCHS = 6
 
 
 def get_config(arg=""):
@@ -19,7 +19,7 @@ def get_config(arg=""):
   config.student.model = "resnet8_half"
   config.recipe.update(batch_size=100, pad=2, flip=True)
   for part in (config.faculty.specialist, config.faculty.generalist):
-    part.update(model="resnet8", epochs=6, learning_rate=0.1)
+    part.update(model="resnet8", epochs=8, learning_rate=0.1)
   common.education(config, _EPOCHS, 0.1)
   return common.apply(config, arg, VARIANTS)
 
@@ -70,18 +70,17 @@ def specialists(config):
 def growth(config):
   """Growth only: all classes from the start, one generalist, nothing frozen."""
   common.education(config, _epochs(config), 0.1)
-  config.grades.subjects = (0,)
-  config.grades.frozen = (0,)
-  config.grades.epochs = (1, 1, 3, 3) if config.data.train_limit else (1, 1, 5, 5)
+  config.grades.update(subjects=(0,), rehearsal=(1.0,), frozen=(0,))
+  config.grades.epochs = (1, 1, 3, 3) if config.data.train_limit else (1, 1, 2, 2)
 
 
 def fixed(config):
   """Freezing only: the whole network from the start, its lowest fragment frozen half-way."""
-  common.education(config, _epochs(config), 0.1)
+  common.one_grade(config, "generalist", 1, 0.1)
   half = _epochs(config) // 2
   config.grades.update(
-    fragments=(3, 3), subjects=(0,), epochs=(half, half + 1), learning_rate=(0.1, 0.05),
-    final_rate=(0.5, 0.0), frozen=(0, 1),
+    fragments=(3, 3), epochs=(half, half + 1), learning_rate=(0.1, 0.05), final_rate=(0.5, 0.0),
+    frozen=(0, 1), carry_momentum=(True,),
   )  # fmt: skip
 
 

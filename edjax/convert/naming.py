@@ -9,7 +9,7 @@ def by_rules(*rules, first=1):
   Args:
     *rules: (pattern, name) pairs, the first that matches the whole path counts; `{}` in the name
       are the pattern's groups in order, so a path is such as "fragment_1/block_0/conv1".
-    first: number that PyTorch's first stage has; added to a leading group of digits.
+    first: number that PyTorch gives to stage 0; added to a leading group of digits.
   """
 
   def name(path):

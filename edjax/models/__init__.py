@@ -4,8 +4,15 @@ import functools
 import importlib
 
 from edjax.errors import UserError, choose
+from edjax.models.efficientnet import efficientnet
+from edjax.models.imagenet_resnet import imagenet_resnet
 from edjax.models.layers import Body, Network, Output, TeachingReference
+from edjax.models.mobilenet import mobilenet
+from edjax.models.mobilenetv2 import mobilenetv2, mobilenetv2_half
 from edjax.models.resnet import resnet
+from edjax.models.shufflenet import shufflenetv1, shufflenetv2
+from edjax.models.vgg import vgg
+from edjax.models.vit import vit
 from edjax.models.wrn import wrn
 
 __all__ = ["MODELS", "Body", "Network", "Output", "body", "graduate", "pupil"]
@@ -25,6 +32,31 @@ MODELS = {
   "wrn_16_2": wrn(16, 2),
   "wrn_40_1": wrn(40, 1),
   "wrn_40_2": wrn(40, 2),
+  "resnet18": imagenet_resnet(18),
+  "resnet34": imagenet_resnet(34),
+  "resnet50": imagenet_resnet(50),
+  "resnet101": imagenet_resnet(101),
+  "resnet152": imagenet_resnet(152),
+  "resnet18_cifar": imagenet_resnet(18, small_images=True),
+  "resnet34_cifar": imagenet_resnet(34, small_images=True),
+  "resnet50_cifar": imagenet_resnet(50, small_images=True),
+  "resnet101_cifar": imagenet_resnet(101, small_images=True),
+  "resnet152_cifar": imagenet_resnet(152, small_images=True),
+  "vgg8": vgg((1, 1, 1, 1, 1)),
+  "vgg11": vgg((1, 1, 2, 2, 2)),
+  "vgg13": vgg((2, 2, 2, 2, 2)),
+  "vgg16": vgg((2, 2, 3, 3, 3)),
+  "vgg19": vgg((2, 2, 4, 4, 4)),
+  "mobilenetv1": mobilenet(),
+  "mobilenetv2_half": mobilenetv2_half(),
+  "mobilenetv2": mobilenetv2(),
+  "shufflenetv1": shufflenetv1(3, (240, 480, 960)),
+  "shufflenetv2": shufflenetv2((116, 232, 464)),
+  "shufflenetv2_imagenet": shufflenetv2((116, 232, 464), stem=3),
+  "efficientnet_b0": efficientnet(),
+  "deit_tiny": vit(192, 3, 16),
+  "deit_small": vit(384, 6, 16),
+  "vit_tiny_patch4": vit(192, 3, 4),
 }
 
 

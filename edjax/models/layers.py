@@ -47,7 +47,8 @@ class Body:
   Attributes:
     fragments: makers, lowest first; each takes `name`.
     head: maker of the network's own classifier; takes `num_classes` and `name`.
-    width: channels of the embedding, which a teaching reference imitates.
+    width: channels of a teaching reference: those of the embedding, or of the highest fragment's
+      map where the head widens it.
     preactivated: fragments hand on sums that still need normalisation and ReLU (WRN).
   """
 
@@ -99,18 +100,20 @@ class Classifier(nn.Module):
   Attributes:
     num_classes: columns of the logits.
     preactivated: first normalise and rectify, as pre-activation networks need.
-    bias_init: of the dense layer; `None` is the uniform bound 1/sqrt(fan in).
+    kernel_init, bias_init: of the dense layer, see `dense`.
   """
 
   num_classes: int
   preactivated: bool = False
+  kernel_init: Callable = dense_init
   bias_init: Callable | None = None
 
   @nn.compact
   def __call__(self, x, norm):
     x, preactivations = _rectified(x, norm, self.preactivated)
     embedding = x.mean(axis=(1, 2))
-    return embedding, dense(embedding, self.num_classes, self.bias_init), preactivations
+    logits = dense(embedding, self.num_classes, self.kernel_init, self.bias_init)
+    return embedding, logits, preactivations
 
 
 class TeachingReference(nn.Module):
@@ -187,13 +190,16 @@ def _rectified(x, norm, preactivated):
   return nn.relu(x), (x,)
 
 
-def dense(x, num_classes, bias_init=None):
-  """The classifier's matrix, [batch, width] to [batch, num_classes], as PyTorch initialises it."""
+def dense(x, num_classes, kernel_init=dense_init, bias_init=None):
+  """The classifier's matrix, [batch, width] to [batch, num_classes].
+
+  It starts as PyTorch's do, uniformly up to 1/sqrt(width), unless the field has another start.
+  """
   bound = x.shape[-1] ** -0.5
 
   def uniform(key, shape, dtype=jnp.float32):
     return jax.random.uniform(key, shape, dtype, -bound, bound)
 
   return nn.Dense(
-    num_classes, kernel_init=dense_init, bias_init=bias_init or uniform, name="dense"
+    num_classes, kernel_init=kernel_init, bias_init=bias_init or uniform, name="dense"
   )(x)
