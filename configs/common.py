@@ -21,8 +21,8 @@ def base(name, dataset):
       "subjects": (1, 1, 1),  # ratios of the classes, in class order
       "class_order": "given",
       "grades": {
-        "fragments": (1, 2, 3),
-        "subjects": (1, 2, 3),  # how many are seen; 0: all
+        "fragments": (1, 2, 0),  # how many are there; 0: all
+        "subjects": (1, 2, 0),  # how many are seen; 0: all
         "teachers": ("specialists",),
         "epochs": (1, 1, 1),
         "learning_rate": (0.1,),
@@ -80,7 +80,7 @@ def teacher(checkpoint):
 def one_grade(config, teachers, epochs, learning_rate):
   """Makes a curriculum of one grade: the whole student, all classes from the start."""
   config.grades.update(
-    fragments=(3,), subjects=(0,), teachers=(teachers,), epochs=(epochs,),
+    fragments=(0,), subjects=(0,), teachers=(teachers,), epochs=(epochs,),
     learning_rate=(learning_rate,), final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,),
     lower_rate=(1.0,), carry_momentum=(False,), rehearsal=(1.0,), reference_grid=(1,),
   )  # fmt: skip
@@ -103,7 +103,7 @@ def education(config, epochs, learning_rate, teachers=("generalist",)):
   fourth = max(1, -(-3 * epochs // 4))
   config.class_order = "similar"
   config.grades.update(
-    fragments=(1, 2, 3, 3),
+    fragments=(1, 2, 0, 0),
     subjects=(1, 2, 0, 0),
     teachers=teachers,
     epochs=(short, short, third, fourth),
@@ -127,7 +127,7 @@ def paper(config, epochs):
   config.recipe.target = "slice"
   config.methods = ConfigDict({"ce": {"weight": 0.3}, "kd": {"weight": 0.7, "temperature": 4.0}})
   config.grades.update(
-    fragments=(1, 2, 3), subjects=(1, 2, 3), teachers=("specialists",), epochs=epochs,
+    fragments=(1, 2, 0), subjects=(1, 2, 0), teachers=("specialists",), epochs=epochs,
     final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,), lower_rate=(1.0,),
     carry_momentum=(False,), rehearsal=(1.0,), reference_grid=(4, 1, 1), reference_relu=(False,),
   )  # fmt: skip

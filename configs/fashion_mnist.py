@@ -79,7 +79,7 @@ def fixed(config):
   common.one_grade(config, "generalist", 1, 0.1)
   half = _epochs(config) // 2
   config.grades.update(
-    fragments=(3, 3), epochs=(half, half + 1), learning_rate=(0.1, 0.05), final_rate=(0.5, 0.0),
+    fragments=(0,), epochs=(half, half + 1), learning_rate=(0.1, 0.05), final_rate=(0.5, 0.0),
     frozen=(0, 1), carry_momentum=(True,),
   )  # fmt: skip
 

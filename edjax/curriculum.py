@@ -178,7 +178,7 @@ def build(grades, ratios, num_classes, num_fragments):
 
   Args:
     grades: dict of one tuple per attribute, one entry per grade (a tuple of one entry holds for
-      every grade): fragments, subjects (how many are seen; 0: all), teachers (one of `TEACHING`),
+      every grade): fragments and subjects (how many; 0: all), teachers (one of `TEACHING`),
       epochs, learning_rate, final_rate, warmup_epochs, frozen, lower_rate, carry_momentum,
       rehearsal, reference_width, reference_grid, reference_relu.
     ratios: sizes of the subjects, see `subjects_of`.
@@ -193,6 +193,7 @@ def build(grades, ratios, num_classes, num_fragments):
   built, epoch = [], 0
   for number, row in enumerate(rows):
     where = f"grade {number + 1} of {len(rows)}"
+    row["fragments"] = row["fragments"] or num_fragments
     seen = _seen(subjects, row["subjects"], where)
     _check(row, num_fragments, where)
     built.append(
@@ -321,7 +322,7 @@ def _check_growth(grades, num_fragments, num_classes):
   if last.fragments != num_fragments:
     raise UserError(
       f"the fragments do not cover the network: the last grade has {last.fragments} of "
-      f"{num_fragments}; end grades.fragments with {num_fragments}"
+      f"{num_fragments}; end grades.fragments with 0 (all)"
     )
   if last.num_classes != num_classes:
     raise UserError(

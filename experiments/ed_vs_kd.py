@@ -22,12 +22,14 @@ import sys
 import numpy as np
 from matplotlib.figure import Figure
 
-# name -> (what it is, who teaches, variant of configs/fashion_mnist.py)
+_COSINE = ("--config.recipe.schedule=cosine", "--config.grades.learning_rate=0.1,")
+# name -> (what it is, who teaches, variant of configs/fashion_mnist.py, settings besides)
 ARMS = {
   "alone": ("student alone", "nobody", "ce"),
   "kd": ("KD from a generalist", "generalist", "kd"),
   "mixed": ("specialists in mixed batches, no grades", "specialists", "mixed"),
   "paper": ("ED, as published", "specialists", "paper"),
+  "paper_cosine": ("ED, as published, cosine per grade", "specialists", "paper", *_COSINE),
   "ed_specialists": ("ED, specialists only", "specialists", "specialists"),
   "both": ("generalist and specialists, no grades", "both", "both"),
   "growth": ("growth only: all classes, one generalist", "generalist", "growth"),
@@ -80,7 +82,8 @@ def _run(arm, seed, options, cores):
   workdir = options.out / f"{arm}_{seed}"
   if (workdir / "report.json").exists():
     return
-  variant = ",".join(filter(None, ("quick" * options.quick, ARMS[arm][2])))
+  _, _, variant, *settings = ARMS[arm]
+  variant = ",".join(filter(None, ("quick" * options.quick, variant)))
   mine = cores.free.popleft()
   with open(options.out / f"{arm}_{seed}.log", "a") as log:
     subprocess.run(
@@ -94,6 +97,7 @@ def _run(arm, seed, options, cores):
         f"--config.faculty.cache={options.out / 'teachers'}",
         "--config.class_order=similar",
         f"--config.seed={seed}",
+        *settings,
       ],
       check=True,
       stdout=log,
@@ -124,7 +128,7 @@ def table(rows):
     "|---|---|---|---|---|---|---|---|",
   ]
   for arm, row in rows.items():
-    what, who, _ = ARMS[arm]
+    what, who, *_ = ARMS[arm]
     mean = {column: np.mean(row[column]) for column in _COLUMNS}
     spread = {column: np.std(row[column], ddof=min(1, len(row[column]) - 1)) for column in _COLUMNS}
     lines.append(
@@ -140,7 +144,7 @@ def picture(rows, path):
   figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
   axes = figure.subplots()
   for arm, row in rows.items():
-    what, who, _ = ARMS[arm]
+    what, who, *_ = ARMS[arm]
     colour, x = _COLOURS[who], np.mean(row["student"])
     axes.scatter(row["student"], row["top1"], color=colour, s=18, alpha=0.5, linewidths=0)
     axes.plot([x - 0.02, x + 0.02], [np.mean(row["top1"])] * 2, color=colour, linewidth=2.5)

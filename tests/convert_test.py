@@ -16,7 +16,7 @@ from edjax.convert import tensors
 from tests import school
 from tests.reference.resnet import ResNet
 from tests.reference.wrn import WideResNet
-from tests.reference.zoo import TORCH
+from tests.reference.zoo import ZOO
 
 FAST = ("resnet8", "wrn_16_1")
 
@@ -24,7 +24,7 @@ FAST = ("resnet8", "wrn_16_1")
 def twin(model="resnet8", seed=0, **options):
   """A PyTorch network with no number like another."""
   torch.manual_seed(seed)
-  network = TORCH[model](**({"classes": 7} | options)).eval()
+  network = ZOO[model].make(**({"classes": 7} | options)).eval()
   for tensor in network.state_dict().values():
     if tensor.is_floating_point():
       tensor.copy_(torch.rand_like(tensor) + 0.5)
@@ -63,7 +63,7 @@ def test_round_trip_is_bit_identical(model, tmp_path):
   back = torch.load(tmp_path / "b.pth", weights_only=True)
   same(network.state_dict(), back)
   same(network.state_dict(), safetensors.torch.load_file(tmp_path / "b.safetensors"))
-  TORCH[model](classes=7).load_state_dict(back)  # strict
+  ZOO[model].make(classes=7).load_state_dict(back)  # strict
 
 
 @pytest.mark.parametrize("how", ["raw", "model", "options", "state_dict", "net"])

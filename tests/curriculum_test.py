@@ -93,7 +93,8 @@ def test_zero_subjects_are_all():
     ({"epochs": (1, 0, 1)}, "grade 2 of 3 has 0 epochs"),
     ({"fragments": (1, 2, 2)}, "do not cover the network.*2 of 3"),
     ({"fragments": (1, 2, 4)}, "grade 3 of 3 has 4 fragments"),
-    ({"fragments": (0, 2, 3)}, "grade 1 of 3 has 0 fragments"),
+    ({"fragments": (-1, 2, 3)}, "grade 1 of 3 has -1 fragments"),
+    ({"fragments": (0, 2, 3)}, "grade_2 has fewer"),
     ({"fragments": (2, 1, 3)}, "grade_2 has fewer"),
     ({"subjects": (2, 1, 3)}, "grade_2 has fewer"),
     ({"fragments": (2, 2, 3)}, "grade_2 .* keeps its teaching reference; let grades.reference_wid"),
@@ -118,6 +119,10 @@ def test_what_cannot_be_is_named(changes, said):
   with pytest.raises(UserError, match=said) as caught:
     build(**changes)
   assert "\n" not in str(caught.value)
+
+
+def test_zero_means_all():
+  assert build(fragments=(1, 2, 0), subjects=(1, 2, 0)) == build()
 
 
 def test_more_subjects_than_classes():

@@ -7,10 +7,12 @@ import re
 import shutil
 
 import pytest
+import torch
 
 from edjax import checkpoint, metrics
 from tests import archives, command
 from tests.command import DIGITS
+from tests.reference import zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module")  # ml_collections'
 # One grade, no teacher, the least network: two seconds.
@@ -240,6 +242,72 @@ def test_a_damaged_teacher(smoke, capfd, place):
     path.write_bytes(content)
   given = "--config.faculty.generalist.checkpoint=network"
   refused(command.give(capfd, *DIGITS, given), place / "network", "damaged")
+
+
+KD = "--config=configs/digits.py:kd,smoke", "--workdir=run"
+
+
+@pytest.fixture(scope="module")
+def teacher_file(tmp_path_factory):
+  """A checkpoint as PyTorch writes them: ten classes, grey images."""
+  torch.manual_seed(0)
+  path = tmp_path_factory.mktemp("teacher") / "teacher.pth"
+  torch.save({"model": zoo.make("resnet8_half", 10, (8, 8, 1)).state_dict()}, path)
+  return path
+
+
+def test_a_pytorch_checkpoint_teaches(teacher_file, small, capfd, place):
+  given = (
+    *KD,
+    "--config.student.model=small",
+    f"--config.faculty.generalist.checkpoint={teacher_file}",
+  )
+  assert command.give(capfd, *given).code == 0
+  (row,) = json.loads((place / "run" / "report.json").read_text())["teachers"]
+  assert row["model"] == "resnet8_half" and row["params"] == 19_810
+  (network,) = (place / "run" / "teachers" / "generalist").iterdir()
+  again = files(network)
+  given = f"--config.faculty.generalist.checkpoint={network}", "--workdir=again"
+  assert command.give(capfd, KD[0], "--config.student.model=small", *given).code == 0
+  assert files(network) == again
+  one, other = (checkpoint.load_variables(place / name / "graduate") for name in ("run", "again"))
+  assert one[1]["sha256"] == other[1]["sha256"]
+
+
+def test_a_pytorch_checkpoint_of_other_classes(teacher_file, capfd, place):
+  archives.write_tree(place / "data", ("ant", "bee"), 10)
+  given = "--config=configs/folder.py:kd,smoke", "--config.data_dir=data"
+  ended = command.give(capfd, *given, f"--config.faculty.generalist.checkpoint={teacher_file}")
+  refused(ended, "answers for 10 classes that it does not name", "needs 2 classes (ant, bee)")
+
+
+def test_a_missing_or_unfit_teacher_file(capfd, place):
+  refused(command.give(capfd, *KD, "--config.faculty.generalist.checkpoint=no.pth"), "no.pth")
+  torch.save({"model": zoo.make("resnet8_half", 10).state_dict()}, place / "colour.pth")
+  given = "--config.faculty.generalist.checkpoint=colour.pth"
+  refused(command.give(capfd, *KD, given), "cannot look at the [8, 8, 1] images of digits")
+
+
+def test_a_network_of_ones_own(small, capfd, place):
+  """Named by its module, without a row in edjax; grown by grades and examined again."""
+  own = "--config.student.model=tests.command:SMALL"
+  given = "--config=configs/digits.py:smoke", "--config.faculty.specialist.model=small"
+  given = *given, "--config.faculty.generalist.model=small", own, "--workdir=run"
+  assert command.give(capfd, *given).code == 0
+  ended = command.give(capfd, *given, "--mode=exam")
+  assert ended.code == 0 and json.loads(ended.out)["count"] == 451
+
+
+@pytest.mark.parametrize(
+  "name, words",
+  [
+    ("tests.nowhere:SMALL", ["cannot import", "tests.nowhere"]),
+    ("tests.command:LARGE", ["cannot import", "LARGE"]),
+    ("tests.command:give", ["a function, not an edjax.models.Body"]),
+  ],
+)
+def test_ones_own_that_is_not_there(name, words, capfd, place):
+  refused(command.give(capfd, *KD, f"--config.student.model={name}"), name, *words)
 
 
 # --- while it runs -------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from edjax import models, step
 from edjax.data.augment import Augment
 from edjax.models.resnet import resnet
 from tests import school
-from tests.reference import distillation, weights
+from tests.reference import distillation, zoo
 from tests.reference.resnet import ResNet
 from tests.school import ANSWERS, bits
 
@@ -124,12 +124,12 @@ def torch_step(desk):
   labels = torch.tensor(desk.places()).long()
   answers = []
   for name in SPECIALISTS:
-    teacher = weights.load(ResNet(8, (4, 4, 8, 8), 2), desk.teachers[name]).eval()
+    teacher = zoo.load(ResNet(8, (4, 4, 8, 8), 2), desk.teachers[name], "resnet8").eval()
     rows = torch.tensor(seats_of(desk, ANSWERS[name]))
     answers.append(
       distillation.Answer(rows, torch.tensor(ANSWERS[name]), teacher(views[rows]).logits)
     )
-  student = weights.load(ResNet(8, (4, 4, 8, 8), 6), desk.variables).train()
+  student = zoo.load(ResNet(8, (4, 4, 8, 8), 6), desk.variables, "resnet8").train()
   sgd = torch.optim.SGD(student.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
   loss = distillation.education(student(views).logits, labels, answers)
   loss.backward()
@@ -143,9 +143,9 @@ def test_a_step_equals_pytorch_and_batch_norm_sees_the_mixture():
   loss, student = torch_step(desk)
   state = desk.train()
   np.testing.assert_allclose(mean_loss(state), loss, rtol=1e-5)
-  before = weights.convert(desk.variables, student)
+  before = zoo.state(desk.variables, "resnet8")
   moved = 0
-  for name, tensor in weights.convert(state.variables, student).items():
+  for name, tensor in zoo.state(state.variables, "resnet8").items():
     if name.endswith("running_var"):  # PyTorch's is unbiased; the mean below is the test
       continue
     expected = student.state_dict()[name]

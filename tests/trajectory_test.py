@@ -10,8 +10,8 @@ import torch
 from edjax import convert, models
 from edjax.convert import tensors
 from tests import school
+from tests.reference import zoo
 from tests.reference.training import Teacher, train_step
-from tests.reference.zoo import TORCH
 
 STEPS, BATCH, RATE = 10, 6, 0.02
 
@@ -25,7 +25,7 @@ def converted(network, path):
 @pytest.mark.parametrize("pair", [("resnet14", "resnet8"), ("wrn_16_1", "resnet8_half")])
 def test_ten_steps_are_pytorchs(pair, tmp_path):
   torch.manual_seed(0)
-  teacher, student = (TORCH[name](classes=school.CLASSES) for name in pair)
+  teacher, student = (zoo.make(name, school.CLASSES) for name in pair)
   for module in teacher.modules():
     if isinstance(module, torch.nn.BatchNorm2d):
       module.running_mean.uniform_(-0.3, 0.3)

@@ -1,0 +1,65 @@
+"""A network of every family goes to school: three grades of a folder of pictures, in seconds."""
+
+import pytest
+
+from configs import folder
+from edjax import models, school
+from edjax.models import layers
+from tests import archives
+
+FAMILIES = (
+  "resnet8",
+  "wrn_16_1",
+  "resnet18",
+  "resnet18_cifar",
+  "resnet50",
+  "vgg8",
+  "mobilenetv1",
+  "mobilenetv2_half",
+  "mobilenetv2",
+  "shufflenetv1",
+  "shufflenetv2",
+  "shufflenetv2_imagenet",
+  "efficientnet_b0",
+  "deit_tiny",
+  "vit_tiny_patch4",
+)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+  root = tmp_path_factory.mktemp("pictures")
+  for part, count in (("train", 10), ("test", 4)):
+    archives.write_tree(root / part, ("ant", "bee", "cow"), count)
+  return root
+
+
+def made_of(name):
+  """The functions that a network's fragments are made of, down to the modules' classes."""
+  return {maker.func for maker in models.body(name).fragments}
+
+
+def test_no_family_is_left_out():
+  assert {kind for name in FAMILIES for kind in made_of(name)} == {
+    kind for name in models.MODELS for kind in made_of(name)
+  }
+  assert all(isinstance(models.body(name), layers.Body) for name in FAMILIES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_three_grades(name, pictures, tmp_path):
+  config = folder.get_config("smoke")
+  config.data_dir, config.devices = str(pictures), 1
+  config.student.model = name
+  config.data.image_size = 32
+  config.recipe.batch_size = 8
+  config.grades.update(
+    fragments=(1, 2, 0), subjects=(1, 2, 0), epochs=(1,), frozen=(0,), rehearsal=(1.0,),
+    learning_rate=(0.01,), final_rate=(0.0,), reference_grid=(2, 1, 1), teachers=("specialists",),
+  )  # fmt: skip
+  report = school.run(config, tmp_path / "run")
+  whole = len(models.body(name).fragments)
+  assert [len(row["fragments"]) for row in report["grades"]] == [1, 2, whole]
+  assert report["student"]["exam_count"] == 12
+  assert report["student"]["model"] == name
