@@ -5,10 +5,8 @@ a run that was killed and is started again ends with the same bits. `attend` is 
 loop; teachers without a checkpoint go through it too, as students of one grade without a teacher.
 """
 
-import dataclasses
-import hashlib
+import functools
 import pathlib
-import shutil
 import time
 
 import jax
@@ -16,10 +14,10 @@ import numpy as np
 
 from edjax import (
   checkpoint,
-  convert,
   curriculum,
   faculty,
   fragments,
+  hiring,
   metrics,
   models,
   parallel,
@@ -59,15 +57,20 @@ def run(config, workdir):
   dataset = datasets.load(config.dataset, data_dir=config.data_dir, **config.data)
   num_classes = len(dataset.class_names)
   plan = curriculum.build(dict(config.grades), config.subjects, num_classes, num_fragments)
-  _check(config, plan, recipe)
+  hiring.check(config, plan, recipe)
   workdirs.claim(workdir, config.to_dict())
   progress = metrics.Progress()
   try:
     room = Classroom(dataset, fleet)
-    order = _class_order(config, room, recipe, workdir, progress)
+    hire = functools.partial(
+      hiring.hire, config, room, recipe, workdir, lambda study: attend(study, room, progress)
+    )
+    order = _class_order(config, room, hire)
     teachers = {
-      name: _hire(name, config, plan.subjects, order, room, recipe, workdir, progress)
-      for name in sorted(plan.teachers, key=lambda name: not _options(config, name).checkpoint)
+      name: hire(name, plan.subjects, order)
+      for name in sorted(
+        plan.teachers, key=lambda name: not hiring.options(config, name).checkpoint
+      )
     }
     study = Study(
       label="student",
@@ -251,126 +254,18 @@ def _exam_epoch(room, term, state, step, meta, journal, last_grade):
   return [scores["top1"], test["top1"]]
 
 
-def _class_order(config, room, recipe, workdir, progress):
+def _class_order(config, room, hire):
   """Returns the data set's labels in the order in which the subjects teach them."""
   train, num_classes = room.dataset.train, len(room.dataset.class_names)
   if config.class_order == "similar":
     return similar_order(train.images, train.labels, num_classes)
   if config.class_order == "easiest":
-    given = tuple(range(num_classes))
-    teacher = _hire(curriculum.GENERALIST, config, (), given, room, recipe, workdir, progress)
+    teacher = hire(curriculum.GENERALIST, (), tuple(range(num_classes)))
     answered = room.examiner(teacher.network)(
       room.fleet.replicate(teacher.variables), "validation", teacher.classes
     )
     return faculty.easiest_first(teacher, answered)
   return curriculum.class_order(config.class_order, num_classes, config.seed)
-
-
-def _hire(name, config, subjects, order, room, recipe, workdir, progress):
-  """Returns a teacher: from its checkpoint, the work directory, the cache, or trained now."""
-  general, options = name == curriculum.GENERALIST, _options(config, name)
-  if general:
-    number, labels = 0, tuple(range(len(order)))
-  else:
-    number = [subject.name for subject in subjects].index(name)
-    labels = tuple(order[place] for place in subjects[number].classes)
-  if options.checkpoint:
-    given = options.checkpoint if general else options.checkpoint[number]
-    if convert.is_file(given):
-      given = _converted(given, workdir / "teachers" / name)
-    return faculty.load(given, name, labels, room.dataset)
-  recipe = _teacher_recipe(recipe, options)
-  settings = _teacher_settings(config, options, labels, recipe, room.dataset)
-  here = workdir / "teachers" / name
-  places = [here / "network"]
-  if config.faculty.cache:
-    tag = f"{config.dataset}_{options.model}_{len(labels)}_{faculty.fingerprint(settings)}"
-    places.append(pathlib.Path(config.faculty.cache) / tag)
-  for place in places:
-    if (place / "info.json").exists():
-      return faculty.load(place, name, labels, room.dataset)
-  subject = curriculum.Subject(name, tuple(range(len(labels))))
-  study = Study(
-    label=f"teacher {name}",
-    model=options.model,
-    curriculum=_training(options, subject),
-    order=labels,
-    teachers={},
-    recipe=recipe,
-    methods=methods_table.build({"ce": {"weight": 1.0}}),
-    seed=config.faculty.seed,
-    directory=here,
-    **config.checkpoint,
-  )
-  variables, record = attend(study, room, progress)
-  cost = record["grades"][0]["train_macs"]
-  for place in places:
-    faculty.save(place, options.model, labels, room.dataset, variables, training_macs=cost)
-  shutil.rmtree(here / "checkpoints")
-  return faculty.load(here / "network", name, labels, room.dataset)
-
-
-def _converted(path, directory):
-  """Returns the folder, in `directory`, that holds the network of a file of PyTorch's world."""
-  path = pathlib.Path(path).expanduser()
-  if not path.is_file():
-    raise UserError(f"no teacher {path}")
-  with path.open("rb") as file:
-    folder = directory / hashlib.file_digest(file, "sha256").hexdigest()[:12]
-  if not (folder / "info.json").exists():
-    variables, info, _ = convert.read(path)
-    convert.write(folder, variables, info)
-  return folder
-
-
-def _options(config, name):
-  return config.faculty.generalist if name == curriculum.GENERALIST else config.faculty.specialist
-
-
-def _teacher_recipe(recipe, options):
-  return dataclasses.replace(recipe, schedule=options.schedule, milestones=options.milestones)
-
-
-def _training(options, subject):
-  num_fragments = len(models.body(options.model).fragments)
-  return curriculum.ordinary(
-    subject, num_fragments, options.epochs, options.learning_rate, options.warmup_epochs
-  )
-
-
-def _check(config, plan, recipe):
-  """Finds at once what would otherwise be found when the first teachers have been trained."""
-  for key, value, least in (
-    ("seed", config.seed, 0),
-    ("faculty.seed", config.faculty.seed, 0),
-    ("checkpoint.keep", config.checkpoint.keep, 1),
-  ):
-    if value < least:
-      raise UserError(f"{key} is {value}; it must be at least {least}")
-  given = config.faculty.specialist.checkpoint
-  if given and len(given) != len(plan.subjects):
-    raise UserError(
-      f"faculty.specialist.checkpoint names {len(given)} teachers, but there are "
-      f"{len(plan.subjects)} subjects; give one folder per subject"
-    )
-  for name in plan.teachers:
-    if not _options(config, name).checkpoint:
-      _teacher_recipe(recipe, _options(config, name))
-      _training(_options(config, name), curriculum.Subject(name, (0,)))
-
-
-def _teacher_settings(config, options, labels, recipe, dataset):
-  """Everything that a teacher's training depends on."""
-  chosen = {key: options[key] for key in ("model", "epochs", "learning_rate", "warmup_epochs")}
-  distilling = ("target", "specialist_weight")
-  return chosen | {
-    "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in distilling},
-    "data": dict(config.data),
-    "dataset": config.dataset,
-    "classes": labels,
-    "images": faculty.sample_digest(dataset.train),
-    "seed": config.faculty.seed,
-  }
 
 
 def _label(study, grade):

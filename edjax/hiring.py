@@ -1,0 +1,136 @@
+"""Where each teacher comes from: a checkpoint, the work directory, the cache, or its own schooling.
+
+Teachers without a checkpoint are trained once, as students of one grade without a teacher.
+"""
+
+import dataclasses
+import hashlib
+import pathlib
+import shutil
+
+from edjax import convert, curriculum, faculty, models
+from edjax import methods as methods_table
+from edjax.errors import UserError
+from edjax.term import Study
+
+
+def hire(config, room, recipe, workdir, train, name, subjects, order):
+  """Returns a teacher: from its checkpoint, the work directory, the cache, or trained now.
+
+  Args:
+    config: of the run.
+    room: its `Classroom`.
+    recipe: its `curriculum.Recipe`.
+    workdir: its work directory, a pathlib.Path.
+    train: `study -> (variables, record)`, see `school.attend`.
+    name: of a subject, or "generalist".
+    subjects: of the run.
+    order: the data set's labels in the class order of the run.
+
+  Raises:
+    UserError: if what a checkpoint or a folder holds is not this teacher.
+  """
+  general, chosen = name == curriculum.GENERALIST, options(config, name)
+  if general:
+    number, labels = 0, tuple(range(len(order)))
+  else:
+    number = [subject.name for subject in subjects].index(name)
+    labels = tuple(order[place] for place in subjects[number].classes)
+  if chosen.checkpoint:
+    given = chosen.checkpoint if general else chosen.checkpoint[number]
+    if convert.is_file(given):
+      given = _converted(given, workdir / "teachers" / name)
+    return faculty.load(given, name, labels, room.dataset)
+  recipe = _teacher_recipe(recipe, chosen)
+  settings = _teacher_settings(config, chosen, labels, recipe, room.dataset)
+  here = workdir / "teachers" / name
+  places = [here / "network"]
+  if config.faculty.cache:
+    tag = f"{config.dataset}_{chosen.model}_{len(labels)}_{faculty.fingerprint(settings)}"
+    places.append(pathlib.Path(config.faculty.cache) / tag)
+  for place in places:
+    if (place / "info.json").exists():
+      return faculty.load(place, name, labels, room.dataset)
+  subject = curriculum.Subject(name, tuple(range(len(labels))))
+  study = Study(
+    label=f"teacher {name}",
+    model=chosen.model,
+    curriculum=_training(chosen, subject),
+    order=labels,
+    teachers={},
+    recipe=recipe,
+    methods=methods_table.build({"ce": {"weight": 1.0}}),
+    seed=config.faculty.seed,
+    directory=here,
+    **config.checkpoint,
+  )
+  variables, record = train(study)
+  cost = record["grades"][0]["train_macs"]
+  for place in places:
+    faculty.save(place, chosen.model, labels, room.dataset, variables, training_macs=cost)
+  shutil.rmtree(here / "checkpoints")
+  return faculty.load(here / "network", name, labels, room.dataset)
+
+
+def check(config, plan, recipe):
+  """Finds at once what would otherwise be found when the first teachers have been trained."""
+  for key, value, least in (
+    ("seed", config.seed, 0),
+    ("faculty.seed", config.faculty.seed, 0),
+    ("checkpoint.keep", config.checkpoint.keep, 1),
+  ):
+    if value < least:
+      raise UserError(f"{key} is {value}; it must be at least {least}")
+  given = config.faculty.specialist.checkpoint
+  if given and len(given) != len(plan.subjects):
+    raise UserError(
+      f"faculty.specialist.checkpoint names {len(given)} teachers, but there are "
+      f"{len(plan.subjects)} subjects; give one folder per subject"
+    )
+  for name in plan.teachers:
+    if not options(config, name).checkpoint:
+      _teacher_recipe(recipe, options(config, name))
+      _training(options(config, name), curriculum.Subject(name, (0,)))
+
+
+def options(config, name):
+  """Returns the settings of a teacher, by name."""
+  return config.faculty.generalist if name == curriculum.GENERALIST else config.faculty.specialist
+
+
+def _converted(path, directory):
+  """Returns the folder, in `directory`, that holds the network of a file of PyTorch's world."""
+  path = pathlib.Path(path).expanduser()
+  if not path.is_file():
+    raise UserError(f"no file {path}, which should hold a teacher")
+  with path.open("rb") as file:
+    folder = directory / hashlib.file_digest(file, "sha256").hexdigest()[:12]
+  if not (folder / "info.json").exists():
+    variables, info, _ = convert.read(path)
+    convert.write(folder, variables, info)
+  return folder
+
+
+def _teacher_recipe(recipe, options):
+  return dataclasses.replace(recipe, schedule=options.schedule, milestones=options.milestones)
+
+
+def _training(options, subject):
+  num_fragments = len(models.body(options.model).fragments)
+  return curriculum.ordinary(
+    subject, num_fragments, options.epochs, options.learning_rate, options.warmup_epochs
+  )
+
+
+def _teacher_settings(config, options, labels, recipe, dataset):
+  """Everything that a teacher's training depends on."""
+  chosen = {key: options[key] for key in ("model", "epochs", "learning_rate", "warmup_epochs")}
+  distilling = ("target", "specialist_weight")
+  return chosen | {
+    "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in distilling},
+    "data": dict(config.data),
+    "dataset": config.dataset,
+    "classes": labels,
+    "images": faculty.sample_digest(dataset.train),
+    "seed": config.faculty.seed,
+  }
