@@ -1,15 +1,18 @@
 """What published PyTorch checkpoints call the layers of `edjax.models.mobilenetv2`.
 
 `repdistiller` (and mdistiller) name the half as wide network, `torchvision` and `timm` ImageNet's,
-whose very first block has no expansion and so counts its layers otherwise.
+whose very first block has no expansion and so counts its layers otherwise. timm builds this network
+and EfficientNet of the same parts.
 """
 
 import re
 
+from edjax.convert.efficientnet import timm
 from edjax.convert.naming import by_rules
 
+__all__ = ["repdistiller", "timm", "torchvision"]
+
 _BLOCK = r"fragment_\d/stage_(\d)_block_(\d)"
-_FIRST = r"fragment_0/stage_(0)_block_(0)"
 _BEFORE = (1, 2, 4, 7, 11, 14, 17)  # modules in torchvision's `features` before each stage
 
 repdistiller = by_rules(
@@ -24,24 +27,6 @@ repdistiller = by_rules(
   (r"head/conv", "conv2.0"),
   (r"head/bn", "conv2.1"),
   (r"head/dense", "classifier.0"),
-  first=0,
-)
-timm = by_rules(
-  (r"fragment_0/conv", "conv_stem"),
-  (r"fragment_0/bn", "bn1"),
-  (rf"{_FIRST}/depthwise", "blocks.{}.{}.conv_dw"),
-  (rf"{_FIRST}/depthwise_bn", "blocks.{}.{}.bn1"),
-  (rf"{_FIRST}/project", "blocks.{}.{}.conv_pw"),
-  (rf"{_FIRST}/project_bn", "blocks.{}.{}.bn2"),
-  (rf"{_BLOCK}/expand", "blocks.{}.{}.conv_pw"),
-  (rf"{_BLOCK}/expand_bn", "blocks.{}.{}.bn1"),
-  (rf"{_BLOCK}/depthwise", "blocks.{}.{}.conv_dw"),
-  (rf"{_BLOCK}/depthwise_bn", "blocks.{}.{}.bn2"),
-  (rf"{_BLOCK}/project", "blocks.{}.{}.conv_pwl"),
-  (rf"{_BLOCK}/project_bn", "blocks.{}.{}.bn3"),
-  (r"head/conv", "conv_head"),
-  (r"head/bn", "bn2"),
-  (r"head/dense", "classifier"),
   first=0,
 )
 _around_blocks = by_rules(
