@@ -13,6 +13,7 @@ recipes were chosen on the validation part with another seed; see configs/fashio
 import argparse
 import collections
 import concurrent.futures
+import itertools
 import json
 import os
 import pathlib
@@ -42,6 +43,7 @@ _COLOURS = {
   "specialists": "#d55e00",
   "both": "#009e73",
 }
+_SHOWN = 2.0  # points below the best arm that the picture shows
 _COLUMNS = ("top1", "top1_best", "student", "teachers", "seconds")
 
 
@@ -130,7 +132,7 @@ def table(rows):
   for arm, row in rows.items():
     what, who, *_ = ARMS[arm]
     mean = {column: np.mean(row[column]) for column in _COLUMNS}
-    spread = {column: np.std(row[column], ddof=min(1, len(row[column]) - 1)) for column in _COLUMNS}
+    spread = {column: _spread(row[column]) for column in _COLUMNS}
     lines.append(
       f"| {what} | {who} | {mean['top1']:.2f} ± {spread['top1']:.2f} "
       f"| {mean['top1_best']:.2f} ± {spread['top1_best']:.2f} | {len(row['top1'])} "
@@ -140,23 +142,46 @@ def table(rows):
 
 
 def picture(rows, path):
-  """Draws test top-1 against student compute: one point per seed, a bar at the mean."""
-  figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
+  """Draws test top-1 against student compute: a mark per arm with its spread, a point per seed.
+
+  Arms far below the best would flatten all others, and are named on the lower edge instead.
+  """
+  figure = Figure(figsize=(9, 4.5), dpi=150, layout="constrained")
   axes = figure.subplots()
-  for arm, row in rows.items():
+  best = max(np.mean(row["top1"]) for row in rows.values())
+  floor = best - _SHOWN
+  for marker, (arm, row) in zip(itertools.cycle("osD^<PX*>p"), rows.items(), strict=False):
     what, who, *_ = ARMS[arm]
-    colour, x = _COLOURS[who], np.mean(row["student"])
-    axes.scatter(row["student"], row["top1"], color=colour, s=18, alpha=0.5, linewidths=0)
-    axes.plot([x - 0.02, x + 0.02], [np.mean(row["top1"])] * 2, color=colour, linewidth=2.5)
-    axes.annotate(
-      what, (x, np.mean(row["top1"])), xytext=(8, 0), textcoords="offset points", color=colour,
-      fontsize=8, va="center",
+    colour, mean, spread = _COLOURS[who], np.mean(row["top1"]), _spread(row["top1"])
+    label, x = f"{mean:.2f} ± {spread:.2f}  {what}", np.mean(row["student"])
+    if mean < floor:
+      axes.plot(x, floor, "v", color=colour, markersize=9, clip_on=False, label=label)
+      continue
+    axes.scatter(row["student"], row["top1"], color=colour, s=12, alpha=0.35, linewidths=0)
+    axes.errorbar(
+      x, mean, spread, color=colour, marker=marker, markersize=9, capsize=3, linestyle="",
+      markeredgecolor="white", label=label,
     )  # fmt: skip
+  axes.set_ylim(bottom=floor)
   axes.set_xlabel("student training compute, 10¹² multiply-accumulates")
   axes.set_ylabel("test top-1, last epoch, %")
   axes.spines[["top", "right"]].set_visible(False)
-  axes.margins(x=0.25)
+  axes.margins(x=0.1)
+  figure.legend(
+    *_best_first(axes), loc="outside right center", frameon=False, fontsize=8, labelspacing=1.1
+  )
   figure.savefig(path)
+
+
+def _best_first(axes):
+  handles, labels = axes.get_legend_handles_labels()
+  order = sorted(range(len(labels)), key=lambda n: -float(labels[n].split()[0]))
+  return [handles[n] for n in order], [labels[n] for n in order]
+
+
+def _spread(values):
+  """Sample standard deviation; 0 of one value."""
+  return np.std(values, ddof=min(1, len(values) - 1))
 
 
 if __name__ == "__main__":
