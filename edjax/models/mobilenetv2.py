@@ -111,8 +111,8 @@ class Head(nn.Module):
   def __call__(self, x, norm):
     x = norm(name="bn")(layers.conv(1280, 1, name="conv")(x))
     embedding = self.activation(x).mean(axis=(1, 2))
-    dense = nn.Dense(self.num_classes, kernel_init=self.dense_init, name="dense")
-    return embedding, dense(embedding), ()
+    zeros = nn.initializers.zeros_init()
+    return embedding, layers.dense(embedding, self.num_classes, self.dense_init, zeros), ()
 
 
 def assemble(stages, stem, head, activation, width):
