@@ -18,33 +18,14 @@ import shutil
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from flax.traverse_util import unflatten_dict
 
 from edjax.errors import UserError
 
 
-def by_path(tree):
-  """Returns {path: leaf}, paths like "variables/params/head/dense/kernel"."""
-  return {
-    jax.tree_util.keystr(path, simple=True, separator="/"): leaf
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-  }
-
-
 def flatten(tree):
-  """Returns {path: host array}."""
-  return {path: np.asarray(leaf) for path, leaf in by_path(jax.device_get(tree)).items()}
-
-
-def nest(leaves):
-  """Returns the tree of dicts that `by_path` would name so."""
-  tree = {}
-  for path, leaf in leaves.items():
-    *parents, name = path.split("/")
-    node = tree
-    for parent in parents:
-      node = node.setdefault(parent, {})
-    node[name] = leaf
-  return tree
+  """Returns {path: host array}, paths like "variables/params/head/dense/kernel"."""
+  return {path: np.asarray(leaf) for path, leaf in _by_path(jax.device_get(tree)).items()}
 
 
 def unflatten(like, arrays):
@@ -53,7 +34,7 @@ def unflatten(like, arrays):
   Raises:
     ValueError: listing every path that is missing, left over, or has another shape or type.
   """
-  wanted = by_path(like)
+  wanted = _by_path(like)
   wrong = [f"{path} is missing" for path in wanted if path not in arrays]
   wrong += [f"{path} is not expected" for path in arrays if path not in wanted]
   wrong += [
@@ -74,6 +55,13 @@ def sha256(tree):
     digest.update(f"{path} {array.dtype} {array.shape}\n".encode())
     digest.update(np.ascontiguousarray(array).tobytes())
   return digest.hexdigest()
+
+
+def _by_path(tree):
+  return {
+    jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
 
 
 class Store:
@@ -192,7 +180,7 @@ def load_variables(directory):
     info = json.loads((directory / "info.json").read_text())
     with ocp.PyTreeCheckpointer() as checkpointer:
       arrays = checkpointer.restore(directory / "variables", args=_to_host(directory / "variables"))
-    variables = nest(arrays)
+    variables = unflatten_dict(arrays, sep="/")
     if info.pop("digest") != _digest(arrays, info):
       raise ValueError("it is not what was saved")
   except Exception as error:

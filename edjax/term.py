@@ -15,6 +15,7 @@ import optax
 
 from edjax import checkpoint, curriculum, faculty, fragments, models
 from edjax.data import memory
+from edjax.models.folding import fold
 from edjax.models.macs import network_macs, training_macs
 from edjax.step import AXIS, Lesson, start, train_step
 
@@ -102,12 +103,18 @@ def prepare(study, room, number, first_step):
     axis_name=AXIS,
     **dict(grade.reference),
   )
+  teachers = {name: study.teachers[name] for name in grade.teachers}
+  frozen = {
+    name: fold(teacher.network, teacher.variables, room.image_shape)
+    for name, teacher in teachers.items()
+  }
+  roles = faculty.roles(grade, teachers, study.order, recipe.specialist_weight)
   lesson = Lesson(
     network=network,
     num_classes=grade.num_classes,
     batch_size=recipe.batch_size,
     methods=study.methods,
-    roles=faculty.roles(grade, study.teachers, study.order, recipe.specialist_weight),
+    roles=tuple(dataclasses.replace(role, network=frozen[role.name][0]) for role in roles),
     tx=optimiser(recipe, schedule),
     augment=room.augment(recipe.pad, recipe.flip),
     target=recipe.target,
@@ -116,8 +123,8 @@ def prepare(study, room, number, first_step):
     lower_rate=grade.lower_rate,
   )
   key = jax.random.fold_in(jax.random.key(study.seed), number)
-  teachers = {role.name: study.teachers[role.name].variables for role in lesson.roles}
-  seats, taught = _seat_teachers(lesson.roles, grade, seating, room)
+  teachers = {name: variables for name, (_, variables) in frozen.items()}
+  seats, taught = _seat_teachers(roles, grade, seating, room)
   begin = functools.partial(_begin, lesson, key, teachers, room, grade.carry_momentum)
   return Term(
     grade=grade,

@@ -12,7 +12,9 @@ class gives its top-1, any other the most likely class of every image.
 import argparse
 import sys
 
-from edjax import checkpoint, convert
+import jax
+
+from edjax import convert
 from edjax.convert.check import check
 from edjax.errors import UserError
 
@@ -45,7 +47,7 @@ def main(arguments=None):
 
 def _described(info, variables, scheme):
   classes = info.get("num_classes") or len(info["classes"])
-  params = sum(leaf.size for leaf in checkpoint.by_path(variables["params"]).values())
+  params = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
   names = f", {scheme} names" if scheme else ""
   return f"{info['model']}, {classes} classes, {params:,} parameters{names}"
 

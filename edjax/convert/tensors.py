@@ -10,8 +10,9 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
-from edjax import checkpoint, models
+from edjax import models
 
 # (last name of the path, axes) -> (last name in PyTorch, order of axes there)
 _LEAVES = {
@@ -56,7 +57,7 @@ def layout(model, names, num_classes, image_shape):
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   shapes = jax.eval_shape(network.init, jax.random.key(0), image)
   places = {}
-  for path, leaf in checkpoint.by_path(shapes).items():
+  for path, leaf in flatten_dict(shapes, sep="/").items():
     name, order = _named(path, leaf.ndim, names)
     if name is None or name in places:
       raise ValueError(f"{model}: {'no' if name is None else 'another'} PyTorch name for {path}")
@@ -72,7 +73,7 @@ def to_torch(variables, model, names):
     ValueError: if a leaf has no name.
   """
   tensors = {}
-  for path, leaf in checkpoint.flatten(jax.device_get(variables)).items():
+  for path, leaf in flatten_dict(jax.device_get(variables), sep="/").items():
     name, order = _named(path, leaf.ndim, names)
     if name is None or name in tensors:
       raise ValueError(f"{model}: {'no' if name is None else 'another'} PyTorch name for {path}")
@@ -91,7 +92,7 @@ def from_torch(tensors, places):
   for name, place in places.items():
     back = np.argsort(place.order)
     arrays[place.path] = np.ascontiguousarray(np.transpose(tensors[name], back), np.float32)
-  return checkpoint.nest(arrays)
+  return unflatten_dict(arrays, sep="/")
 
 
 def differences(tensors, places):

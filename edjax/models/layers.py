@@ -65,17 +65,21 @@ class Network(nn.Module):
     fragments: makers of the fragments that are present, lowest first.
     head: maker of the head; takes `name`.
     axis_name: the mapped axis over which batch statistics are averaged in training, or None.
+    folded: normalisations are what `folding.fold` leaves of them; such a network only infers.
   """
 
   fragments: tuple[Callable[..., nn.Module], ...]
   head: Callable[..., nn.Module]
   axis_name: str | None = None
+  folded: bool = False
 
   @nn.compact
   def __call__(self, images, train=False, frozen=0):
     """Returns an `Output`; the lowest `frozen` fragments run in inference mode even in training."""
 
     def norm(learns):
+      if self.folded:
+        return Affine
       return functools.partial(
         nn.BatchNorm,
         use_running_average=not learns,
@@ -92,6 +96,24 @@ class Network(nn.Module):
       preactivations += new_preactivations
     embedding, logits, last = self.head(name="head")(x, norm(train))
     return Output(logits, features, preactivations + last, embedding)
+
+
+class Affine(nn.Module):
+  """What `folding.fold` leaves of a normalisation: a shift, and a factor where it is still there.
+
+  Its epsilon is in the factor, and so ignored here.
+  """
+
+  epsilon: float | None = None
+
+  @nn.compact
+  def __call__(self, x):
+    if self.has_variable("params", "scale"):
+      x = x * self._channels("scale", x.ndim)
+    return x + self._channels("bias", x.ndim)
+
+  def _channels(self, name, axes):
+    return self.get_variable("params", name).reshape(*(1,) * (axes - 1), -1)
 
 
 class Classifier(nn.Module):
