@@ -2,9 +2,8 @@ r"""Fashion-MNIST (Xiao et al. 2017, arXiv:1708.07747): 60,000 pictures of cloth
 
 python -m edjax.main --config=configs/fashion_mnist.py --config.data_dir=DIR
 
-`:quick`, on 20,000 pictures: 87.8 % of the test split (one seed, its teacher 90.0 %), 8 minutes on
-two CPU cores. The whole has not been timed yet. A ResNet-8 of half width (20 thousand parameters)
-is taught by ResNet-8s of full width. Sizes and lengths are such that two CPU cores can do it. The
+90.1 ± 0.1 % of the test split (three seeds; its teacher 91.6 %, plain distillation 90.2 ± 0.1 %), in
+27 minutes on one core of an AMD EPYC, 17 of them for the teacher. `:quick`, on 20,000 pictures: QUICK. A ResNet-8 of half width (20 thousand parameters) is taught by one of full width. The
 grades were chosen on the validation part, see README; `mixed`, `both`, `growth`, `fixed` and
 `specialists` are the arms of experiments/ed_vs_kd.py.
 """
