@@ -122,13 +122,17 @@ def refused(path, *options):
   return str(caught.value)
 
 
-def test_every_difference_is_listed(tmp_path):
+@pytest.mark.parametrize(
+  "hint",
+  [["--model=resnet8"], pytest.param([], marks=pytest.mark.slow)],  # compares all networks
+)
+def test_every_difference_is_listed(hint, tmp_path):
   state = twin().state_dict()
   del state["bn1.weight"], state["layer3.0.conv2.weight"]
   state["layer1.0.conv1.weight"] = torch.ones(16, 16, 5, 5)
   state["extra.thing"], state["other.bias"] = torch.ones(2), torch.ones(3)
   torch.save(state, tmp_path / "a.pth")
-  said = refused(tmp_path / "a.pth")
+  said = refused(tmp_path / "a.pth", *hint)
   assert "resnet8 with repdistiller names, 7 classes" in said
   assert "missing: bn1.weight, layer3.0.conv2.weight;" in said
   assert "not in it: extra.thing, other.bias;" in said

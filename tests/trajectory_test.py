@@ -22,7 +22,13 @@ def converted(network, path):
   return convert.read(path)[0]
 
 
-@pytest.mark.parametrize("pair", [("resnet14", "resnet8"), ("wrn_16_1", "resnet8_half")])
+@pytest.mark.parametrize(
+  "pair",
+  [
+    ("resnet14", "resnet8"),
+    pytest.param(("wrn_16_1", "resnet8_half"), marks=pytest.mark.slow),
+  ],
+)
 def test_ten_steps_are_pytorchs(pair, tmp_path):
   torch.manual_seed(0)
   teacher, student = (zoo.make(name, school.CLASSES) for name in pair)
