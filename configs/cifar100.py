@@ -1,4 +1,4 @@
-r"""CIFAR-100 (Krizhevsky 2009): resnet20 taught in three grades by resnet110 specialists.
+r"""CIFAR-100 (Krizhevsky 2009): resnet20 taught in four grades by a resnet110.
 
 python -m edjax.main --config=configs/cifar100.py --config.data_dir=DIR
 
