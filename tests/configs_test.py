@@ -226,7 +226,6 @@ def data_dirs(tmp_path_factory):
   "name, arg, model",
   [
     ("digits", "smoke", "small"),
-    ("fashion_mnist", "smoke", "small"),
     ("cifar100", "smoke", "small"),
     ("folder", "kd,smoke", "resnet8_half"),
     *(

@@ -25,6 +25,13 @@ torch.backends.mkldnn.enabled = False
 flags.FLAGS.mark_as_parsed()
 
 
+def pytest_collection_modifyitems(items):
+  """One process runs all of a file, and one all tests of the run that they share."""
+  for item in items:
+    shared = "smoke" in item.fixturenames
+    item.add_marker(pytest.mark.xdist_group("smoke" if shared else item.path.name))
+
+
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory):
   """Keeps what is compiled until the session ends, so that the same program is compiled once.
