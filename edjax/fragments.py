@@ -98,8 +98,8 @@ def carry(fresh, opt_state, grown):
 
   Returns:
     `fresh` with each leaf of the student replaced by the old leaf of the same path, or
-    extended as `graft` extends the head. What methods learn starts anew in every grade, and so do
-    step counts, which drive the new grade's schedule.
+    extended as `graft` extends the head. The momentum of what methods learn starts anew in every
+    grade, and so do step counts, which drive the new grade's schedule.
   """
   old = dict(jax.tree_util.tree_leaves_with_path(opt_state))
 
@@ -107,6 +107,31 @@ def carry(fresh, opt_state, grown):
     names = [getattr(entry, "key", None) for entry in path]
     stays = path in old and "student" in names and not (grown and HEAD in names)
     return _extend(old[path], leaf) if stays else leaf
+
+  return jax.tree.map_with_path(pick, fresh)
+
+
+def remember(fresh, methods):
+  """What methods have learned and remember, over a graft.
+
+  Args:
+    fresh: {teacher: {method: {"params": …, "memory": …}}} of the new grade, newly initialised.
+    methods: the same as the last grade left it.
+
+  Returns:
+    `fresh` with each leaf replaced by the old one of the same teacher, method, name and shape. A
+    method may hand what it has learned in one grade to its memory in the next, where it is fixed.
+  """
+
+  def name(path):
+    teacher, method, _, *rest = (entry.key for entry in path)
+    return teacher, method, *rest
+
+  old = {name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(methods)}
+
+  def pick(path, leaf):
+    before = old.get(name(path))
+    return leaf if before is None or before.shape != leaf.shape else before
 
   return jax.tree.map_with_path(pick, fresh)
 

@@ -11,6 +11,7 @@ import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from edjax import fragments
@@ -74,6 +75,8 @@ class Lesson:
     tx: the optimiser.
     augment: how images enter.
     target: "slice" or "seen", see `curriculum.Recipe`.
+    missing: stages of the whole student that have not grown yet.
+    steps_per_epoch: of the grade.
     frozen: fragments that do not learn.
     lower: fragments whose updates are multiplied by `lower_rate`.
     lower_rate: that factor.
@@ -87,6 +90,8 @@ class Lesson:
   tx: optax.GradientTransformation
   augment: augment.Augment
   target: str = "slice"
+  missing: int = 0
+  steps_per_epoch: int = 1
   frozen: int = 0
   lower: int = 0
   lower_rate: float = 1.0
@@ -114,7 +119,7 @@ def start(lesson, key, variables, teachers, image_shape):
       if method.needs_teacher
     }
   methods[""] = {
-    name: method.init(key, student, None)
+    name: method.init(key, _grown(lesson, student), None)
     for name, _, method in lesson.methods
     if not method.needs_teacher
   }
@@ -155,7 +160,15 @@ def train_step(lesson, state, key, images, labels, rows, teachers, seats):
   own = jax.lax.axis_index(AXIS) * rows.shape[0]
   draws = jax.lax.dynamic_slice_in_dim(draws, own, rows.shape[0])
   views = augment.normalise(lesson.augment, augment.view(lesson.augment, images[rows], draws))
-  batch = Batch(labels[rows], rows, jnp.ones(rows.shape, jnp.float32), key)
+  batch = Batch(
+    labels=labels[rows],
+    index=rows,
+    mask=jnp.ones(rows.shape, jnp.float32),
+    key=key,
+    epoch=state.step.astype(jnp.float32) / lesson.steps_per_epoch,
+    everyone=labels,
+    axis=AXIS,
+  )
   answers = {
     role.name: role.network.apply(
       jax.lax.stop_gradient(teachers[role.name]), _sit(views, seats.get(role.name))
@@ -174,7 +187,7 @@ def train_step(lesson, state, key, images, labels, rows, teachers, seats):
       mutable=["batch_stats"],
     )
     losses, memories = _losses(
-      lesson, learning["methods"], state.methods, output, answers, batch, seats
+      lesson, learning["methods"], state.methods, output, answers, batch, seats, teachers
     )
     return losses.mean(), (losses, memories, stats, output.logits)
 
@@ -222,7 +235,7 @@ def _join(params, memories):
   return {teacher: {name: row(teacher, name) for name in rows} for teacher, rows in params.items()}
 
 
-def _losses(lesson, params, methods, output, answers, batch, seats):
+def _losses(lesson, params, methods, output, answers, batch, seats, teachers):
   """Returns float32 [batch] and the methods' new memories {teacher: {method: memory}}."""
   total = jnp.zeros(batch.labels.shape, jnp.float32)
   memories = {teacher: {} for teacher in methods}
@@ -238,11 +251,11 @@ def _losses(lesson, params, methods, output, answers, batch, seats):
 
   for name, weight, method in lesson.methods:
     if not method.needs_teacher:
-      total += weight * ask("", name, method, output, None, batch)
+      total += weight * ask("", name, method, _grown(lesson, output), None, batch)
   for role in lesson.roles:
     where = seats.get(role.name)
     student, teacher = _face(lesson, role, _sit(output, where), answers[role.name])
-    seated = _seated(lesson, role, batch, where)
+    seated = _seated(lesson, role, batch, where, teachers[role.name])
     for name, weight, method in lesson.methods:
       if method.needs_teacher:
         loss = ask(role.name, name, method, student, teacher, seated)
@@ -262,19 +275,53 @@ def _spread(where, values, like):
   return jnp.zeros_like(like).at[where[0]].add(values * where[1])
 
 
-def _seated(lesson, role, batch, where):
-  seated = _sit(batch.replace(key=None), where).replace(key=batch.key)
-  labels = seated.labels
+def _seated(lesson, role, batch, where, teacher):
+  """The batch as one teacher's methods see it: own seats, own columns, own classifier."""
+  shared = {"key": None, "epoch": None, "everyone": None}
+  seated = _sit(batch.replace(**shared), where)
+  seated = seated.replace(**{name: getattr(batch, name) for name in shared})
+  column = np.full(lesson.num_classes + 1, -1, np.int32)  # the last is that of classes unseen
+  places = np.array(role.places)
+  column[places] = np.arange(len(places)) if lesson.target == "slice" else places
+  column = jnp.asarray(column)
+  return seated.replace(
+    labels=jnp.maximum(column[seated.labels], 0),
+    mask=seated.mask if where is None else where[1],
+    everyone=column[batch.everyone],
+    classifier=_classifier(lesson, role, teacher),
+  )
+
+
+def _classifier(lesson, role, teacher):
+  """The teacher's last matrix, where it has one; for a class it does not know it says `_NEVER`."""
+  dense = teacher["params"].get("head", {}).get("dense")
+  if dense is None:
+    return None
+  known = {name: leaf[..., np.array(role.columns)] for name, leaf in dense.items()}
   if lesson.target == "slice":
-    column = {place: number for number, place in enumerate(role.places)}
-    labels = jnp.asarray([column.get(p, 0) for p in range(lesson.num_classes)])[labels]
-  return seated.replace(labels=labels, mask=seated.mask if where is None else where[1])
+    return known
+  empty = {"kernel": 0.0, "bias": _NEVER}
+  return {
+    name: jnp.full((*leaf.shape[:-1], lesson.num_classes), empty[name], leaf.dtype)
+    .at[..., np.array(role.places)]
+    .set(leaf)
+    for name, leaf in known.items()
+  }
+
+
+def _grown(lesson, student):
+  """Fills up the tuples of maps with None for what the student has not grown yet."""
+  return student.replace(
+    features=student.features + (None,) * lesson.missing,
+    preactivations=student.preactivations + (None,) * lesson.missing,
+  )
 
 
 def _face(lesson, role, student, teacher):
   """Lets the logits of student and teacher mean the same classes, column by column."""
   known = teacher.logits[:, jnp.asarray(role.columns)]
   places = jnp.asarray(role.places)
+  student = _grown(lesson, student)
   if lesson.target == "slice":
     return student.replace(logits=student.logits[:, places]), teacher.replace(logits=known)
   full = jnp.full((known.shape[0], lesson.num_classes), _NEVER, known.dtype)

@@ -118,6 +118,8 @@ def prepare(study, room, number, first_step):
     tx=optimiser(recipe, schedule),
     augment=room.augment(recipe.pad, recipe.flip),
     target=recipe.target,
+    missing=len(models.body(study.model).fragments) - grade.fragments,
+    steps_per_epoch=seating.steps,
     frozen=grade.frozen,
     lower=before.fragments if before else 0,
     lower_rate=grade.lower_rate,
@@ -193,6 +195,8 @@ def _begin(lesson, key, teachers, room, carry_momentum, last):
   if last is not None:
     variables = fragments.graft(*jax.device_get((last.variables, variables)))
   state = start(lesson, key, variables, teachers, room.image_shape)
+  if last is not None:
+    state = state.replace(methods=fragments.remember(state.methods, last.methods))
   if last is not None and carry_momentum:
     grown = len(state.variables["params"]) > len(last.variables["params"])
     state = state.replace(opt_state=fragments.carry(state.opt_state, last.opt_state, grown))

@@ -1,6 +1,8 @@
-"""The methods, row by row, against PyTorch."""
+"""Every method against its re-statement in PyTorch, and what all methods must keep to."""
 
+import dataclasses
 import functools
+import importlib
 
 import jax
 import jax.numpy as jnp
@@ -8,169 +10,247 @@ import numpy as np
 import pytest
 import torch
 
-from edjax import methods, models
+from edjax import methods
 from edjax.errors import UserError
-from edjax.methods.kd import KD
-from tests.reference import distillation
+from tests import outputs
 
-# Each row of METHODS: its options, and its oracle (student, teacher, labels) -> [batch].
-TABLE = {
-  "ce": ({}, lambda student, teacher, labels: distillation.cross_entropy(student, labels)),
-  "kd": (
-    {"temperature": 3.0},
-    lambda student, teacher, labels: distillation.kd(student, teacher, 3.0),
-  ),
-}
+CASES = outputs.cases()
+DEGENERATE = ("identical", "constant maps")  # where differences of like numbers are left
+TRIALS = [
+  pytest.param(name, trial, id=f"{name}-{trial}" if trial else name)
+  for name in methods.METHODS
+  for trial in range(len(importlib.import_module(f"tests.reference.methods.{name}").OPTIONS))
+]
 
 
-def output(logits):
-  return models.Output(logits, (), (), logits)
+def oracle(name):
+  return importlib.import_module(f"tests.reference.methods.{name}")
 
 
-def batch(labels):
-  count = len(labels)
+def made(name, trial=0):
+  return methods.METHODS[name](**oracle(name).OPTIONS[trial])
+
+
+def batch(count, axis=None, mask=None):
+  """Labels 0, 1, …; the teacher's classifier is any matrix at all."""
+  width = outputs.WIDTHS["teacher"][-1]
+  draw = np.random.default_rng(9)
   return methods.Batch(
-    jnp.asarray(labels, jnp.int32), jnp.arange(count), jnp.ones(count), jax.random.key(0)
+    labels=jnp.arange(count) % outputs.CLASSES,
+    index=2 * jnp.arange(count),
+    mask=jnp.ones(count) if mask is None else jnp.asarray(mask, jnp.float32),
+    key=jax.random.key(3),
+    epoch=jnp.float32(7.25),
+    everyone=jnp.arange(5 * count) // 2 % outputs.CLASSES,
+    classifier={
+      "kernel": jnp.asarray(draw.normal(size=(width, outputs.CLASSES)), jnp.float32),
+      "bias": jnp.asarray(draw.normal(size=outputs.CLASSES), jnp.float32),
+    },
+    axis=axis,
   )
 
 
-def loss(method, student, teacher, labels):
-  got, memory = method.loss({}, output(student), output(teacher), batch(labels))
-  assert memory == {}
-  return got
+@functools.cache
+def variables(name, trial, case):
+  """As they begin, then moved a little, so that no scale is one and no bias zero."""
+  method, (student, teacher) = made(name, trial), CASES[case]
+  fresh = method.init(jax.random.key(0), student, teacher if method.needs_teacher else None)
+  draw = np.random.default_rng(5)
+  moved = jax.tree.map(
+    lambda leaf: np.asarray(leaf + 0.1 * draw.normal(size=leaf.shape), np.float32),
+    fresh.get("params", {}),
+  )
+  return fresh | {"params": moved}
 
 
-def cases():
-  draw = np.random.default_rng(0)
-
-  def normal(*shape):
-    return draw.normal(size=shape).astype(np.float32)
-
-  same = normal(4, 7)
-  signs = draw.choice([-1e4, 1e4], (5, 6)).astype(np.float32)
-  return {
-    "random": (3 * normal(16, 10), 3 * normal(16, 10)),
-    "identical": (same, same),
-    "huge": (signs, signs[::-1].copy()),
-    "huge student": (1e4 * normal(5, 6), normal(5, 6)),
-    "two of a hundred": (normal(2, 100), normal(2, 100)),
-    "one class": (normal(3, 1), normal(3, 1)),
-  }
-
-
-def test_the_table_is_complete():
-  assert set(TABLE) == set(methods.METHODS)
-
-
-@pytest.mark.parametrize("case", cases())
-@pytest.mark.parametrize("name", methods.METHODS)
-def test_loss_and_gradient_equal_pytorch(name, case):
-  options, oracle = TABLE[name]
-  method = methods.METHODS[name](**options)
-  student, teacher = cases()[case]
-  labels = np.arange(len(student)) % student.shape[1]
-  weights = np.linspace(0.5, 2, len(student), dtype=np.float32)  # tells the examples apart
-
-  expected_in = torch.tensor(student, requires_grad=True)
-  expected = oracle(expected_in, torch.tensor(teacher), torch.tensor(labels))
-  (expected * torch.tensor(weights)).sum().backward()
+@functools.cache
+def ours(name, trial):
+  """Compiled once per shape: ((gradients to student and parameters), (losses, memory))."""
+  method = made(name, trial)
 
   @jax.jit
-  def ours(student):
-    def weighted(student):
-      losses = loss(method, student, teacher, labels)
-      return jnp.sum(weights * losses), losses
+  def differentiate(student, params, memory, teacher, batch, weights):
+    def objective(student, params):
+      known = memory | {"params": params}
+      losses, new = method.loss(known, student, teacher if method.needs_teacher else None, batch)
+      return jnp.sum(losses * weights), (losses, new)
 
-    return jax.grad(weighted, has_aux=True)(student)
+    return jax.grad(objective, argnums=(0, 1), has_aux=True)(student, params)
 
-  gradient, got = ours(student)
-  assert got.shape == (len(student),) and got.dtype == jnp.float32
-  assert np.isfinite(got).all() and np.isfinite(gradient).all()
-  scale = max(1.0, float(expected.detach().abs().max()))
-  np.testing.assert_allclose(got, expected.detach(), rtol=1e-5, atol=3e-6 * scale)
-  np.testing.assert_allclose(gradient, expected_in.grad, rtol=1e-4, atol=2e-6)
+  def run(student, teacher, known, batch, weights=None):
+    rest = {key: tree for key, tree in known.items() if key != "params"}
+    weights = jnp.full(len(batch.labels), 1 / len(batch.labels)) if weights is None else weights
+    return differentiate(student, known["params"], rest, teacher, batch, weights)
+
+  return run
+
+
+def close(actual, expected, tolerance=1e-5, floor=1e-8):
+  """To a share of the largest entry of each leaf, which `floor` keeps from being nothing."""
+
+  def one(path, ours, theirs):
+    theirs = np.asarray(theirs)
+    scale = np.abs(theirs).max(initial=0)
+    np.testing.assert_allclose(
+      ours, theirs, rtol=0, atol=tolerance * scale + floor, err_msg=jax.tree_util.keystr(path)
+    )
+
+  jax.tree.map_with_path(one, actual, expected)
+
+
+def in_torch(tree):
+  def leaf(x):
+    x = torch.tensor(np.asarray(x))
+    return x.double().requires_grad_() if x.is_floating_point() else x
+
+  return jax.tree.map(leaf, tree)
+
+
+def test_every_method_has_an_oracle():
+  assert TRIALS and all(oracle(name).OPTIONS and oracle(name).loss for name in methods.METHODS)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name, trial", TRIALS)
+def test_value_and_gradients_equal_pytorch(name, trial, case):
+  there, (student, teacher) = oracle(name), CASES[case]
+  if case in getattr(there, "LEFT_OUT", {}):
+    with pytest.raises(UserError, match=there.LEFT_OUT[case]):
+      made(name, trial).init(jax.random.key(0), student, teacher)
+    return
+  known, asked = variables(name, trial, case), batch(len(student.logits))
+  theirs, taught, numbers = outputs.in_torch(student), outputs.in_torch(teacher), in_torch(known)
+  told = asked.replace(key=None, classifier=in_torch(asked.classifier))
+  told = told.replace(labels=torch.tensor(np.asarray(asked.labels)).long())
+  expected = there.loss(theirs, taught, told, numbers, **there.OPTIONS[trial])
+  weights = None
+  if expected.ndim:  # defined image by image: tell the images apart
+    weights = np.linspace(0.5, 2, len(student.logits), dtype=np.float32)
+    (expected * torch.tensor(weights)).sum().backward()
+  else:
+    expected.backward()
+
+  floor = 3e-6 if case in DEGENERATE else 1e-8
+  (to_student, to_params), (losses, _) = ours(name, trial)(student, teacher, known, asked, weights)
+  assert losses.shape == (len(student.logits),) and losses.dtype == jnp.float32
+  close(losses if expected.ndim else losses.mean(), expected.detach().numpy(), floor=floor)
+  close(to_student, outputs.gradients(theirs), floor=floor)
+  wanted = jax.tree.map(
+    lambda leaf: np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.numpy(), numbers["params"]
+  )
+  close(to_params, wanted, floor=floor)
 
 
 @pytest.mark.parametrize("name", methods.METHODS)
-def test_bfloat16_logits_give_finite_float32(name):
-  method = methods.METHODS[name](**TABLE[name][0])
-  student, teacher = (jnp.asarray(x, jnp.bfloat16) for x in cases()["huge"])
-  labels = np.zeros(5, np.int32)
-  got = loss(method, student, teacher, labels)
-  gradient = jax.grad(lambda x: loss(method, x, teacher, labels).sum())(student)
-  assert got.dtype == jnp.float32
-  assert np.isfinite(got).all() and np.isfinite(gradient.astype(jnp.float32)).all()
-  exact = loss(method, *(x.astype(jnp.float32) for x in (student, teacher)), labels)
-  np.testing.assert_array_equal(got, exact)
+def test_bfloat16_outputs_give_finite_float32(name):
+  known = variables(name, 0, "random")
+  student, teacher = jax.tree.map(lambda x: jnp.asarray(x, jnp.bfloat16), CASES["random"])
+  huge = jnp.asarray(CASES["huge logits"][0].logits, jnp.bfloat16)
+  for logits in (student.logits, huge):
+    gradients, (losses, memory) = ours(name, 0)(
+      student.replace(logits=logits), teacher, known, batch(8)
+    )
+    assert losses.dtype == jnp.float32
+    for leaf in jax.tree.leaves((gradients, losses, memory)):
+      assert np.isfinite(np.asarray(leaf, np.float32)).all()
+  rounded = jax.tree.map(lambda x: x.astype(jnp.float32), (student, teacher))
+  exact = ours(name, 0)(*rounded, known, batch(8))[1][0]
+  close(ours(name, 0)(student, teacher, known, batch(8))[1][0], exact, 1e-6)
 
 
 @pytest.mark.parametrize("name", [n for n, m in methods.METHODS.items() if m.needs_teacher])
 def test_teachers_are_constants(name):
-  method = methods.METHODS[name](**TABLE[name][0])
-  student, teacher = cases()["random"]
-  labels = np.zeros(16, np.int32)
-  to_teacher = jax.grad(lambda x: loss(method, student, x, labels).sum())(teacher)
-  assert not np.asarray(to_teacher).any()
-  changed = loss(method, student, teacher[::-1].copy(), labels)
-  assert (np.asarray(changed) != np.asarray(loss(method, student, teacher, labels))).any()
+  method, known, (student, teacher) = made(name), variables(name, 0, "random"), CASES["random"]
+
+  def of_teacher(teacher, classifier):
+    asked = batch(8).replace(classifier=classifier)
+    return method.loss(known, student, teacher, asked)[0].sum()
+
+  value, gradient = jax.value_and_grad(of_teacher, argnums=(0, 1))(teacher, batch(8).classifier)
+  assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(gradient))
+  other = jax.tree.map(lambda leaf: leaf[::-1].copy(), teacher)
+  assert of_teacher(other, batch(8).classifier) != value
 
 
-def test_kd_is_zero_only_where_they_agree():
-  student, teacher = cases()["random"]
-  teacher[::2] = student[::2] + 5.0  # a shift of all logits is no disagreement
-  got = np.asarray(loss(KD(), student, teacher, np.zeros(16)))
-  np.testing.assert_allclose(got[::2], 0, atol=1e-5)
-  assert (got[1::2] > 1e-2).all()
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_padding_counts_for_nothing(name):
+  """Six images and two of padding are as six images, whatever the padding holds."""
+  known, outs = variables(name, 0, "random"), CASES["random"]
+  few = jax.tree.map(lambda leaf: leaf[:6], outs)
+  fewer = batch(8)
+  fewer = fewer.replace(labels=fewer.labels[:6], index=fewer.index[:6], mask=fewer.mask[:6])
+  mask = np.float32([1] * 6 + [0] * 2)
+  padded = batch(8, mask=mask)
+  padded = padded.replace(index=padded.index.at[6:].set(0))
+  expected, (losses, memory) = ours(name, 0)(*few, known, fewer)
+  actual, (all_losses, remembered) = ours(name, 0)(*outs, known, padded, mask / 6)
+  close(all_losses[:6], losses)
+  for output, wanted in zip(
+    *(jax.tree.leaves(tree[0]) for tree in (actual, expected)), strict=True
+  ):
+    close(output[:6], wanted)
+    assert not np.asarray(output[6:]).any()
+  close(actual[1], expected[1])
+  close(remembered, memory)
 
 
-def test_kd_ignores_shifts():
-  student, teacher = cases()["random"]
-  shifts = np.linspace(-20, 20, 16, dtype=np.float32)[:, None]
-  moved = loss(KD(), student + shifts, teacher - shifts, np.zeros(16))
-  np.testing.assert_allclose(moved, loss(KD(), student, teacher, np.zeros(16)), rtol=1e-4)
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_four_devices_are_as_one(name):
+  """Losses, gradients and memories of a batch that is divided over devices."""
+  method, known, (student, teacher) = made(name), variables(name, 0, "random"), CASES["random"]
+  rest = {key: tree for key, tree in known.items() if key != "params"}
+  whole, divided = batch(8), batch(8, axis="devices")
+
+  def differentiate(student, teacher, labels, index, mask):
+    asked = divided.replace(labels=labels, index=index, mask=mask)
+
+    def objective(student, params):
+      given = rest | {"params": params}
+      losses, memory = method.loss(given, student, teacher if method.needs_teacher else None, asked)
+      return losses.mean(), (losses, memory)
+
+    (to_student, to_params), (losses, memory) = jax.grad(objective, argnums=(0, 1), has_aux=True)(
+      student, known["params"]
+    )
+    return to_student, jax.lax.pmean(to_params, "devices"), losses, memory
+
+  def split(tree):
+    return jax.tree.map(lambda leaf: leaf.reshape(4, 2, *leaf.shape[1:]), tree)
+
+  to_student, to_params, losses, memory = jax.pmap(differentiate, "devices")(
+    *split((student, teacher, whole.labels, whole.index, whole.mask))
+  )
+  (alone_student, alone_params), (alone, remembered) = ours(name, 0)(student, teacher, known, whole)
+  joined = jax.tree.map(lambda leaf: leaf.reshape(8, *leaf.shape[2:]) / 4, to_student)
+  close(losses.mean(), alone.mean())
+  close(joined, alone_student)
+  close(jax.tree.map(lambda leaf: leaf[0], to_params), alone_params)
+  for device in range(4):
+    close(jax.tree.map(lambda leaf, device=device: leaf[device], memory), remembered)
 
 
-def test_kd_of_two_classes_by_hand():
-  # p = σ(2/T), q = σ(0) = 1/2; T² KL = T² (p ln 2p + (1−p) ln 2(1−p)).
-  p = 1 / (1 + np.exp(-2 / 2.0))
-  expected = 4 * (p * np.log(2 * p) + (1 - p) * np.log(2 * (1 - p)))
-  got = loss(KD(2.0), np.float32([[0, 0]]), np.float32([[2, 0]]), [0])
-  np.testing.assert_allclose(got, [expected], rtol=1e-5)
-
-
-@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
-def test_temperatures_are_positive(temperature):
-  with pytest.raises(UserError, match="methods.kd.temperature"):
-    methods.build({"kd": {"temperature": temperature}})
-
-
-def test_build():
-  built = methods.build({"ce": {"weight": 0.3}, "kd": {"temperature": 2.0}})
-  assert [(name, weight) for name, weight, _ in built] == [("ce", 0.3), ("kd", 1.0)]
-  assert built[1][2] == KD(2.0)
-  only = methods.build({"ce": {"weight": 1.0}, "kd": {"weight": 0.0}})
-  assert [name for name, _, _ in only] == ["ce"]
-
-
-@pytest.mark.parametrize(
-  "options, said",
-  [
-    ({"kdd": {}}, "unknown method 'kdd'.*did you mean 'kd'.*" + ".*".join(methods.METHODS)),
-    ({"kd": {"tau": 4.0}}, "methods.kd has no option 'tau'; it has weight, temperature"),
-    ({"ce": {"weight": -0.5}}, "methods.ce.weight is -0.5"),
-    ({"ce": {"weight": 0.0}}, "nothing to learn"),
-    ({}, "nothing to learn"),
-  ],
-)
-def test_build_names_what_is_wrong(options, said):
-  with pytest.raises(UserError, match=said):
-    methods.build(options)
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_a_student_that_has_not_grown_is_taught_all_the_same(name):
+  """Maps that are not there yet are None; what is there gives finite losses and gradients."""
+  method, (student, teacher) = made(name), CASES["random"]
+  young = student.replace(
+    features=(*student.features[:2], None, None),
+    preactivations=(*student.preactivations[:2], None, None),
+  )
+  known = method.init(jax.random.key(0), young, teacher if method.needs_teacher else None)
+  gradients, (losses, _) = ours(name, 0)(young, teacher, {"params": {}} | known, batch(8))
+  assert losses.shape == (8,)
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((gradients, losses)))
 
 
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_init_needs_shapes_only(name):
-  method = methods.METHODS[name](**TABLE[name][0])
-  shapes = output(jax.ShapeDtypeStruct((2, 5), jnp.float32))
-  made = method.init(jax.random.key(0), shapes, shapes if method.needs_teacher else None)
-  assert set(made) <= {"params", "memory"}
-  assert hash(method) == hash(functools.partial(methods.METHODS[name], **TABLE[name][0])())
+  method, outs = made(name), CASES["random"]
+  student, teacher = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, outs))
+  taught = teacher if method.needs_teacher else None
+  fresh = method.init(jax.random.key(0), student, taught)
+  assert set(fresh) <= {"params", "memory"}
+  shapes = jax.eval_shape(lambda: method.init(jax.random.key(0), student, taught))
+  assert jax.tree.map(jnp.shape, fresh) == jax.tree.map(lambda leaf: leaf.shape, shapes)
+  assert hash(method) == hash(made(name))
+  assert dataclasses.is_dataclass(method) and method.__doc__

@@ -10,9 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from edjax import convert, errors, models
+from edjax import convert, errors, models, pooling
 from edjax.convert import tensors
-from edjax.models import layers, macs
+from edjax.models import macs
 from tests.reference import zoo
 from tests.reference.zoo import ZOO
 
@@ -293,7 +293,7 @@ def test_a_teaching_reference_equals_torch(name, relu):
 def test_average_grid_equals_torch(size, grid):
   x = images((2, *size, 3))
   expected = nhwc(F.adaptive_avg_pool2d(nchw(x), grid))
-  assert_close(layers.average_grid(x, grid), expected, 1e-6)
+  assert_close(pooling.average_grid(x, grid), expected, 1e-6)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

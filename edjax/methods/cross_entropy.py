@@ -3,8 +3,9 @@
 import dataclasses
 from typing import ClassVar
 
-import jax.numpy as jnp
 import optax
+
+from edjax.methods.interface import exact
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,5 +19,5 @@ class CrossEntropy:
 
   def loss(self, variables, student_output, teacher_output, batch):
     """Returns float32 [batch] and no memory."""
-    logits = student_output.logits.astype(jnp.float32)
+    logits = exact(student_output.logits)
     return optax.losses.softmax_cross_entropy_with_integer_labels(logits, batch.labels), {}

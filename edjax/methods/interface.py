@@ -1,4 +1,4 @@
-"""What a distillation method is.
+"""What a distillation method is, and what methods share in reading their arguments.
 
 A method is a frozen dataclass whose fields are its options, with two functions:
 
@@ -6,16 +6,21 @@ A method is a frozen dataclass whose fields are its options, with two functions:
     {"params": …} for what it learns (projectors), {"memory": …} for what it remembers (banks); {}
     for most. The outputs may be abstract: shapes come from `jax.eval_shape`, never from a config.
   loss(variables, student_output, teacher_output, batch) -> (per_example, memory)
-    float32 [batch], never reduced, and the new `memory` subtree ({} where there is none).
+    float32 [batch], never reduced, and the new `memory` subtree ({} where there is none). What is
+    defined for a whole batch is shared out so that the mean over the batch is the definition.
 
 The outputs are `models.Output`s of the same images: the student's restricted to the classes that
-the teacher's logits answer for, column by column. Teacher outputs are constants. `teacher_output`
-is None for a method with `needs_teacher = False`, which is asked once per image, over all seen
-classes.
+the teacher's logits answer for, column by column. The tuples of maps hold one entry per stage of
+the whole network; the student's are None where it has not grown so far. Teacher outputs are
+constants. `teacher_output` is None for a method with `needs_teacher = False`, which is asked once
+per image, over all seen classes.
 """
 
 import flax
 import jax
+import jax.numpy as jnp
+
+from edjax.errors import UserError
 
 
 @flax.struct.dataclass
@@ -26,10 +31,96 @@ class Batch:
     labels: int32 [batch], columns of the student's logits.
     index: int32 [batch], which training image each one is (for memories).
     mask: float32 [batch], 0 for padding, which must not influence any other image's loss.
-    key: of this step, for methods that draw.
+    key: of this step, for methods that draw; the same on every device.
+    epoch: float32, epochs of the grade before this step.
+    everyone: int32 [images], of every training image its column of the student's logits, −1 where
+      it is of another class.
+    classifier: {"kernel": [width, classes], "bias": [classes]} that makes the teacher's logits of
+      its embedding, or None without a teacher.
+    axis: name of the mapped axis over which the batch is divided, None where this is all of it.
   """
 
   labels: jax.Array
   index: jax.Array
   mask: jax.Array
   key: jax.Array
+  epoch: jax.Array
+  everyone: jax.Array
+  classifier: dict | None = None
+  axis: str | None = flax.struct.field(pytree_node=False, default=None)
+
+
+def exact(tree):
+  """The same in float32, in which all losses are computed."""
+  return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), tree)
+
+
+def constant(tree):
+  """The same in float32, without a gradient: a teacher's output."""
+  return jax.lax.stop_gradient(exact(tree))
+
+
+def gather(values, batch):
+  """Puts [batch, …] of all devices together, in their order: [whole batch, …]."""
+  if batch.axis is None:
+    return values
+  return jax.lax.all_gather(values, batch.axis, tiled=True)
+
+
+def mean(values, batch):
+  """The mean of [batch] over the images of the whole batch, of all devices; padding counts not."""
+  total, count = jnp.sum(values * batch.mask), jnp.sum(batch.mask)
+  if batch.axis is not None:
+    total, count = jax.lax.psum((total, count), batch.axis)
+  return total / jnp.maximum(count, 1)
+
+
+def same_stages(method, student_maps, teacher_maps, pairs=""):
+  """Which maps are compared with each other.
+
+  Args:
+    method: its name, for the message.
+    student_maps: [batch, height, width, channels] per stage, stem first; None where not grown.
+    teacher_maps: the same of the teacher, all there.
+    pairs: "1:1,2:3" compares the student's stage 1 with the teacher's 1, and 2 with 3; "" every
+      stage but the stem with its like.
+
+  Returns:
+    {"map_1": (student's, teacher's), …} by the student's stage, of those that the student has.
+
+  Raises:
+    UserError: if the networks do not have equally many stages and `pairs` does not say which
+      belong together, or names one that is not there.
+  """
+  if pairs:
+    chosen = _chosen(method, pairs)
+  else:
+    chosen = [(stage, stage) for stage in range(1, len(student_maps))]
+    if len(student_maps) != len(teacher_maps):
+      raise UserError(
+        f"methods.{method}: the student has {len(student_maps)} maps, stem included, and the "
+        f"teacher {len(teacher_maps)}; say which to compare, as in methods.{method}.pairs='1:1,2:3'"
+      )
+  for ours, theirs in chosen:
+    if not (0 <= ours < len(student_maps) and 0 <= theirs < len(teacher_maps)):
+      raise UserError(
+        f"methods.{method}.pairs names maps {ours}:{theirs}, but the student has "
+        f"{len(student_maps)} and the teacher {len(teacher_maps)}, counted from 0"
+      )
+  return {
+    f"map_{ours}": (student_maps[ours], teacher_maps[theirs])
+    for ours, theirs in chosen
+    if student_maps[ours] is not None
+  }
+
+
+def last_map(method, student_maps, teacher_maps, pairs=""):
+  """The highest of `same_stages`: (student's, teacher's)."""
+  return list(same_stages(method, student_maps, teacher_maps, pairs).values())[-1]
+
+
+def _chosen(method, pairs):
+  try:
+    return [tuple(map(int, pair.split(":", 1))) for pair in pairs.split(",")]
+  except ValueError as error:
+    raise UserError(f"methods.{method}.pairs is {pairs!r}; write it as '1:1,2:3'") from error

@@ -4,10 +4,10 @@ import dataclasses
 from typing import ClassVar
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from edjax.errors import UserError
+from edjax.methods.interface import constant, exact
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +30,9 @@ class KD:
 
   def loss(self, variables, student_output, teacher_output, batch):
     """Returns float32 [batch], in nats times T², zero iff the softened answers agree."""
-    teacher_logits = jax.lax.stop_gradient(teacher_output.logits)
     student, teacher = (
-      jax.nn.log_softmax(logits.astype(jnp.float32) / self.temperature)
-      for logits in (student_output.logits, teacher_logits)
+      jax.nn.log_softmax(logits / self.temperature)
+      for logits in (exact(student_output.logits), constant(teacher_output.logits))
     )
     divergence = optax.losses.kl_divergence_with_log_targets(student, teacher)
     return self.temperature**2 * divergence, {}

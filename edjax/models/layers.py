@@ -17,6 +17,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from edjax.pooling import average_grid
+
 conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
 dense_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # LeCun et al. 1998
 
@@ -185,24 +187,6 @@ def as_map(x):
     return x
   side = math.isqrt(x.shape[1] - 1)
   return x[:, 1:].reshape(x.shape[0], side, side, x.shape[2])
-
-
-def average_grid(x, grid):
-  """Average pooling of [batch, height, width, channels] to [batch, *grid, channels].
-
-  Cell i of n covers rows floor(i·height/n) up to ceil((i+1)·height/n), so any size will do.
-  """
-  if grid == (1, 1):
-    return x.mean(axis=(1, 2), keepdims=True)
-  rows, columns = map(_pooling_matrix, x.shape[1:3], grid)
-  return jnp.einsum("gh,bhwc,kw->bgkc", rows, x, columns, precision="highest")
-
-
-def _pooling_matrix(size, grid):
-  cell, place = jnp.arange(grid)[:, None], jnp.arange(size)[None, :]
-  low, high = cell * size // grid, -(-(cell + 1) * size // grid)
-  inside = (place >= low) & (place < high)
-  return inside / (high - low).astype(jnp.float32)
 
 
 def _rectified(x, norm, preactivated):

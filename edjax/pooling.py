@@ -1,0 +1,23 @@
+"""Average pooling to a grid of any size, for networks and for methods that compare their maps."""
+
+import jax.numpy as jnp
+
+
+def average_grid(x, grid):
+  """Average pooling of [batch, height, width, channels] to [batch, *grid, channels].
+
+  Cell i of n covers rows floor(i·height/n) up to ceil((i+1)·height/n), so any size will do.
+  """
+  if grid == x.shape[1:3]:
+    return x
+  if grid == (1, 1):
+    return x.mean(axis=(1, 2), keepdims=True)
+  rows, columns = map(_pooling_matrix, x.shape[1:3], grid)
+  return jnp.einsum("gh,bhwc,kw->bgkc", rows, x, columns, precision="highest")
+
+
+def _pooling_matrix(size, grid):
+  cell, place = jnp.arange(grid)[:, None], jnp.arange(size)[None, :]
+  low, high = cell * size // grid, -(-(cell + 1) * size // grid)
+  inside = (place >= low) & (place < high)
+  return inside / (high - low).astype(jnp.float32)

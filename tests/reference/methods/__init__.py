@@ -1,0 +1,10 @@
+"""Every row of `edjax.methods.METHODS` in PyTorch: a module of the same name each.
+
+A module holds
+
+  OPTIONS: what the method is tried with, a dict per trial.
+  loss(student, teacher, batch, variables, **options): [batch], or the scalar that a method defined
+    for whole batches must have as its mean. Outputs are `tests.reference.resnet.Output`s in
+    float64; `variables` are the method's own {"params": …, "memory": …}, in the layouts of Flax.
+  LEFT_OUT, where there is one: {name of a case that the method refuses: the error it says}.
+"""
