@@ -114,9 +114,9 @@ def same_stages(method, student_maps, teacher_maps, pairs=""):
   }
 
 
-def last_map(method, student_maps, teacher_maps, pairs=""):
-  """The highest of `same_stages`: (student's, teacher's)."""
-  return list(same_stages(method, student_maps, teacher_maps, pairs).values())[-1]
+def last_stage(method, student_maps, teacher_maps, pairs=""):
+  """The highest of `same_stages`, or nothing where the student has none of them yet."""
+  return dict(list(same_stages(method, student_maps, teacher_maps, pairs).items())[-1:])
 
 
 def _chosen(method, pairs):
