@@ -32,27 +32,33 @@ def base(name, dataset):
         "lower_rate": (1.0,),
         "carry_momentum": (False,),
         "rehearsal": (1.0,),
+        "methods": ("",),  # those that teach, as in "kd+ce"; "": all
         "reference_width": (0,),  # 0: as wide as the graduate's embedding
         "reference_grid": (1,),
         "reference_relu": (True,),
       },
       "recipe": {
         "batch_size": 128,
+        "optimiser": "sgd",
         "momentum": 0.9,
         "nesterov": False,
         "weight_decay": 5e-4,
+        "dot_delta": 0.075,
+        "clip": 0.0,
         "schedule": "cosine",
         "milestones": (),
         "factor": 0.1,
         "pad": 0,
         "flip": False,
         "target": "slice",
+        "consensus": "average",
         "specialist_weight": 1.0,
       },
       "methods": {"ce": {"weight": 0.3}, "kd": {"weight": 0.7, "temperature": 4.0}},
       "faculty": {
         "seed": 0,
         "cache": "",
+        "generalists": 1,  # how many; they differ by their seed
         "specialist": teacher(checkpoint=()),
         "generalist": teacher(checkpoint=""),
       },
@@ -82,7 +88,8 @@ def one_grade(config, teachers, epochs, learning_rate):
   config.grades.update(
     fragments=(0,), subjects=(0,), teachers=(teachers,), epochs=(epochs,),
     learning_rate=(learning_rate,), final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,),
-    lower_rate=(1.0,), carry_momentum=(False,), rehearsal=(1.0,), reference_grid=(1,),
+    lower_rate=(1.0,), carry_momentum=(False,), rehearsal=(1.0,), methods=("",),
+    reference_grid=(1,),
   )  # fmt: skip
   if teachers == "none":
     config.methods = ConfigDict({"ce": {"weight": 1.0}})

@@ -9,12 +9,14 @@ import itertools
 
 import numpy as np
 
+from edjax.consensus import CONSENSUS
 from edjax.errors import UserError
 
-GENERALIST = "generalist"
+GENERALIST = "generalist"  # the first; the others are "generalist_2", "generalist_3", …
 TEACHING = ("none", "specialists", "generalist", "both")
 SCHEDULES = ("cosine", "steps")
 TARGETS = ("slice", "seen")
+OPTIMISERS = ("sgd", "adam", "dot")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,10 +41,12 @@ class Grade:
     learning_rate: peak rate.
     final_rate: where the cosine ends, as a share of the peak.
     warmup_epochs: linear rise from 0 to the peak, part of `epochs`.
-    frozen: so many fragments, from the bottom, do not learn (parameters and statistics).
+    frozen: so many fragments, from the bottom, do not learn (parameters and statistics); −1:
+      nothing of the student does, in a phase in which only a method learns.
     lower_rate: factor on the learning rate of fragments that an earlier grade has trained.
     carry_momentum: keep the optimiser's momentum of what was there before the graft.
     rehearsal: share of the images of all but the newest subjects that an epoch shows.
+    methods: those that teach, see `methods.chosen`; "" for all of the run's.
     reference: options of the teaching reference (`models.pupil`), ignored with all fragments.
   """
 
@@ -59,6 +63,7 @@ class Grade:
   lower_rate: float = 1.0
   carry_momentum: bool = False
   rehearsal: float = 1.0
+  methods: str = ""
   reference: tuple[tuple[str, object], ...] = ()
 
   @property
@@ -72,31 +77,50 @@ class Recipe:
 
   Attributes:
     batch_size: images per step over all devices.
-    momentum, nesterov, weight_decay: of SGD; the decay is on every parameter, as in the field.
+    optimiser: see `optimisers.optimiser`.
+    momentum, nesterov, weight_decay: of SGD; the decay is on every parameter, as in the field. Adam
+      takes `momentum` for its first moment.
+    dot_delta: what the momenta of optimiser "dot" differ by from `momentum`.
+    clip: largest norm of the whole gradient; 0: no limit.
     schedule: "cosine" (from the grade's peak to its `final_rate`, in every grade anew) or "steps"
       (times `factor` after each of `milestones`, counted in epochs of the whole school).
     pad: the crop's padding in pixels; 0 for no crop.
     flip: mirror half of the images.
     target: a specialist's answer is compared with the student on the specialist's own classes
       ("slice"), or is a target over all classes the student knows, zero elsewhere ("seen").
+    consensus: how teachers who answer the same image share it: "average" (by their weights),
+      "entropy" (EBKD), "confidence" (CA-MKD), "gradient" (AEKD), see `consensus`.
     specialist_weight: of a specialist beside a generalist who answers the same image; theirs is 1.
   """
 
   batch_size: int
+  optimiser: str = "sgd"
   momentum: float = 0.9
   nesterov: bool = False
   weight_decay: float = 5e-4
+  dot_delta: float = 0.075
+  clip: float = 0.0
   schedule: str = "cosine"
   milestones: tuple[int, ...] = ()
   factor: float = 0.1
   pad: int = 0
   flip: bool = False
   target: str = "slice"
+  consensus: str = "average"
   specialist_weight: float = 1.0
 
   def __post_init__(self):
     _one_of(self.schedule, SCHEDULES, "recipe.schedule")
     _one_of(self.target, TARGETS, "recipe.target")
+    _one_of(self.optimiser, OPTIMISERS, "recipe.optimiser")
+    _one_of(self.consensus, CONSENSUS, "recipe.consensus")
+    if not 0 <= self.dot_delta <= min(self.momentum, 1 - self.momentum) and self.optimiser == "dot":
+      raise UserError(
+        f"recipe.dot_delta is {self.dot_delta}; both {self.momentum} − it and {self.momentum} + it "
+        "must be momenta, from 0 to 1"
+      )
+    if self.clip < 0:
+      raise UserError(f"recipe.clip is {self.clip}; it must be at least 0")
     if self.batch_size < 1:
       raise UserError(f"recipe.batch_size is {self.batch_size}; it must be at least 1")
     if self.pad < 0:
@@ -119,9 +143,9 @@ class Curriculum:
   @property
   def teachers(self):
     """Names of all teachers any grade needs, subjects first."""
-    needed = {name for grade in self.grades for name in grade.teachers}
-    names = [subject.name for subject in self.subjects] + [GENERALIST]
-    return tuple(name for name in names if name in needed)
+    needed = dict.fromkeys(name for grade in self.grades for name in grade.teachers)
+    own = [subject.name for subject in self.subjects if subject.name in needed]
+    return (*own, *sorted(set(needed) - set(own)))
 
 
 def subjects_of(ratios, num_classes):
@@ -173,17 +197,23 @@ def class_order(how, num_classes, seed):
   return order
 
 
-def build(grades, ratios, num_classes, num_fragments):
+def is_generalist(name):
+  """Says whether a teacher of this name answers for all classes."""
+  return name.partition("_")[0] == GENERALIST
+
+
+def build(grades, ratios, num_classes, num_fragments, generalists=1):
   """Builds the curriculum of a student.
 
   Args:
     grades: dict of one tuple per attribute, one entry per grade (a tuple of one entry holds for
       every grade): fragments and subjects (how many; 0: all), teachers (one of `TEACHING`),
       epochs, learning_rate, final_rate, warmup_epochs, frozen, lower_rate, carry_momentum,
-      rehearsal, reference_width, reference_grid, reference_relu.
+      rehearsal, methods, reference_width, reference_grid, reference_relu.
     ratios: sizes of the subjects, see `subjects_of`.
     num_classes: of the data set.
     num_fragments: of the whole student.
+    generalists: how many answer where a grade has "generalist" or "both".
 
   Raises:
     UserError: naming the setting that cannot be.
@@ -201,7 +231,7 @@ def build(grades, ratios, num_classes, num_fragments):
         name=f"grade_{number + 1}",
         fragments=row["fragments"],
         subjects=seen,
-        teachers=_teachers(row["teachers"], seen),
+        teachers=_teachers(row["teachers"], seen, generalists),
         start_epoch=epoch,
         reference=tuple((key, row[f"reference_{key}"]) for key in ("width", "grid", "relu")),
         **{key: row[key] for key in _COPIED},
@@ -236,6 +266,7 @@ _COPIED = (
   "lower_rate",
   "carry_momentum",
   "rehearsal",
+  "methods",
 )
 
 
@@ -243,6 +274,7 @@ _KINDS = {
   "fragments": int,
   "subjects": int,
   "teachers": str,
+  "methods": str,
   "epochs": int,
   "frozen": int,
   "carry_momentum": bool,
@@ -277,13 +309,16 @@ def _seen(subjects, count, where):
   return subjects[: count or len(subjects)]
 
 
-def _teachers(teaching, seen):
+def _teachers(teaching, seen, generalists):
   if "," in teaching:
     quoted = ", ".join(repr(name.strip()) for name in teaching.split(","))
     raise UserError(f'grades.teachers: names in a row need quotes, as in "({quoted})"')
   _one_of(teaching, TEACHING, "grades.teachers")
   specialists = tuple(s.name for s in seen) if teaching in ("specialists", "both") else ()
-  return specialists + ((GENERALIST,) if teaching in ("generalist", "both") else ())
+  if teaching not in ("generalist", "both"):
+    return specialists
+  others = (f"{GENERALIST}_{number}" for number in range(2, generalists + 1))
+  return (*specialists, GENERALIST, *others)
 
 
 def _check(row, num_fragments, where):
@@ -294,7 +329,7 @@ def _check(row, num_fragments, where):
       f"{where} has {row['fragments']} fragments, but the student has {num_fragments}; "
       "set grades.fragments"
     )
-  if not 0 <= row["frozen"] <= row["fragments"]:
+  if not -1 <= row["frozen"] <= row["fragments"]:
     raise UserError(f"{where} freezes {row['frozen']} of {row['fragments']} fragments")
   if not 0 <= row["final_rate"] <= 1:
     raise UserError(f"{where} has final_rate {row['final_rate']}; it is a share of learning_rate")

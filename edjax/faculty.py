@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from edjax import checkpoint, models
-from edjax.curriculum import GENERALIST
+from edjax.curriculum import is_generalist
 from edjax.errors import UserError
-from edjax.step import Role
+from edjax.teaching import Role
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Teacher:
   """A frozen network.
 
   Attributes:
-    name: of its subject, or "generalist".
+    name: of its subject, or "generalist", "generalist_2", …
     model: a row of `models.MODELS`.
     classes: the data set's labels its logits stand for, column by column.
     variables: its parameters and batch statistics, on the host.
@@ -140,7 +140,7 @@ def roles(grade, teachers, order, specialist_weight):
     teacher = teachers[name]
     known = [(col, place[label]) for col, label in enumerate(teacher.classes) if label in place]
     columns, places = zip(*known, strict=True)
-    weight = 1.0 if name == GENERALIST else specialist_weight
+    weight = 1.0 if is_generalist(name) else specialist_weight
     made.append(Role(name, teacher.network, columns, places, weight))
   return tuple(made)
 

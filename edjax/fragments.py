@@ -71,8 +71,11 @@ def graduate(variables, columns):
 
 
 def partition(params, frozen):
-  """Parts a student's parameters in (learning, fixed): the lowest `frozen` fragments are fixed."""
-  fixed = {f"fragment_{number}" for number in range(frozen)}
+  """Parts a student's parameters in (learning, fixed).
+
+  The lowest `frozen` fragments are fixed; with −1 all of it is, the head too.
+  """
+  fixed = set(params) if frozen < 0 else {f"fragment_{number}" for number in range(frozen)}
   return (
     {part: tree for part, tree in params.items() if part not in fixed},
     {part: tree for part, tree in params.items() if part in fixed},

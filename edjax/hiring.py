@@ -23,26 +23,27 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
     recipe: its `curriculum.Recipe`.
     workdir: its work directory, a pathlib.Path.
     train: `study -> (variables, record)`, see `school.attend`.
-    name: of a subject, or "generalist".
+    name: of a subject, or of a generalist.
     subjects: of the run.
     order: the data set's labels in the class order of the run.
 
   Raises:
     UserError: if what a checkpoint or a folder holds is not this teacher.
   """
-  general, chosen = name == curriculum.GENERALIST, options(config, name)
+  general, chosen = curriculum.is_generalist(name), options(config, name)
   if general:
-    number, labels = 0, tuple(range(len(order)))
+    number, labels = int(name.partition("_")[2] or 1) - 1, tuple(range(len(order)))
   else:
     number = [subject.name for subject in subjects].index(name)
     labels = tuple(order[place] for place in subjects[number].classes)
   if chosen.checkpoint:
-    given = chosen.checkpoint if general else chosen.checkpoint[number]
+    given = (chosen.checkpoint.split(",") if general else chosen.checkpoint)[number]
     if convert.is_file(given):
       given = _converted(given, workdir / "teachers" / name)
     return faculty.load(given, name, labels, room.dataset)
   recipe = _teacher_recipe(recipe, chosen)
-  settings = _teacher_settings(config, chosen, labels, recipe, room.dataset)
+  seed = config.faculty.seed + (number if general else 0)
+  settings = _teacher_settings(config, chosen, labels, recipe, room.dataset, seed)
   here = workdir / "teachers" / name
   places = [here / "network"]
   if config.faculty.cache:
@@ -60,7 +61,7 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
     teachers={},
     recipe=recipe,
     methods=methods_table.build({"ce": {"weight": 1.0}}),
-    seed=config.faculty.seed,
+    seed=seed,
     directory=here,
     **config.checkpoint,
   )
@@ -78,6 +79,7 @@ def check(config, plan, recipe):
     ("seed", config.seed, 0),
     ("faculty.seed", config.faculty.seed, 0),
     ("checkpoint.keep", config.checkpoint.keep, 1),
+    ("faculty.generalists", config.faculty.generalists, 1),
   ):
     if value < least:
       raise UserError(f"{key} is {value}; it must be at least {least}")
@@ -87,6 +89,12 @@ def check(config, plan, recipe):
       f"faculty.specialist.checkpoint names {len(given)} teachers, but there are "
       f"{len(plan.subjects)} subjects; give one folder per subject"
     )
+  given = config.faculty.generalist.checkpoint
+  if given and len(given.split(",")) != config.faculty.generalists:
+    raise UserError(
+      f"faculty.generalist.checkpoint is {given!r}, but there are {config.faculty.generalists} "
+      "generalists (faculty.generalists); give one folder or file for each, separated by commas"
+    )
   for name in plan.teachers:
     if not options(config, name).checkpoint:
       _teacher_recipe(recipe, options(config, name))
@@ -95,7 +103,8 @@ def check(config, plan, recipe):
 
 def options(config, name):
   """Returns the settings of a teacher, by name."""
-  return config.faculty.generalist if name == curriculum.GENERALIST else config.faculty.specialist
+  general = curriculum.is_generalist(name)
+  return config.faculty.generalist if general else config.faculty.specialist
 
 
 def _converted(path, directory):
@@ -112,7 +121,13 @@ def _converted(path, directory):
 
 
 def _teacher_recipe(recipe, options):
-  return dataclasses.replace(recipe, schedule=options.schedule, milestones=options.milestones)
+  """The student's recipe, but for the schedule and for what only those who are taught can have."""
+  return dataclasses.replace(
+    recipe,
+    schedule=options.schedule,
+    milestones=options.milestones,
+    optimiser="sgd" if recipe.optimiser == "dot" else recipe.optimiser,
+  )
 
 
 def _training(options, subject):
@@ -122,15 +137,15 @@ def _training(options, subject):
   )
 
 
-def _teacher_settings(config, options, labels, recipe, dataset):
+def _teacher_settings(config, options, labels, recipe, dataset, seed):
   """Everything that a teacher's training depends on."""
   chosen = {key: options[key] for key in ("model", "epochs", "learning_rate", "warmup_epochs")}
-  distilling = ("target", "specialist_weight")
+  distilling = ("target", "specialist_weight", "consensus", "dot_delta")
   return chosen | {
     "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in distilling},
     "data": dict(config.data),
     "dataset": config.dataset,
     "classes": labels,
     "images": faculty.sample_digest(dataset.train),
-    "seed": config.faculty.seed,
+    "seed": seed,
   }

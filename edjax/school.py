@@ -56,7 +56,11 @@ def run(config, workdir):
   fleet = parallel.fleet(config.devices, recipe.batch_size)
   dataset = datasets.load(config.dataset, data_dir=config.data_dir, **config.data)
   num_classes = len(dataset.class_names)
-  plan = curriculum.build(dict(config.grades), config.subjects, num_classes, num_fragments)
+  plan = curriculum.build(
+    dict(config.grades), config.subjects, num_classes, num_fragments, config.faculty.generalists
+  )
+  for grade in plan.grades:
+    methods_table.chosen(methods, grade.methods)
   hiring.check(config, plan, recipe)
   workdirs.claim(workdir, config.to_dict())
   progress = metrics.Progress()

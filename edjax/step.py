@@ -5,21 +5,18 @@ each on its own seats only.
 """
 
 import dataclasses
-import functools
 
 import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from edjax import fragments
+from edjax import fragments, teaching
 from edjax.data import augment
 from edjax.methods import Batch
 
 AXIS = "devices"
-_NEVER = -1e4  # a logit whose probability is exactly 0 in float32, at temperatures up to 100
 
 
 @flax.struct.dataclass
@@ -44,25 +41,6 @@ class State:
 
 
 @dataclasses.dataclass(frozen=True)
-class Role:
-  """What one teacher does in a grade.
-
-  Attributes:
-    name: of the teacher.
-    network: the teacher's.
-    columns: of its logits, those whose classes the student knows.
-    places: the columns of the student's logits that mean the same classes.
-    weight: beside other teachers who answer the same image.
-  """
-
-  name: str
-  network: nn.Module
-  columns: tuple[int, ...]
-  places: tuple[int, ...]
-  weight: float = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
 class Lesson:
   """A grade as the compiler sees it: everything static.
 
@@ -71,13 +49,15 @@ class Lesson:
     num_classes: columns of the student's logits.
     batch_size: over all devices.
     methods: ((name, weight, method), …).
-    roles: one per teacher.
+    roles: a `teaching.Role` per teacher.
     tx: the optimiser.
+    apart: it wants the gradients of hard labels and of teachers apart, see `optimisers`.
     augment: how images enter.
     target: "slice" or "seen", see `curriculum.Recipe`.
+    consensus: how teachers of one image share it, see `curriculum.Recipe`.
     missing: stages of the whole student that have not grown yet.
     steps_per_epoch: of the grade.
-    frozen: fragments that do not learn.
+    frozen: fragments that do not learn; −1: nothing of the student does.
     lower: fragments whose updates are multiplied by `lower_rate`.
     lower_rate: that factor.
   """
@@ -86,10 +66,12 @@ class Lesson:
   num_classes: int
   batch_size: int
   methods: tuple
-  roles: tuple[Role, ...]
+  roles: tuple[teaching.Role, ...]
   tx: optax.GradientTransformation
   augment: augment.Augment
+  apart: bool = False
   target: str = "slice"
+  consensus: str = "average"
   missing: int = 0
   steps_per_epoch: int = 1
   frozen: int = 0
@@ -109,20 +91,11 @@ def start(lesson, key, variables, teachers, image_shape):
   """
   images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
   student = jax.eval_shape(lesson.network.apply, variables, images)
-  methods = {}
-  for role in lesson.roles:
-    answer = jax.eval_shape(role.network.apply, teachers[role.name], images)
-    outputs = jax.eval_shape(functools.partial(_face, lesson, role), student, answer)
-    methods[role.name] = {
-      name: method.init(jax.random.fold_in(key, number), *outputs)
-      for number, (name, _, method) in enumerate(lesson.methods)
-      if method.needs_teacher
-    }
-  methods[""] = {
-    name: method.init(key, _grown(lesson, student), None)
-    for name, _, method in lesson.methods
-    if not method.needs_teacher
+  answers = {
+    role.name: jax.eval_shape(role.network.apply, teachers[role.name], images)
+    for role in lesson.roles
   }
+  methods = teaching.begin(lesson, key, student, answers)
   learning, _ = _learning(lesson, variables, methods)
   return State(
     step=jnp.int32(0),
@@ -171,7 +144,7 @@ def train_step(lesson, state, key, images, labels, rows, teachers, seats):
   )
   answers = {
     role.name: role.network.apply(
-      jax.lax.stop_gradient(teachers[role.name]), _sit(views, seats.get(role.name))
+      jax.lax.stop_gradient(teachers[role.name]), teaching.sit(views, seats.get(role.name))
     )
     for role in lesson.roles
   }
@@ -182,16 +155,20 @@ def train_step(lesson, state, key, images, labels, rows, teachers, seats):
     output, stats = lesson.network.apply(
       state.variables | {"params": params},
       views,
-      train=True,
+      train=lesson.frozen >= 0,
       frozen=lesson.frozen,
       mutable=["batch_stats"],
     )
-    losses, memories = _losses(
+    hard, soft, memories = teaching.losses(
       lesson, learning["methods"], state.methods, output, answers, batch, seats, teachers
     )
-    return losses.mean(), (losses, memories, stats, output.logits)
+    return (hard.mean(), soft.mean()), (hard + soft, memories, stats, output.logits)
 
-  gradients, (losses, memories, stats, logits) = jax.grad(objective, has_aux=True)(learning)
+  _, pull, (losses, memories, stats, logits) = jax.vjp(objective, learning, has_aux=True)
+  if lesson.apart:
+    gradients = {"hard": pull((1.0, 0.0))[0], "teachers": pull((0.0, 1.0))[0]}
+  else:
+    (gradients,) = pull((1.0, 1.0))
   gradients = jax.lax.pmean(gradients, AXIS)
   updates, opt_state = lesson.tx.update(gradients, state.opt_state, learning)
   updates["student"] = fragments.slow(updates["student"], lesson.lower, lesson.lower_rate)
@@ -233,96 +210,3 @@ def _join(params, memories):
     return {part: tree for part, tree in parts.items() if tree}
 
   return {teacher: {name: row(teacher, name) for name in rows} for teacher, rows in params.items()}
-
-
-def _losses(lesson, params, methods, output, answers, batch, seats, teachers):
-  """Returns float32 [batch] and the methods' new memories {teacher: {method: memory}}."""
-  total = jnp.zeros(batch.labels.shape, jnp.float32)
-  memories = {teacher: {} for teacher in methods}
-  weights = sum(
-    (_spread(seats.get(role.name), role.weight, total) for role in lesson.roles), start=total
-  )
-  weights = jnp.maximum(weights, 1e-12)
-
-  def ask(teacher, name, method, *arguments):
-    variables = methods[teacher][name] | {"params": params[teacher][name]}
-    loss, memories[teacher][name] = method.loss(variables, *arguments)
-    return loss
-
-  for name, weight, method in lesson.methods:
-    if not method.needs_teacher:
-      total += weight * ask("", name, method, _grown(lesson, output), None, batch)
-  for role in lesson.roles:
-    where = seats.get(role.name)
-    student, teacher = _face(lesson, role, _sit(output, where), answers[role.name])
-    seated = _seated(lesson, role, batch, where, teachers[role.name])
-    for name, weight, method in lesson.methods:
-      if method.needs_teacher:
-        loss = ask(role.name, name, method, student, teacher, seated)
-        total += weight * role.weight * _spread(where, loss * seated.mask, total) / weights
-  return total, memories
-
-
-def _sit(tree, where):
-  """Keeps the seats of one teacher."""
-  return tree if where is None else jax.tree.map(lambda leaf: leaf[where[0]], tree)
-
-
-def _spread(where, values, like):
-  """Puts one teacher's per-seat values back on the seats of the whole batch."""
-  if where is None:
-    return jnp.broadcast_to(values, like.shape)
-  return jnp.zeros_like(like).at[where[0]].add(values * where[1])
-
-
-def _seated(lesson, role, batch, where, teacher):
-  """The batch as one teacher's methods see it: own seats, own columns, own classifier."""
-  shared = {"key": None, "epoch": None, "everyone": None}
-  seated = _sit(batch.replace(**shared), where)
-  seated = seated.replace(**{name: getattr(batch, name) for name in shared})
-  column = np.full(lesson.num_classes + 1, -1, np.int32)  # the last is that of classes unseen
-  places = np.array(role.places)
-  column[places] = np.arange(len(places)) if lesson.target == "slice" else places
-  column = jnp.asarray(column)
-  return seated.replace(
-    labels=jnp.maximum(column[seated.labels], 0),
-    mask=seated.mask if where is None else where[1],
-    everyone=column[batch.everyone],
-    classifier=_classifier(lesson, role, teacher),
-  )
-
-
-def _classifier(lesson, role, teacher):
-  """The teacher's last matrix, where it has one; for a class it does not know it says `_NEVER`."""
-  dense = teacher["params"].get("head", {}).get("dense")
-  if dense is None:
-    return None
-  known = {name: leaf[..., np.array(role.columns)] for name, leaf in dense.items()}
-  if lesson.target == "slice":
-    return known
-  empty = {"kernel": 0.0, "bias": _NEVER}
-  return {
-    name: jnp.full((*leaf.shape[:-1], lesson.num_classes), empty[name], leaf.dtype)
-    .at[..., np.array(role.places)]
-    .set(leaf)
-    for name, leaf in known.items()
-  }
-
-
-def _grown(lesson, student):
-  """Fills up the tuples of maps with None for what the student has not grown yet."""
-  return student.replace(
-    features=student.features + (None,) * lesson.missing,
-    preactivations=student.preactivations + (None,) * lesson.missing,
-  )
-
-
-def _face(lesson, role, student, teacher):
-  """Lets the logits of student and teacher mean the same classes, column by column."""
-  known = teacher.logits[:, jnp.asarray(role.columns)]
-  places = jnp.asarray(role.places)
-  student = _grown(lesson, student)
-  if lesson.target == "slice":
-    return student.replace(logits=student.logits[:, places]), teacher.replace(logits=known)
-  full = jnp.full((known.shape[0], lesson.num_classes), _NEVER, known.dtype)
-  return student, teacher.replace(logits=full.at[:, places].set(known))

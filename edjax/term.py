@@ -11,9 +11,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from edjax import checkpoint, curriculum, faculty, fragments, models
+from edjax import checkpoint, curriculum, faculty, fragments, models, optimisers
+from edjax import methods as methods_table
 from edjax.data import memory
 from edjax.models.folding import fold
 from edjax.models.macs import network_macs, training_macs
@@ -95,7 +95,7 @@ def prepare(study, room, number, first_step):
   members = [np.flatnonzero(np.isin(places, subject.classes)) for subject in grade.subjects]
   shares = _shares(grade, study.curriculum.grades[:number])
   seating = memory.seat(list(map(len, members)), recipe.batch_size, shares)
-  schedule = learning_rate(grade, recipe, seating.steps)
+  schedule = optimisers.learning_rate(grade, recipe, seating.steps)
   network = models.pupil(
     models.body(study.model),
     grade.fragments,
@@ -113,11 +113,13 @@ def prepare(study, room, number, first_step):
     network=network,
     num_classes=grade.num_classes,
     batch_size=recipe.batch_size,
-    methods=study.methods,
+    methods=methods_table.chosen(study.methods, grade.methods),
     roles=tuple(dataclasses.replace(role, network=frozen[role.name][0]) for role in roles),
-    tx=optimiser(recipe, schedule),
+    tx=optimisers.optimiser(recipe, schedule),
+    apart=optimisers.apart(recipe),
     augment=room.augment(recipe.pad, recipe.flip),
     target=recipe.target,
+    consensus=recipe.consensus,
     missing=len(models.body(study.model).fragments) - grade.fragments,
     steps_per_epoch=seating.steps,
     frozen=grade.frozen,
@@ -147,37 +149,6 @@ def prepare(study, room, number, first_step):
       lesson, room, seating, members, (study.seed, number), key, places, teachers, seats
     ),
     answer=room.examiner(network),
-  )
-
-
-def learning_rate(grade, recipe, steps_per_epoch):
-  """Returns the schedule of a grade: step within the grade -> learning rate."""
-  warmup = round(grade.warmup_epochs * steps_per_epoch)
-  total = grade.epochs * steps_per_epoch
-  if recipe.schedule == "cosine":
-    after = optax.cosine_decay_schedule(
-      grade.learning_rate, max(1, total - warmup), alpha=grade.final_rate
-    )
-  else:
-    past = sum(milestone <= grade.start_epoch for milestone in recipe.milestones)
-    drops = {
-      (milestone - grade.start_epoch) * steps_per_epoch - warmup: recipe.factor
-      for milestone in recipe.milestones
-      if milestone > grade.start_epoch
-    }
-    after = optax.piecewise_constant_schedule(grade.learning_rate * recipe.factor**past, drops)
-  if not warmup:
-    return after
-  rise = optax.linear_schedule(0.0, after(0), warmup)
-  return optax.join_schedules([rise, after], [warmup])
-
-
-def optimiser(recipe, schedule):
-  """SGD with momentum and weight decay on every parameter, as the field's recipes have it."""
-  return optax.chain(
-    optax.add_decayed_weights(recipe.weight_decay),
-    optax.trace(recipe.momentum, recipe.nesterov),
-    optax.scale_by_learning_rate(schedule),
   )
 
 

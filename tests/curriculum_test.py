@@ -104,7 +104,7 @@ def test_zero_subjects_are_all():
     ({"epochs": (1, 1)}, "grades.epochs has 2 entries, but there are 3"),
     ({"teachers": ("specialist",)}, "grades.teachers is 'specialist'.*none, specialists, gen"),
     ({"frozen": (0, 3, 0)}, "grade 2 of 3 freezes 3 of 2"),
-    ({"frozen": (-1,)}, "freezes -1"),
+    ({"frozen": (-2,)}, "freezes -2"),
     ({"rehearsal": (0.0,)}, "rehearsal 0.0"),
     ({"rehearsal": (1.5,)}, "rehearsal 1.5"),
     ({"warmup_epochs": (0.0, 31.0, 0.0)}, "warms up for 31.0 of its 30"),

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from edjax import curriculum, fragments, models, term
+from edjax import curriculum, fragments, models, optimisers
 from edjax.models.wrn import wrn
 from tests import school
 from tests.school import bits
@@ -139,7 +139,7 @@ def test_slow():
 
 def states(before, after):
   """Optimiser states of two grades: the old one with momentum n+1 in leaf n, and its count at 7."""
-  tx = term.optimiser(curriculum.Recipe(batch_size=8), optax.constant_schedule(0.1))
+  tx = optimisers.optimiser(curriculum.Recipe(batch_size=8), optax.constant_schedule(0.1))
   made = []
   for grown, classes in (before, after):
     _, variables = school.pupil(grown, classes)

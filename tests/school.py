@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import curriculum, methods, models, parallel, step, term
+from edjax import curriculum, methods, models, optimisers, parallel, step, teaching
 from edjax.data import memory
 from edjax.data.augment import Augment
 from edjax.models.resnet import resnet
@@ -160,7 +160,7 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
     places = tuple(ANSWERS[name][c] for c in columns)
     share = 1.0 if name == "generalist" else weight
     network = make(len(ANSWERS[name]))
-    roles.append(step.Role(name, network, columns, places, share))
+    roles.append(teaching.Role(name, network, columns, places, share))
     answers[name] = jax.tree.map(lambda leaf: 3 * leaf, random_like(init(network), 10 + number))
   network, variables = pupil(grown, len(known))
   lesson = step.Lesson(
@@ -169,7 +169,7 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
     batch_size=batch,
     methods=methods.build(table),
     roles=tuple(roles),
-    tx=term.optimiser(
+    tx=optimisers.optimiser(
       curriculum.Recipe(batch_size=batch, **recipe), rate if callable(rate) else lambda _: rate
     ),
     augment=AUGMENT,

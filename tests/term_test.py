@@ -9,7 +9,7 @@ import optax
 import pytest
 import torch
 
-from edjax import curriculum, methods, term
+from edjax import curriculum, methods, optimisers, term
 from edjax.classroom import Classroom
 from edjax.data.datasets import Dataset, Split
 from tests import school
@@ -25,7 +25,7 @@ def test_the_optimiser_is_pytorch_sgd(nesterov):
   ]
   rates = [0.1, 0.05, 0.2]
   recipe = curriculum.Recipe(batch_size=8, momentum=0.9, nesterov=nesterov, weight_decay=0.03)
-  tx = term.optimiser(recipe, lambda count: jnp.asarray(rates)[count])
+  tx = optimisers.optimiser(recipe, lambda count: jnp.asarray(rates)[count])
   params, state = start, tx.init(start)
   theirs = {name: torch.tensor(leaf, requires_grad=True) for name, leaf in start.items()}
   sgd = torch.optim.SGD(theirs.values(), momentum=0.9, nesterov=nesterov, weight_decay=0.03)
@@ -50,7 +50,7 @@ def rates_of(schedule, steps):
 
 def test_cosine_by_its_formula():
   recipe = curriculum.Recipe(batch_size=8, schedule="cosine")
-  schedule = term.learning_rate(grade(epochs=4, learning_rate=0.2), recipe, 5)
+  schedule = optimisers.learning_rate(grade(epochs=4, learning_rate=0.2), recipe, 5)
   steps = np.arange(20)
   expected = 0.1 * (1 + np.cos(np.pi * steps / 20))
   np.testing.assert_allclose(rates_of(schedule, steps), expected, atol=1e-7)
@@ -58,7 +58,7 @@ def test_cosine_by_its_formula():
 
 def test_cosine_with_warmup_and_an_end_above_zero():
   recipe = curriculum.Recipe(batch_size=8, schedule="cosine")
-  schedule = term.learning_rate(
+  schedule = optimisers.learning_rate(
     grade(epochs=4, learning_rate=0.2, warmup_epochs=1.0, final_rate=0.1), recipe, 5
   )
   got = rates_of(schedule, range(21))
@@ -74,7 +74,7 @@ def test_milestones_count_over_the_whole_school():
   per_epoch, rates = 7, []
   for start, epochs in ((0, 150), (150, 30), (180, 60)):
     part = grade(epochs=epochs, start_epoch=start, learning_rate=0.05)
-    schedule = term.learning_rate(part, recipe, per_epoch)
+    schedule = optimisers.learning_rate(part, recipe, per_epoch)
     rates += rates_of(schedule, range(0, epochs * per_epoch)).tolist()
   expected = np.repeat([0.05, 0.005, 0.0005, 0.00005], np.array([150, 30, 30, 30]) * per_epoch)
   np.testing.assert_allclose(rates, expected, rtol=1e-5)
@@ -83,7 +83,7 @@ def test_milestones_count_over_the_whole_school():
 def test_warmup_rises_to_what_the_milestones_leave():
   recipe = curriculum.Recipe(batch_size=8, schedule="steps", milestones=(150, 182))
   part = grade(epochs=4, start_epoch=180, learning_rate=0.05, warmup_epochs=1.0)
-  got = rates_of(term.learning_rate(part, recipe, 5), range(20))
+  got = rates_of(optimisers.learning_rate(part, recipe, 5), range(20))
   np.testing.assert_allclose(got[:5], 0.005 * np.arange(5) / 5, atol=1e-9)
   np.testing.assert_allclose(got[5:], [0.005] * 5 + [0.0005] * 10, rtol=1e-5)
 
@@ -97,7 +97,7 @@ def test_all_but_the_newest_subjects_are_rehearsed_until_the_end():
   columns = dict(fragments=(3,), subjects=(1, 2, 2, 3, 3), teachers=("none",), epochs=(1,))
   columns |= dict(learning_rate=(0.1,), final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,))
   columns |= dict(lower_rate=(1.0,), carry_momentum=(False,), rehearsal=(0.5, 0.5, 0.2, 0.1, 0.5))
-  columns |= dict(reference_width=(0,), reference_grid=(1,), reference_relu=(True,))
+  columns |= dict(methods=("",), reference_width=(0,), reference_grid=(1,), reference_relu=(True,))
   study = term.Study(
     label="student",
     model="resnet8_half",

@@ -1,11 +1,13 @@
 """The distillation algorithms a config can name: one file each, one row each."""
 
+import dataclasses
+
 from edjax.errors import UserError, choose
 from edjax.methods.cross_entropy import CrossEntropy
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
 
-__all__ = ["METHODS", "Batch", "build"]
+__all__ = ["METHODS", "Batch", "build", "chosen"]
 
 METHODS = {
   "ce": CrossEntropy,
@@ -37,3 +39,31 @@ def build(options):
   if not built:
     raise UserError("methods: no method has a weight above 0, so there is nothing to learn from")
   return tuple(built)
+
+
+def chosen(built, names):
+  """Which methods teach in a grade.
+
+  Args:
+    built: from `build`.
+    names: "ab" or "kd+ce"; "ft:paraphrase" for a phase of a method that has phases; "" for all.
+
+  Returns:
+    Those rows of `built`, in its order.
+
+  Raises:
+    UserError: for a name that no row has, or a phase that the method does not have.
+  """
+  if not names:
+    return built
+  phases = dict(name.partition(":")[::2] for name in names.split("+"))
+  rows = {name: method for name, _, method in built}
+  for name, phase in phases.items():
+    method = choose(rows, name, "method of grades.methods")
+    if phase and "phase" not in type(method).__dataclass_fields__:
+      raise UserError(f"grades.methods: {name} has no phases, so {name}:{phase} cannot be")
+  return tuple(
+    (name, weight, dataclasses.replace(method, phase=phases[name]) if phases[name] else method)
+    for name, weight, method in built
+    if name in phases
+  )

@@ -35,9 +35,11 @@ def training_macs(network, frozen, image_shape):
   """Returns what one image costs in training: forward once, and backward twice that.
 
   The backward pass has one product for the gradient of a layer's input and one for that of its
-  kernel. The lowest `frozen` fragments are only run forward.
+  kernel. The lowest `frozen` fragments are only run forward; with −1 the whole network is.
   """
   forward = network_macs(network, image_shape)
+  if frozen < 0:
+    return forward
   if not frozen:
     return 3 * forward
   trunk = Network(network.fragments[:frozen], _NoHead)

@@ -1,0 +1,230 @@
+"""What all methods of all teachers say about a batch, put together image by image.
+
+Each teacher is asked about its own seats and its own classes. Where several answer the same image,
+they share it by the recipe's consensus.
+"""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from edjax import consensus
+from edjax.methods.interface import constant
+
+_NEVER = -1e4  # a logit whose probability is exactly 0 in float32, at temperatures up to 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Role:
+  """What one teacher does in a grade.
+
+  Attributes:
+    name: of the teacher.
+    network: the teacher's.
+    columns: of its logits, those whose classes the student knows.
+    places: the columns of the student's logits that mean the same classes.
+    weight: beside other teachers who answer the same image.
+  """
+
+  name: str
+  network: nn.Module
+  columns: tuple[int, ...]
+  places: tuple[int, ...]
+  weight: float = 1.0
+
+
+def begin(lesson, key, student, answers):
+  """What the methods of a grade begin with.
+
+  Args:
+    lesson: a `step.Lesson`.
+    key: for what they draw.
+    student: its output, or one of that shape.
+    answers: {teacher: output}, likewise.
+
+  Returns:
+    {teacher: {method: {"params": …, "memory": …}}}, "" standing for no teacher.
+  """
+  methods = {}
+  for role in lesson.roles:
+    outputs = jax.eval_shape(
+      lambda student, answer, role=role: (
+        _student(lesson, role, student), _teacher(lesson, role, answer)
+      ),
+      student,
+      answers[role.name],
+    )  # fmt: skip
+    methods[role.name] = {
+      name: method.init(jax.random.fold_in(key, number), *outputs)
+      for number, (name, _, method) in enumerate(lesson.methods)
+      if method.needs_teacher
+    }
+  methods[""] = {
+    name: method.init(key, _grown(lesson, student), None)
+    for name, _, method in lesson.methods
+    if not method.needs_teacher
+  }
+  return methods
+
+
+def losses(lesson, params, methods, output, answers, batch, seats, teachers):
+  """What a batch is taught.
+
+  Args:
+    lesson: a `step.Lesson`.
+    params: {teacher: {method: params}} that learn; "" stands for no teacher.
+    methods: `State.methods`, for the memories.
+    output: the student's.
+    answers: {teacher: its output on its own seats}.
+    batch: a `methods.Batch`; its labels are places in the class order.
+    seats: {teacher: (places, mask)} of those who do not answer every seat.
+    teachers: {teacher: variables}.
+
+  Returns:
+    (float32 [batch] without teachers, float32 [batch] from teachers, both weighted; the methods'
+    new memories {teacher: {method: memory}}).
+  """
+  nothing = jnp.zeros(batch.labels.shape, jnp.float32)
+  memories = {teacher: {} for teacher in methods}
+  known = {
+    name: {"teacher": _teacher(lesson, role, answers[name]),
+           "batch": _seated(lesson, role, batch, seats.get(name), teachers[name])}
+    for name, role in ((role.name, role) for role in lesson.roles)
+  }  # fmt: skip
+
+  def ask(teacher, name, method, *arguments):
+    variables = methods[teacher][name] | {"params": params[teacher][name]}
+    return method.loss(variables, *arguments)
+
+  def taught(role, logits):
+    """One teacher's losses [batch] and memories, as a function of the student's logits."""
+    where, total, new = seats.get(role.name), nothing, {}
+    student = _student(lesson, role, sit(output.replace(logits=logits), where))
+    seated = known[role.name]["batch"]
+    for name, weight, method in lesson.methods:
+      if method.needs_teacher:
+        loss, new[name] = ask(role.name, name, method, student, known[role.name]["teacher"], seated)
+        total += weight * _spread(where, loss * seated.mask, nothing)
+    return total, new
+
+  hard = soft = nothing
+  for name, weight, method in lesson.methods:
+    if not method.needs_teacher:
+      loss, memories[""][name] = ask("", name, method, _grown(lesson, output), None, batch)
+      hard += weight * loss
+  shares = _shares(lesson, known, seats, nothing, lambda role: _pull(taught, role, output, batch))
+  for role, share in zip(lesson.roles, shares, strict=True):
+    loss, memories[role.name] = taught(role, output.logits)
+    soft += share * loss
+  return hard, soft, memories
+
+
+def sit(tree, where):
+  """Keeps the seats of one teacher."""
+  return tree if where is None else jax.tree.map(lambda leaf: leaf[where[0]], tree)
+
+
+def _shares(lesson, known, seats, nothing, pull):
+  """Every teacher's share [teachers, batch] of every image; 0 where it does not answer."""
+  if not lesson.roles:
+    return ()
+
+  def everywhere(values):
+    return jnp.stack([_spread(seats.get(name), values(**known[name]), nothing) for name in known])
+
+  present = everywhere(lambda teacher, batch: batch.mask)
+  weights = present * jnp.asarray([role.weight for role in lesson.roles])[:, None]
+  if lesson.consensus == "entropy":
+    weights *= consensus.by_entropy(everywhere(_entropy), present)
+  elif lesson.consensus == "confidence":
+    weights *= consensus.by_confidence(everywhere(_error), present)
+  elif lesson.consensus == "gradient":
+    pulls = jnp.stack([pull(role) for role in lesson.roles])
+    weights *= consensus.by_gradient(pulls)[:, None]
+  return weights / jnp.maximum(weights.sum(0, keepdims=True), 1e-12)
+
+
+def _entropy(teacher, batch):
+  logs = jax.nn.log_softmax(constant(teacher.logits))
+  return -jnp.sum(jnp.exp(logs) * logs, axis=-1)
+
+
+def _error(teacher, batch):
+  logits = constant(teacher.logits)
+  return optax.losses.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
+
+
+def _pull(taught, role, output, batch):
+  """Where a teacher would move the student's logits, averaged over the batch: [classes]."""
+  logits = jax.lax.stop_gradient(output.logits)
+  gradient = jax.grad(lambda logits: taught(role, logits)[0].sum())(logits).astype(jnp.float32)
+  total = gradient.sum(0)
+  return total if batch.axis is None else jax.lax.psum(total, batch.axis)
+
+
+def _spread(where, values, like):
+  """Puts one teacher's per-seat values back on the seats of the whole batch."""
+  if where is None:
+    return jnp.broadcast_to(values, like.shape)
+  return jnp.zeros_like(like).at[where[0]].add(values * where[1])
+
+
+def _seated(lesson, role, batch, where, teacher):
+  """The batch as one teacher's methods see it: own seats, own columns, own classifier."""
+  shared = {name: getattr(batch, name) for name in ("key", "epoch", "everyone")}
+  seated = sit(batch.replace(**dict.fromkeys(shared)), where).replace(**shared)
+  column = np.full(lesson.num_classes + 1, -1, np.int32)  # the last is that of classes unseen
+  places = np.array(role.places)
+  column[places] = np.arange(len(places)) if lesson.target == "slice" else places
+  column = jnp.asarray(column)
+  return seated.replace(
+    labels=jnp.maximum(column[seated.labels], 0),
+    mask=seated.mask if where is None else where[1],
+    everyone=column[batch.everyone],
+    classifier=_classifier(lesson, role, teacher),
+  )
+
+
+def _classifier(lesson, role, teacher):
+  """The teacher's last matrix, where it has one; for a class it does not know it says `_NEVER`."""
+  dense = teacher["params"].get("head", {}).get("dense")
+  if dense is None:
+    return None
+  known = {name: leaf[..., np.array(role.columns)] for name, leaf in dense.items()}
+  if lesson.target == "slice":
+    return known
+  empty = {"kernel": 0.0, "bias": _NEVER}
+  return {name: _among_all(lesson, role, leaf, empty[name]) for name, leaf in known.items()}
+
+
+def _among_all(lesson, role, known, otherwise):
+  """Puts columns of a teacher's classes among those of all classes that the student knows."""
+  full = jnp.full((*known.shape[:-1], lesson.num_classes), otherwise, known.dtype)
+  return full.at[..., np.array(role.places)].set(known)
+
+
+def _grown(lesson, student):
+  """Fills up the tuples of maps with None for what the student has not grown yet."""
+  return student.replace(
+    features=student.features + (None,) * lesson.missing,
+    preactivations=student.preactivations + (None,) * lesson.missing,
+  )
+
+
+def _student(lesson, role, student):
+  """Lets the student's logits mean what the teacher's do, column by column."""
+  student = _grown(lesson, student)
+  if lesson.target == "slice":
+    student = student.replace(logits=student.logits[:, np.array(role.places)])
+  return student
+
+
+def _teacher(lesson, role, teacher):
+  known = teacher.logits[:, np.array(role.columns)]
+  if lesson.target == "seen":
+    known = _among_all(lesson, role, known, _NEVER)
+  return teacher.replace(logits=known)
