@@ -193,3 +193,37 @@ def test_carry_leaves_the_methods_to_begin_anew():
   carried = fragments.carry(fresh, old, grown=False).trace
   assert carried["student"]["head"].tolist() == [5, 5]
   assert carried["methods"][""]["crd"].tolist() == [0, 0, 0]
+
+
+def test_what_methods_learned_is_remembered():
+  def leaf(value, *shape):
+    return np.full(shape, value, np.float32)
+
+  old = {
+    "generalist": {
+      "vid": {"params": {"map_1": {"kernel": leaf(1, 2)}, "map_2": {"kernel": leaf(2, 3)}}},
+      "ft": {"params": {"paraphraser": leaf(3, 4)}, "memory": {"bank": leaf(4, 5)}},
+    },
+    "subject_1": {"vid": {"params": {"map_1": {"kernel": leaf(5, 2)}}}},
+    "": {"ce": {}},
+  }
+  fresh = {
+    "generalist": {
+      "vid": {
+        "params": {
+          "map_1": {"kernel": leaf(0, 2)},
+          "map_2": {"kernel": leaf(0, 7)},  # another shape
+          "map_3": {"kernel": leaf(0, 2)},  # a stage that has just grown
+        }
+      },
+      "ft": {"params": {"translator": leaf(0, 4)}, "memory": {"paraphraser": leaf(0, 4)}},
+    },
+    "subject_2": {"vid": {"params": {"map_1": {"kernel": leaf(0, 2)}}}},  # another teacher
+    "": {"ce": {}},
+  }
+  kept = fragments.remember(fresh, old)
+  assert jax.tree.structure(kept) == jax.tree.structure(fresh)
+  vid, ft = kept["generalist"]["vid"]["params"], kept["generalist"]["ft"]
+  assert [vid[name]["kernel"][0] for name in ("map_1", "map_2", "map_3")] == [1, 0, 0]
+  assert ft["memory"]["paraphraser"].tolist() == [3] * 4 and not ft["params"]["translator"].any()
+  assert not kept["subject_2"]["vid"]["params"]["map_1"]["kernel"].any()

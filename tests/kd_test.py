@@ -1,5 +1,7 @@
 """Distillation by hand, and what a config can say of methods."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -71,3 +73,21 @@ def test_build():
 def test_build_names_what_is_wrong(options, said):
   with pytest.raises(UserError, match=said):
     methods.build(options)
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoPhases:
+  """A method of which a grade can choose a phase."""
+
+  phase: str = "last"
+
+
+def test_a_grade_chooses_among_the_methods():
+  built = methods.build({"ce": {"weight": 0.3}, "kd": {"temperature": 2.0}})
+  built += (("two", 1.0, TwoPhases()),)
+  assert methods.chosen(built, "") == built
+  assert methods.chosen(built, "kd+ce") == built[:2]
+  assert methods.chosen(built, "two:first") == (("two", 1.0, TwoPhases("first")),)
+  for names, said in (("kdd", "unknown method of grades.methods 'kdd'"), ("kd:one", "no phases")):
+    with pytest.raises(UserError, match=said):
+      methods.chosen(built, names)

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from edjax import models, step
+from edjax import curriculum, models, optimisers, step
 from edjax.data.augment import Augment
 from edjax.models.resnet import resnet
 from tests import school
@@ -285,3 +285,29 @@ def test_views_are_drawn_anew_in_each_step(pad):
   assert second["images"] == 2 * first["images"] == 16
   same = np.isclose(second["loss"], 2 * first["loss"], rtol=1e-6)
   assert same == (pad == 0)
+
+
+def test_the_two_momenta_begin_as_one_and_part():
+  """DOT's first step is SGD's, since no momentum is there yet; its second is not."""
+  recipes = {
+    kind: curriculum.Recipe(batch_size=8, optimiser=kind, weight_decay=5e-4)
+    for kind in ("sgd", "dot")
+  }
+  after = {}
+  for kind, recipe in recipes.items():
+    tx = optimisers.optimiser(recipe, lambda _: 0.05)
+    desk = school.grade(tx=tx, apart=optimisers.apart(recipe))
+    after[kind] = [desk.train(steps).variables["params"] for steps in (1, 2)]
+  differences = [
+    max(jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), *states)))
+    for states in zip(after["sgd"], after["dot"], strict=True)
+  ]
+  assert differences[0] < 1e-6 < 1e-4 < differences[1]
+
+
+def test_a_student_at_rest_stays_to_the_bit():
+  """Parameters, head and statistics: in a phase in which only a method learns."""
+  desk = school.grade(frozen=-1, momentum=0.9, weight_decay=0.1)
+  state = desk.train(3)
+  assert school.bits(state.variables) == school.bits(desk.variables)
+  assert not jax.tree.leaves(state.opt_state[1].trace["student"])
