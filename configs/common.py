@@ -50,6 +50,8 @@ def base(name, dataset):
         "factor": 0.1,
         "pad": 0,
         "flip": False,
+        "mixup": 0.0,
+        "views": "one",
         "target": "slice",
         "consensus": "average",
         "specialist_weight": 1.0,

@@ -27,9 +27,9 @@ class Classroom:
     self.images = {name: fleet.replicate(split.images) for name, split in self.splits.items()}
     self.image_shape = dataset.train.images.shape[1:]
 
-  def augment(self, pad=0, flip=False):
+  def augment(self, **how):
     """How images enter a network; without arguments, as they do in an exam."""
-    return Augment(self.dataset.mean, self.dataset.std, pad, flip)
+    return Augment(self.dataset.mean, self.dataset.std, **how)
 
   def places(self, split, order):
     """Returns int32 [n]: the place of each image's label in `order`, or −1."""

@@ -16,6 +16,7 @@ GENERALIST = "generalist"  # the first; the others are "generalist_2", "generali
 TEACHING = ("none", "specialists", "generalist", "both")
 SCHEDULES = ("cosine", "steps")
 TARGETS = ("slice", "seen")
+VIEWS = ("one", "two")
 OPTIMISERS = ("sgd", "adam", "dot")
 
 
@@ -86,6 +87,8 @@ class Recipe:
       (times `factor` after each of `milestones`, counted in epochs of the whole school).
     pad: the crop's padding in pixels; 0 for no crop.
     flip: mirror half of the images.
+    mixup: α of the mixing of images, see `augment.Augment`; 0: none.
+    views: "one", or "two": of every image also a strongly augmented one.
     target: a specialist's answer is compared with the student on the specialist's own classes
       ("slice"), or is a target over all classes the student knows, zero elsewhere ("seen").
     consensus: how teachers who answer the same image share it: "average" (by their weights),
@@ -105,6 +108,8 @@ class Recipe:
   factor: float = 0.1
   pad: int = 0
   flip: bool = False
+  mixup: float = 0.0
+  views: str = "one"
   target: str = "slice"
   consensus: str = "average"
   specialist_weight: float = 1.0
@@ -112,6 +117,7 @@ class Recipe:
   def __post_init__(self):
     _one_of(self.schedule, SCHEDULES, "recipe.schedule")
     _one_of(self.target, TARGETS, "recipe.target")
+    _one_of(self.views, VIEWS, "recipe.views")
     _one_of(self.optimiser, OPTIMISERS, "recipe.optimiser")
     _one_of(self.consensus, CONSENSUS, "recipe.consensus")
     if not 0 <= self.dot_delta <= min(self.momentum, 1 - self.momentum) and self.optimiser == "dot":
@@ -119,8 +125,9 @@ class Recipe:
         f"recipe.dot_delta is {self.dot_delta}; both {self.momentum} − it and {self.momentum} + it "
         "must be momenta, from 0 to 1"
       )
-    if self.clip < 0:
-      raise UserError(f"recipe.clip is {self.clip}; it must be at least 0")
+    for name in ("clip", "mixup"):
+      if getattr(self, name) < 0:
+        raise UserError(f"recipe.{name} is {getattr(self, name)}; it must be at least 0")
     if self.batch_size < 1:
       raise UserError(f"recipe.batch_size is {self.batch_size}; it must be at least 1")
     if self.pad < 0:

@@ -70,16 +70,30 @@ def graduate(variables, columns):
   return merge(parts)
 
 
-def partition(params, frozen):
-  """Parts a student's parameters in (learning, fixed).
+def partition(params, frozen, reuses=False):
+  """Parts a student's parameters in (learning, fixed); `union` joins them again.
 
-  The lowest `frozen` fragments are fixed; with −1 all of it is, the head too.
+  The lowest `frozen` fragments are fixed; with −1 all of it is, the head too. Where the student
+  `reuses` a teacher's classifier, that is fixed.
   """
-  fixed = set(params) if frozen < 0 else {f"fragment_{number}" for number in range(frozen)}
-  return (
-    {part: tree for part, tree in params.items() if part not in fixed},
-    {part: tree for part, tree in params.items() if part in fixed},
-  )
+  names = set(params) if frozen < 0 else {f"fragment_{number}" for number in range(frozen)}
+  fixed = {part: tree for part, tree in params.items() if part in names}
+  learning = {part: tree for part, tree in params.items() if part not in names}
+  if reuses and HEAD in learning:
+    fixed[HEAD] = {"dense": learning[HEAD]["dense"]}
+    learning[HEAD] = {name: leaf for name, leaf in learning[HEAD].items() if name != "dense"}
+  return learning, fixed
+
+
+def union(learning, fixed):
+  """The inverse of `partition`."""
+  return {part: fixed.get(part, {}) | learning.get(part, {}) for part in fixed | learning}
+
+
+def reuse(variables, classifier):
+  """Gives a student a teacher's classifier, {"kernel": [width, classes], "bias": [classes]}."""
+  head = variables["params"][HEAD] | {"dense": classifier}
+  return variables | {"params": variables["params"] | {HEAD: head}}
 
 
 def slow(updates, lower, rate):

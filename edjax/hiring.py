@@ -83,6 +83,17 @@ def check(config, plan, recipe):
   ):
     if value < least:
       raise UserError(f"{key} is {value}; it must be at least {least}")
+  body = models.body(config.student.model)
+  for grade in plan.grades:
+    whole, general = (
+      grade.fragments == len(body.fragments),
+      map(curriculum.is_generalist, grade.teachers),
+    )
+    if body.reuses and whole and not any(general):
+      raise UserError(
+        f"{config.student.model} ends in its teacher's classifier, so {grade.name}, with the whole "
+        "network, needs a teacher of all classes: set grades.teachers to 'generalist' or 'both'"
+      )
   given = config.faculty.specialist.checkpoint
   if given and len(given) != len(plan.subjects):
     raise UserError(
@@ -127,6 +138,8 @@ def _teacher_recipe(recipe, options):
     schedule=options.schedule,
     milestones=options.milestones,
     optimiser="sgd" if recipe.optimiser == "dot" else recipe.optimiser,
+    mixup=0.0,
+    views="one",
   )
 
 
@@ -140,7 +153,7 @@ def _training(options, subject):
 def _teacher_settings(config, options, labels, recipe, dataset, seed):
   """Everything that a teacher's training depends on."""
   chosen = {key: options[key] for key in ("model", "epochs", "learning_rate", "warmup_epochs")}
-  distilling = ("target", "specialist_weight", "consensus", "dot_delta")
+  distilling = ("target", "specialist_weight", "consensus", "dot_delta", "mixup", "views")
   return chosen | {
     "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in distilling},
     "data": dict(config.data),

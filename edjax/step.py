@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from edjax import fragments, teaching
-from edjax.data import augment
+from edjax.data import augment, strong
 from edjax.methods import Batch
 
 AXIS = "devices"
@@ -53,11 +53,13 @@ class Lesson:
     tx: the optimiser.
     apart: it wants the gradients of hard labels and of teachers apart, see `optimisers`.
     augment: how images enter.
+    partners: of every seat, the seat whose image is mixed in where images are mixed.
     target: "slice" or "seen", see `curriculum.Recipe`.
     consensus: how teachers of one image share it, see `curriculum.Recipe`.
     missing: stages of the whole student that have not grown yet.
     steps_per_epoch: of the grade.
     frozen: fragments that do not learn; −1: nothing of the student does.
+    reuses: the student ends in a teacher's classifier, which does not learn.
     lower: fragments whose updates are multiplied by `lower_rate`.
     lower_rate: that factor.
   """
@@ -70,13 +72,20 @@ class Lesson:
   tx: optax.GradientTransformation
   augment: augment.Augment
   apart: bool = False
+  partners: tuple[int, ...] = ()
   target: str = "slice"
   consensus: str = "average"
   missing: int = 0
   steps_per_epoch: int = 1
   frozen: int = 0
+  reuses: bool = False
   lower: int = 0
   lower_rate: float = 1.0
+
+  @property
+  def views(self):
+    """How often an image is looked at in a step."""
+    return 1 if self.augment.strong is None else 2
 
 
 def start(lesson, key, variables, teachers, image_shape):
@@ -129,10 +138,7 @@ def train_step(lesson, state, key, images, labels, rows, teachers, seats):
     The next state, the same on every device.
   """
   key = jax.random.fold_in(key, state.step)
-  draws = augment.draw(lesson.augment, key, lesson.batch_size)
-  own = jax.lax.axis_index(AXIS) * rows.shape[0]
-  draws = jax.lax.dynamic_slice_in_dim(draws, own, rows.shape[0])
-  views = augment.normalise(lesson.augment, augment.view(lesson.augment, images[rows], draws))
+  views, mixture = _look(lesson, key, images[rows], labels[rows])
   batch = Batch(
     labels=labels[rows],
     index=rows,
@@ -141,28 +147,35 @@ def train_step(lesson, state, key, images, labels, rows, teachers, seats):
     epoch=state.step.astype(jnp.float32) / lesson.steps_per_epoch,
     everyone=labels,
     axis=AXIS,
+    **mixture,
   )
   answers = {
-    role.name: role.network.apply(
-      jax.lax.stop_gradient(teachers[role.name]), teaching.sit(views, seats.get(role.name))
-    )
+    role.name: [
+      role.network.apply(
+        jax.lax.stop_gradient(teachers[role.name]), teaching.sit(view, seats.get(role.name))
+      )
+      for view in views
+    ]
     for role in lesson.roles
   }
   learning, fixed = _learning(lesson, state.variables, state.methods)
 
   def objective(learning):
-    params = fixed | learning["student"]
-    output, stats = lesson.network.apply(
-      state.variables | {"params": params},
-      views,
-      train=lesson.frozen >= 0,
-      frozen=lesson.frozen,
-      mutable=["batch_stats"],
-    )
+    outputs, stats = [], {}
+    for view in views:
+      known = state.variables | stats | {"params": fragments.union(learning["student"], fixed)}
+      output, stats = lesson.network.apply(
+        known,
+        view,
+        train=lesson.frozen >= 0,
+        frozen=lesson.frozen,
+        mutable=["batch_stats"],
+      )
+      outputs.append(output)
     hard, soft, memories = teaching.losses(
-      lesson, learning["methods"], state.methods, output, answers, batch, seats, teachers
+      lesson, learning["methods"], state.methods, outputs, answers, batch, seats, teachers
     )
-    return (hard.mean(), soft.mean()), (hard + soft, memories, stats, output.logits)
+    return (hard.mean(), soft.mean()), (hard + soft, memories, stats, outputs[0].logits)
 
   _, pull, (losses, memories, stats, logits) = jax.vjp(objective, learning, has_aux=True)
   if lesson.apart:
@@ -182,12 +195,33 @@ def train_step(lesson, state, key, images, labels, rows, teachers, seats):
   breaks = (state.broken < 0) & ~jnp.isfinite(sums["loss"])
   return State(
     step=state.step + 1,
-    variables={"params": fixed | learning["student"], **stats},
+    variables={"params": fragments.union(learning["student"], fixed), **stats},
     methods=_join(learning["methods"], memories),
     opt_state=opt_state,
     sums=jax.tree.map(jnp.add, state.sums, sums),
     broken=jnp.where(breaks, state.step, state.broken),
   )
+
+
+def _look(lesson, key, images, labels):
+  """Returns the views of this device's images, and what mixup says of them to a `Batch`."""
+  own = jax.lax.axis_index(AXIS) * len(labels)
+
+  def mine(draws):
+    return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, own, len(labels)), draws)
+
+  how, count = lesson.augment, lesson.batch_size
+  seen = [augment.view(how, images, mine(augment.draw(how, key, count)))]
+  if how.strong is not None:
+    draws = mine(strong.draw(how.strong, jax.random.fold_in(key, 2), count))
+    seen.append(strong.view(how.strong, seen[0], draws))
+  views = [augment.normalise(how, view) for view in seen]
+  if not how.mixup:
+    return views, {}
+  share = augment.mixture(how, jax.random.fold_in(key, 3))
+  partners = mine(jnp.asarray(lesson.partners)) - own
+  views = [share * view + (1 - share) * view[partners] for view in views]
+  return views, {"others": labels[partners], "share": share}
 
 
 def exam_step(network, how, variables, images, rows):
@@ -196,7 +230,7 @@ def exam_step(network, how, variables, images, rows):
 
 
 def _learning(lesson, variables, methods):
-  student, fixed = fragments.partition(variables["params"], lesson.frozen)
+  student, fixed = fragments.partition(variables["params"], lesson.frozen, lesson.reuses)
   params = {
     teacher: {name: method.get("params", {}) for name, method in rows.items()}
     for teacher, rows in methods.items()

@@ -71,15 +71,18 @@ def begin(lesson, key, student, answers):
   return methods
 
 
-def losses(lesson, params, methods, output, answers, batch, seats, teachers):
+def losses(lesson, params, methods, outputs, answers, batch, seats, teachers):
   """What a batch is taught.
+
+  Methods without a teacher are asked about every view, and count by the mean; methods with one are
+  asked about the first view, and find the second in `Batch.strong`.
 
   Args:
     lesson: a `step.Lesson`.
     params: {teacher: {method: params}} that learn; "" stands for no teacher.
     methods: `State.methods`, for the memories.
-    output: the student's.
-    answers: {teacher: its output on its own seats}.
+    outputs: the student's, one per view.
+    answers: {teacher: its outputs on its own seats, one per view}.
     batch: a `methods.Batch`; its labels are places in the class order.
     seats: {teacher: (places, mask)} of those who do not answer every seat.
     teachers: {teacher: variables}.
@@ -91,10 +94,12 @@ def losses(lesson, params, methods, output, answers, batch, seats, teachers):
   nothing = jnp.zeros(batch.labels.shape, jnp.float32)
   memories = {teacher: {} for teacher in methods}
   known = {
-    name: {"teacher": _teacher(lesson, role, answers[name]),
-           "batch": _seated(lesson, role, batch, seats.get(name), teachers[name])}
-    for name, role in ((role.name, role) for role in lesson.roles)
-  }  # fmt: skip
+    role.name: {
+      "teacher": _teacher(lesson, role, answers[role.name][0]),
+      "batch": _seated(lesson, role, batch, seats.get(role.name), teachers[role.name]),
+    }
+    for role in lesson.roles
+  }
 
   def ask(teacher, name, method, *arguments):
     variables = methods[teacher][name] | {"params": params[teacher][name]}
@@ -103,8 +108,11 @@ def losses(lesson, params, methods, output, answers, batch, seats, teachers):
   def taught(role, logits):
     """One teacher's losses [batch] and memories, as a function of the student's logits."""
     where, total, new = seats.get(role.name), nothing, {}
-    student = _student(lesson, role, sit(output.replace(logits=logits), where))
+    student = _student(lesson, role, sit(outputs[0].replace(logits=logits), where))
     seated = known[role.name]["batch"]
+    if len(outputs) == 2:
+      strong = _student(lesson, role, sit(outputs[1], where))
+      seated = seated.replace(strong=(strong, _teacher(lesson, role, answers[role.name][1])))
     for name, weight, method in lesson.methods:
       if method.needs_teacher:
         loss, new[name] = ask(role.name, name, method, student, known[role.name]["teacher"], seated)
@@ -114,11 +122,14 @@ def losses(lesson, params, methods, output, answers, batch, seats, teachers):
   hard = soft = nothing
   for name, weight, method in lesson.methods:
     if not method.needs_teacher:
-      loss, memories[""][name] = ask("", name, method, _grown(lesson, output), None, batch)
-      hard += weight * loss
-  shares = _shares(lesson, known, seats, nothing, lambda role: _pull(taught, role, output, batch))
+      for output in outputs:
+        loss, memories[""][name] = ask("", name, method, _grown(lesson, output), None, batch)
+        hard += weight / len(outputs) * loss
+  shares = _shares(
+    lesson, known, seats, nothing, lambda role: _pull(taught, role, outputs[0], batch)
+  )
   for role, share in zip(lesson.roles, shares, strict=True):
-    loss, memories[role.name] = taught(role, output.logits)
+    loss, memories[role.name] = taught(role, outputs[0].logits)
     soft += share * loss
   return hard, soft, memories
 
@@ -175,7 +186,7 @@ def _spread(where, values, like):
 
 def _seated(lesson, role, batch, where, teacher):
   """The batch as one teacher's methods see it: own seats, own columns, own classifier."""
-  shared = {name: getattr(batch, name) for name in ("key", "epoch", "everyone")}
+  shared = {name: getattr(batch, name) for name in ("key", "epoch", "everyone", "share")}
   seated = sit(batch.replace(**dict.fromkeys(shared)), where).replace(**shared)
   column = np.full(lesson.num_classes + 1, -1, np.int32)  # the last is that of classes unseen
   places = np.array(role.places)
@@ -183,6 +194,7 @@ def _seated(lesson, role, batch, where, teacher):
   column = jnp.asarray(column)
   return seated.replace(
     labels=jnp.maximum(column[seated.labels], 0),
+    others=None if seated.others is None else jnp.maximum(column[seated.others], 0),
     mask=seated.mask if where is None else where[1],
     everyone=column[batch.everyone],
     classifier=_classifier(lesson, role, teacher),

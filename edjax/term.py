@@ -15,6 +15,8 @@ import numpy as np
 from edjax import checkpoint, curriculum, faculty, fragments, models, optimisers
 from edjax import methods as methods_table
 from edjax.data import memory
+from edjax.data.strong import Strong
+from edjax.errors import UserError
 from edjax.models.folding import fold
 from edjax.models.macs import network_macs, training_macs
 from edjax.step import AXIS, Lesson, start, train_step
@@ -96,8 +98,9 @@ def prepare(study, room, number, first_step):
   shares = _shares(grade, study.curriculum.grades[:number])
   seating = memory.seat(list(map(len, members)), recipe.batch_size, shares)
   schedule = optimisers.learning_rate(grade, recipe, seating.steps)
+  body = models.body(study.model)
   network = models.pupil(
-    models.body(study.model),
+    body,
     grade.fragments,
     grade.num_classes,
     axis_name=AXIS,
@@ -117,18 +120,25 @@ def prepare(study, room, number, first_step):
     roles=tuple(dataclasses.replace(role, network=frozen[role.name][0]) for role in roles),
     tx=optimisers.optimiser(recipe, schedule),
     apart=optimisers.apart(recipe),
-    augment=room.augment(recipe.pad, recipe.flip),
+    augment=room.augment(
+      pad=recipe.pad,
+      flip=recipe.flip,
+      mixup=recipe.mixup,
+      strong=Strong() if recipe.views == "two" else None,
+    ),
+    partners=tuple(memory.partners(seating, room.fleet.size).tolist()),
     target=recipe.target,
     consensus=recipe.consensus,
-    missing=len(models.body(study.model).fragments) - grade.fragments,
+    missing=len(body.fragments) - grade.fragments,
     steps_per_epoch=seating.steps,
     frozen=grade.frozen,
+    reuses=body.reuses and grade.fragments == len(body.fragments),
     lower=before.fragments if before else 0,
     lower_rate=grade.lower_rate,
   )
   key = jax.random.fold_in(jax.random.key(study.seed), number)
   teachers = {name: variables for name, (_, variables) in frozen.items()}
-  seats, taught = _seat_teachers(roles, grade, seating, room)
+  seats, answered = _seat_teachers(roles, grade, seating, room)
   begin = functools.partial(_begin, lesson, key, teachers, room, grade.carry_momentum)
   return Term(
     grade=grade,
@@ -138,8 +148,10 @@ def prepare(study, room, number, first_step):
     schedule=schedule,
     macs=network_macs(network, room.image_shape),
     macs_per_step={
-      "student": recipe.batch_size * training_macs(network, grade.frozen, room.image_shape),
-      "teachers": taught,
+      "student": lesson.views
+      * recipe.batch_size
+      * training_macs(network, grade.frozen, room.image_shape, 1 + lesson.apart),
+      "teachers": lesson.views * answered,
     },
     begin=lambda last=None: room.fleet.replicate(begin(last)),
     restore=lambda arrays: room.fleet.replicate(
@@ -165,6 +177,8 @@ def _begin(lesson, key, teachers, room, carry_momentum, last):
   variables = init(key, jnp.zeros((1, *room.image_shape), jnp.float32))
   if last is not None:
     variables = fragments.graft(*jax.device_get((last.variables, variables)))
+  if lesson.reuses:
+    variables = fragments.reuse(variables, _classifier(lesson, teachers))
   state = start(lesson, key, variables, teachers, room.image_shape)
   if last is not None:
     state = state.replace(methods=fragments.remember(state.methods, last.methods))
@@ -172,6 +186,18 @@ def _begin(lesson, key, teachers, room, carry_momentum, last):
     grown = len(state.variables["params"]) > len(last.variables["params"])
     state = state.replace(opt_state=fragments.carry(state.opt_state, last.opt_state, grown))
   return state
+
+
+def _classifier(lesson, teachers):
+  """That of a generalist, its columns in the student's order."""
+  for role in lesson.roles:
+    dense = teachers[role.name]["params"].get("head", {}).get("dense")
+    if len(role.places) == lesson.num_classes and dense is not None:
+      columns = np.array(role.columns)[np.argsort(role.places)]
+      return {name: leaf[..., columns] for name, leaf in dense.items()}
+  raise UserError(
+    "no teacher of this grade has a classifier that the student could end in (+simkd)"
+  )
 
 
 def _like(lesson, key, teachers, room):

@@ -11,17 +11,12 @@ recipes were chosen on the validation part with another seed; see configs/fashio
 """
 
 import argparse
-import collections
-import concurrent.futures
 import itertools
-import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 from matplotlib.figure import Figure
+from runs import COLUMNS, read, run_all, spread
 
 _COSINE = ("--config.recipe.schedule=cosine", "--config.grades.learning_rate=0.1,")
 # name -> (what it is, who teaches, variant of configs/fashion_mnist.py, settings besides)
@@ -44,7 +39,6 @@ _COLOURS = {
   "both": "#009e73",
 }
 _SHOWN = 2.0  # points below the best arm that the picture shows
-_COLUMNS = ("top1", "top1_best", "student", "teachers", "seconds")
 
 
 def main():
@@ -56,70 +50,31 @@ def main():
   parser.add_argument("--arms", default=",".join(ARMS))
   parser.add_argument("--quick", action="store_true", help="a third of the images")
   options = parser.parse_args()
-  options.out.mkdir(parents=True, exist_ok=True)
-  arms = options.arms.split(",")
-  # The first seed of each arm trains the teachers it lacks, so arms that share teachers wait for
-  # it.
-  runs = [(arm, seed) for seed in range(options.seeds) for arm in arms]
-  with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-    cores = _CoreShares(options.jobs)
-    list(pool.map(lambda pair: _run(*pair, options, cores), runs))
-  rows = {arm: _read(options.out, arm) for arm in ARMS}
+  # The first seed of each arm trains the teachers it lacks; arms that share teachers wait for it.
+  runs = {
+    f"{arm}_{seed}": _arguments(arm, seed, options)
+    for seed in range(options.seeds)
+    for arm in options.arms.split(",")
+  }
+  run_all(runs, options.out, options.jobs)
+  rows = {arm: read(options.out, arm) for arm in ARMS}
   rows = {arm: row for arm, row in rows.items() if row["top1"]}
   (options.out / "ed_vs_kd.md").write_text(table(rows))
   picture(rows, options.out / "ed_vs_kd.png")
   print(table(rows))
 
 
-class _CoreShares:
-  """Hands out disjoint sets of cores, one per running job."""
-
-  def __init__(self, jobs):
-    cores = sorted(os.sched_getaffinity(0))
-    share = max(1, len(cores) // jobs)
-    self.free = collections.deque(set(cores[n * share : (n + 1) * share]) for n in range(jobs))
-
-
-def _run(arm, seed, options, cores):
-  workdir = options.out / f"{arm}_{seed}"
-  if (workdir / "report.json").exists():
-    return
+def _arguments(arm, seed, options):
   _, _, variant, *settings = ARMS[arm]
   variant = ",".join(filter(None, ("quick" * options.quick, variant)))
-  mine = cores.free.popleft()
-  with open(options.out / f"{arm}_{seed}.log", "a") as log:
-    subprocess.run(
-      [
-        sys.executable,
-        "-m",
-        "edjax.main",
-        f"--config=configs/fashion_mnist.py:{variant}",
-        f"--workdir={workdir}",
-        f"--config.data_dir={options.data_dir}",
-        f"--config.faculty.cache={options.out / 'teachers'}",
-        "--config.class_order=similar",
-        f"--config.seed={seed}",
-        *settings,
-      ],
-      check=True,
-      stdout=log,
-      stderr=log,
-      preexec_fn=lambda: os.sched_setaffinity(0, mine),
-    )
-  cores.free.append(mine)
-  print(f"{arm} {seed}: {json.loads((workdir / 'report.json').read_text())['student']['top1']:.4f}")
-
-
-def _read(out, arm):
-  """Returns {column: one figure per seed}."""
-  reports = [json.loads(p.read_text()) for p in sorted(out.glob(f"{arm}_[0-9]*/report.json"))]
-  return {
-    "top1": [100 * report["student"]["top1"] for report in reports],
-    "top1_best": [100 * report["student"]["top1_best"] for report in reports],
-    "student": [report["train_macs_student"] / 1e12 for report in reports],
-    "teachers": [report["train_macs_teachers"] / 1e12 for report in reports],
-    "seconds": [report["seconds"] for report in reports],
-  }
+  return [
+    f"--config=configs/fashion_mnist.py:{variant}",
+    f"--config.data_dir={options.data_dir}",
+    f"--config.faculty.cache={options.out / 'teachers'}",
+    "--config.class_order=similar",
+    f"--config.seed={seed}",
+    *settings,
+  ]
 
 
 def table(rows):
@@ -131,11 +86,11 @@ def table(rows):
   ]
   for arm, row in rows.items():
     what, who, *_ = ARMS[arm]
-    mean = {column: np.mean(row[column]) for column in _COLUMNS}
-    spread = {column: _spread(row[column]) for column in _COLUMNS}
+    mean = {column: np.mean(row[column]) for column in COLUMNS}
+    error = {column: spread(row[column]) for column in COLUMNS}
     lines.append(
-      f"| {what} | {who} | {mean['top1']:.2f} ± {spread['top1']:.2f} "
-      f"| {mean['top1_best']:.2f} ± {spread['top1_best']:.2f} | {len(row['top1'])} "
+      f"| {what} | {who} | {mean['top1']:.2f} ± {error['top1']:.2f} "
+      f"| {mean['top1_best']:.2f} ± {error['top1_best']:.2f} | {len(row['top1'])} "
       f"| {mean['student']:.3f} | {mean['teachers']:.3f} | {mean['seconds']:.0f} |"
     )
   return "\n".join(lines) + "\n"
@@ -152,14 +107,14 @@ def picture(rows, path):
   floor = best - _SHOWN
   for marker, (arm, row) in zip(itertools.cycle("osD^<PX*>p"), rows.items(), strict=False):
     what, who, *_ = ARMS[arm]
-    colour, mean, spread = _COLOURS[who], np.mean(row["top1"]), _spread(row["top1"])
-    label, x = f"{mean:.2f} ± {spread:.2f}  {what}", np.mean(row["student"])
+    colour, mean, error = _COLOURS[who], np.mean(row["top1"]), spread(row["top1"])
+    label, x = f"{mean:.2f} ± {error:.2f}  {what}", np.mean(row["student"])
     if mean < floor:
       axes.plot(x, floor, "v", color=colour, markersize=9, clip_on=False, label=label)
       continue
     axes.scatter(row["student"], row["top1"], color=colour, s=12, alpha=0.35, linewidths=0)
     axes.errorbar(
-      x, mean, spread, color=colour, marker=marker, markersize=9, capsize=3, linestyle="",
+      x, mean, error, color=colour, marker=marker, markersize=9, capsize=3, linestyle="",
       markeredgecolor="white", label=label,
     )  # fmt: skip
   axes.set_ylim(bottom=floor)
@@ -177,11 +132,6 @@ def _best_first(axes):
   handles, labels = axes.get_legend_handles_labels()
   order = sorted(range(len(labels)), key=lambda n: -float(labels[n].split()[0]))
   return [handles[n] for n in order], [labels[n] for n in order]
-
-
-def _spread(values):
-  """Sample standard deviation; 0 of one value."""
-  return np.std(values, ddof=min(1, len(values) - 1))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,11 @@ def oracle(name):
   return importlib.import_module(f"tests.reference.methods.{name}")
 
 
+def said(name, case="random"):
+  """(student's output, teacher's output)"""
+  return getattr(oracle(name), "CASES", CASES)[case]
+
+
 def made(name, trial=0):
   return methods.METHODS[name](**oracle(name).OPTIONS[trial])
 
@@ -53,7 +58,7 @@ def batch(count, axis=None, mask=None):
 @functools.cache
 def variables(name, trial, case):
   """As they begin, then moved a little, so that no scale is one and no bias zero."""
-  method, (student, teacher) = made(name, trial), CASES[case]
+  method, (student, teacher) = made(name, trial), said(name, case)
   fresh = method.init(jax.random.key(0), student, teacher if method.needs_teacher else None)
   draw = np.random.default_rng(5)
   moved = jax.tree.map(
@@ -113,7 +118,7 @@ def test_every_method_has_an_oracle():
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name, trial", TRIALS)
 def test_value_and_gradients_equal_pytorch(name, trial, case):
-  there, (student, teacher) = oracle(name), CASES[case]
+  there, (student, teacher) = oracle(name), said(name, case)
   if case in getattr(there, "LEFT_OUT", {}):
     with pytest.raises(UserError, match=there.LEFT_OUT[case]):
       made(name, trial).init(jax.random.key(0), student, teacher)
@@ -144,7 +149,7 @@ def test_value_and_gradients_equal_pytorch(name, trial, case):
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_bfloat16_outputs_give_finite_float32(name):
   known = variables(name, 0, "random")
-  student, teacher = jax.tree.map(lambda x: jnp.asarray(x, jnp.bfloat16), CASES["random"])
+  student, teacher = jax.tree.map(lambda x: jnp.asarray(x, jnp.bfloat16), said(name))
   huge = jnp.asarray(CASES["huge logits"][0].logits, jnp.bfloat16)
   for logits in (student.logits, huge):
     gradients, (losses, memory) = ours(name, 0)(
@@ -160,7 +165,7 @@ def test_bfloat16_outputs_give_finite_float32(name):
 
 @pytest.mark.parametrize("name", [n for n, m in methods.METHODS.items() if m.needs_teacher])
 def test_teachers_are_constants(name):
-  method, known, (student, teacher) = made(name), variables(name, 0, "random"), CASES["random"]
+  method, known, (student, teacher) = made(name), variables(name, 0, "random"), said(name)
 
   def of_teacher(teacher, classifier):
     asked = batch(8).replace(classifier=classifier)
@@ -175,7 +180,7 @@ def test_teachers_are_constants(name):
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_padding_counts_for_nothing(name):
   """Six images and two of padding are as six images, whatever the padding holds."""
-  known, outs = variables(name, 0, "random"), CASES["random"]
+  known, outs = variables(name, 0, "random"), said(name)
   few = jax.tree.map(lambda leaf: leaf[:6], outs)
   fewer = batch(8)
   fewer = fewer.replace(labels=fewer.labels[:6], index=fewer.index[:6], mask=fewer.mask[:6])
@@ -197,7 +202,7 @@ def test_padding_counts_for_nothing(name):
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_four_devices_are_as_one(name):
   """Losses, gradients and memories of a batch that is divided over devices."""
-  method, known, (student, teacher) = made(name), variables(name, 0, "random"), CASES["random"]
+  method, known, (student, teacher) = made(name), variables(name, 0, "random"), said(name)
   rest = {key: tree for key, tree in known.items() if key != "params"}
   whole, divided = batch(8), batch(8, axis="devices")
 
@@ -232,7 +237,7 @@ def test_four_devices_are_as_one(name):
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_a_student_that_has_not_grown_is_taught_all_the_same(name):
   """Maps that are not there yet are None; what is there gives finite losses and gradients."""
-  method, (student, teacher) = made(name), CASES["random"]
+  method, (student, teacher) = made(name), said(name)
   young = student.replace(
     features=(*student.features[:2], None, None),
     preactivations=(*student.preactivations[:2], None, None),
@@ -245,7 +250,7 @@ def test_a_student_that_has_not_grown_is_taught_all_the_same(name):
 
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_init_needs_shapes_only(name):
-  method, outs = made(name), CASES["random"]
+  method, outs = made(name), said(name)
   student, teacher = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, outs))
   taught = teacher if method.needs_teacher else None
   fresh = method.init(jax.random.key(0), student, taught)

@@ -142,6 +142,8 @@ def test_adam_is_pytorchs_adamw_and_clips_like_it():
     ({"optimiser": "sdg"}, "recipe.optimiser is 'sdg'"),
     ({"optimiser": "dot", "dot_delta": 0.2}, "recipe.dot_delta is 0.2"),
     ({"clip": -1.0}, "recipe.clip is -1"),
+    ({"views": "three"}, "recipe.views is 'three'"),
+    ({"mixup": -0.5}, "recipe.mixup is -0.5"),
     ({"consensus": "vote"}, "recipe.consensus is 'vote'.*average, entropy, confidence, gradient"),
   ],
 )

@@ -5,6 +5,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from edjax.data.strong import Strong
+
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
@@ -14,12 +16,17 @@ class Augment:
     mean, std: per channel, of pixels scaled to [0, 1].
     pad: black pixels added on every side before a random crop of the old size; 0: no crop.
     flip: mirror left and right with probability one half.
+    mixup: α of Beta(α, α), from which the share of an image in its mixture with another is drawn,
+      once per step; 0: no mixing (Zhang et al. 2018, arXiv:1710.09412).
+    strong: how a second view is made of the first, or None for one view.
   """
 
   mean: tuple[float, ...]
   std: tuple[float, ...]
   pad: int = 0
   flip: bool = False
+  mixup: float = 0.0
+  strong: Strong | None = None
 
 
 def normalise(augment, images):
@@ -48,3 +55,9 @@ def view(augment, images, draws):
     return jnp.where(mirrored, cropped[:, ::-1], cropped)
 
   return jax.vmap(one)(padded, *draws.T)
+
+
+def mixture(augment, key):
+  """Draws the share of an image in its mixture: float32, at least one half, as mixing is mutual."""
+  share = jax.random.beta(key, augment.mixup, augment.mixup)
+  return jnp.maximum(share, 1 - share)

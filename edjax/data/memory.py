@@ -111,6 +111,23 @@ def teacher_seats(seating, answers, devices):
   return places, mask
 
 
+def partners(seating, devices):
+  """Whose image is mixed into whose: the next of the same subject and device, in a ring.
+
+  So a specialist sees mixtures of its own classes only.
+
+  Returns:
+    int32 [batch], places in the whole batch.
+  """
+  subject = np.repeat(np.arange(len(seating.seats)), seating.seats)
+  device = np.repeat(np.arange(devices), len(subject) // devices)
+  chosen = np.arange(len(subject), dtype=np.int32)
+  for pair in set(zip(subject, device, strict=True)):
+    own = np.flatnonzero((subject == pair[0]) & (device == pair[1]))
+    chosen[own] = np.roll(own, -1)
+  return chosen
+
+
 def exam_batches(count, batch_size):
   """Places for an exam: int32 [batches, batch] that hold each of 0…count−1 once, padded with 0.
 

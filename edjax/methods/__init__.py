@@ -6,12 +6,14 @@ from edjax.errors import UserError, choose
 from edjax.methods.cross_entropy import CrossEntropy
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
+from edjax.methods.simkd import SimKD
 
 __all__ = ["METHODS", "Batch", "build", "chosen"]
 
 METHODS = {
   "ce": CrossEntropy,
   "kd": KD,
+  "simkd": SimKD,
 }
 
 

@@ -10,7 +10,10 @@ from edjax.methods.interface import exact
 
 @dataclasses.dataclass(frozen=True)
 class CrossEntropy:
-  """−log softmax(student logits)[label], in nats, over all classes the student knows."""
+  """−log softmax(student logits)[label], in nats, over all classes the student knows.
+
+  Of a mixture of two images (mixup, arXiv:1710.09412) it is the mixture of both labels' losses.
+  """
 
   needs_teacher: ClassVar[bool] = False
 
@@ -20,4 +23,8 @@ class CrossEntropy:
   def loss(self, variables, student_output, teacher_output, batch):
     """Returns float32 [batch] and no memory."""
     logits = exact(student_output.logits)
-    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, batch.labels), {}
+    loss = optax.losses.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
+    if batch.others is not None:
+      other = optax.losses.softmax_cross_entropy_with_integer_labels(logits, batch.others)
+      loss = batch.share * loss + (1 - batch.share) * other
+    return loss, {}

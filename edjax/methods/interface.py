@@ -37,6 +37,10 @@ class Batch:
       it is of another class.
     classifier: {"kernel": [width, classes], "bias": [classes]} that makes the teacher's logits of
       its embedding, or None without a teacher.
+    others: int32 [batch], columns of the labels that are mixed in by mixup, or None without.
+    share: float32, of an image in its mixture with another.
+    strong: (student_output, teacher_output) of the same images seen a second time, strongly
+      augmented; None where the recipe has one view.
     axis: name of the mapped axis over which the batch is divided, None where this is all of it.
   """
 
@@ -47,6 +51,9 @@ class Batch:
   epoch: jax.Array
   everyone: jax.Array
   classifier: dict | None = None
+  others: jax.Array | None = None
+  share: jax.Array | float = 1.0
+  strong: tuple | None = None
   axis: str | None = flax.struct.field(pytree_node=False, default=None)
 
 

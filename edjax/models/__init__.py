@@ -10,6 +10,7 @@ from edjax.models.layers import Body, Network, Output, TeachingReference
 from edjax.models.mobilenet import mobilenet
 from edjax.models.mobilenetv2 import mobilenetv2, mobilenetv2_half
 from edjax.models.resnet import resnet
+from edjax.models.reused import reusing
 from edjax.models.shufflenet import shufflenetv1, shufflenetv2
 from edjax.models.vgg import vgg
 from edjax.models.vit import vit
@@ -63,10 +64,20 @@ MODELS = {
 def body(name):
   """Returns the `Body` of that name: a row of `MODELS`, or one's own, as "package.module:name".
 
+  With "+simkd256" behind it, it ends in the classifier of a teacher whose embedding is 256 wide.
+
   Raises:
     UserError: naming the choices, or why the user's own cannot be had.
   """
-  return _imported(name) if ":" in name else choose(MODELS, name, "model")
+  name, reused, width = name.partition("+simkd")
+  found = _imported(name) if ":" in name else choose(MODELS, name, "model")
+  if not reused:
+    return found
+  if not width.isdigit() or int(width) < 2:
+    raise UserError(
+      f"model {name!r}: +simkd{width} should end in the width of a teacher's embedding, as +simkd64"
+    )
+  return reusing(found, int(width))
 
 
 def _imported(name):

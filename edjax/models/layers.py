@@ -52,12 +52,14 @@ class Body:
     width: channels of a teaching reference: those of the embedding, or of the highest fragment's
       map where the head widens it.
     preactivated: fragments hand on sums that still need normalisation and ReLU (WRN).
+    reuses: the head ends in a teacher's classifier, which is never trained, see `reused`.
   """
 
   fragments: tuple[Callable[..., nn.Module], ...]
   head: Callable[..., nn.Module]
   width: int
   preactivated: bool = False
+  reuses: bool = False
 
 
 class Network(nn.Module):
@@ -134,7 +136,7 @@ class Classifier(nn.Module):
 
   @nn.compact
   def __call__(self, x, norm):
-    x, preactivations = _rectified(x, norm, self.preactivated)
+    x, preactivations = rectified(x, norm, self.preactivated)
     embedding = x.mean(axis=(1, 2))
     logits = dense(embedding, self.num_classes, self.kernel_init, self.bias_init)
     return embedding, logits, preactivations
@@ -156,7 +158,7 @@ class TeachingReference(nn.Module):
 
   @nn.compact
   def __call__(self, x, norm):
-    x, preactivations = _rectified(as_map(x), norm, self.preactivated)
+    x, preactivations = rectified(as_map(x), norm, self.preactivated)
     x = conv(self.width, 1, name="conv")(x)
     x = norm(name="bn")(x)
     x = nn.relu(x) if self.relu else x
@@ -189,7 +191,8 @@ def as_map(x):
   return x[:, 1:].reshape(x.shape[0], side, side, x.shape[2])
 
 
-def _rectified(x, norm, preactivated):
+def rectified(x, norm, preactivated):
+  """Returns (x as a head needs it, preactivations that this adds)."""
   if not preactivated:
     return x, ()
   x = norm(name="bn_in")(x)

@@ -31,8 +31,8 @@ def network_macs(network, image_shape):
   return count_macs(network.apply, variables, image)
 
 
-def training_macs(network, frozen, image_shape):
-  """Returns what one image costs in training: forward once, and backward twice that.
+def training_macs(network, frozen, image_shape, backward=1):
+  """Returns what one image costs in training: forward once, and twice that per `backward` pass.
 
   The backward pass has one product for the gradient of a layer's input and one for that of its
   kernel. The lowest `frozen` fragments are only run forward; with −1 the whole network is.
@@ -41,9 +41,9 @@ def training_macs(network, frozen, image_shape):
   if frozen < 0:
     return forward
   if not frozen:
-    return 3 * forward
+    return (1 + 2 * backward) * forward
   trunk = Network(network.fragments[:frozen], _NoHead)
-  return 3 * forward - 2 * network_macs(trunk, image_shape)
+  return (1 + 2 * backward) * forward - 2 * backward * network_macs(trunk, image_shape)
 
 
 class _NoHead(nn.Module):

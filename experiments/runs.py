@@ -1,0 +1,65 @@
+"""Many runs of the command, a few at a time, each a process on its own cores; one row per run.
+
+A run that is there is not done again, and one that was killed goes on where it was.
+"""
+
+import collections
+import concurrent.futures
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+COLUMNS = ("top1", "top1_best", "student", "teachers", "seconds")
+
+
+def run_all(runs, out, jobs):
+  """Does what is left to do.
+
+  Args:
+    runs: {name: arguments of the command besides --workdir}, in the order to start them in.
+    out: folder of the work directories, a pathlib.Path.
+    jobs: how many at a time, each on its own share of the cores.
+  """
+  out.mkdir(parents=True, exist_ok=True)
+  cores = sorted(os.sched_getaffinity(0))
+  share = max(1, len(cores) // jobs)
+  free = collections.deque(set(cores[n * share : (n + 1) * share]) for n in range(jobs))
+
+  def do(name):
+    workdir = out / name
+    if not (workdir / "report.json").exists():
+      mine = free.popleft()
+      with open(out / f"{name}.log", "a") as log:
+        subprocess.run(
+          [sys.executable, "-m", "edjax.main", f"--workdir={workdir}", *runs[name]],
+          check=True,
+          stdout=log,
+          stderr=log,
+          preexec_fn=lambda: os.sched_setaffinity(0, mine),
+        )
+      free.append(mine)
+    print(f"{name}: {json.loads((workdir / 'report.json').read_text())['student']['top1']:.4f}")
+
+  with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+    list(pool.map(do, runs))
+
+
+def read(out, arm):
+  """Returns {column: one figure per seed} of the runs `arm_0`, `arm_1`, … that are done."""
+  reports = [json.loads(p.read_text()) for p in sorted(out.glob(f"{arm}_[0-9]*/report.json"))]
+  return {
+    "top1": [100 * report["student"]["top1"] for report in reports],
+    "top1_best": [100 * report["student"]["top1_best"] for report in reports],
+    "student": [report["train_macs_student"] / 1e12 for report in reports],
+    "teachers": [report["train_macs_teachers"] / 1e12 for report in reports],
+    "seconds": [report["seconds"] for report in reports],
+    "pace": [report["grades"][-1]["images_per_second"] for report in reports],
+  }
+
+
+def spread(values):
+  """Sample standard deviation; 0 of one value."""
+  return np.std(values, ddof=min(1, len(values) - 1))
