@@ -9,7 +9,7 @@ is the curriculum of arXiv:2311.13811, 150 + 30 + 60 epochs. Not run by edjax's 
 copy of the data; the default carries over the grades chosen on Fashion-MNIST.
 """
 
-from configs import common
+from configs import common, published
 
 _EPOCHS = 240
 
@@ -44,9 +44,21 @@ def paper(config):
   config.recipe.update(schedule="steps", milestones=(150, 180, 210))
 
 
+def ed(config):
+  """The default curriculum, for other methods than the default's."""
+  common.education(config, _EPOCHS, 0.05)
+  config.recipe.update(schedule="cosine", milestones=())
+
+
 def smoke(config):
   """Minutes become seconds: few images, one epoch, small networks."""
   common.smoke(config, train_limit=400)
 
 
-VARIANTS = {"ce": ce, "kd": kd, "paper": paper, "smoke": smoke}
+VARIANTS = {
+  "ce": ce,
+  "kd": kd,
+  "paper": paper,
+  **published.variants(kd, ed),
+  "smoke": smoke,
+}

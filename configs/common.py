@@ -145,7 +145,8 @@ def paper(config, epochs):
 def smoke(config, train_limit):
   """Makes a run of seconds: few images, one epoch per grade and teacher, the smallest networks."""
   config.data.train_limit = train_limit
-  config.student.model = "resnet8_half"
+  reuses = "+simkd" in config.student.model
+  config.student.model = "resnet8_half+simkd32" if reuses else "resnet8_half"
   config.grades.epochs = (1,) * len(config.grades.epochs)
   config.grades.warmup_epochs = (0.0,)
   for part in (config.faculty.specialist, config.faculty.generalist):

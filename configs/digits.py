@@ -6,7 +6,7 @@ Four teachers and three grades in one to two minutes on two CPU cores; 98.7 and 
 test digits (one seed, two machines).
 """
 
-from configs import common
+from configs import common, published
 
 
 def get_config(arg=""):
@@ -39,9 +39,23 @@ def paper(config):
   config.recipe.update(schedule="steps", milestones=(25, 30, 35))
 
 
+def ed(config):
+  """The three grades, for other methods than the default's."""
+  config.grades.update(
+    fragments=(1, 2, 0), subjects=(1, 2, 0), epochs=(5, 10, 25), learning_rate=(0.05,),
+    teachers=("specialists", "specialists", "both"),
+  )  # fmt: skip
+
+
 def smoke(config):
   """Seconds on a CPU."""
   common.smoke(config, train_limit=300)
 
 
-VARIANTS = {"ce": ce, "kd": kd, "paper": paper, "smoke": smoke}
+VARIANTS = {
+  "ce": ce,
+  "kd": kd,
+  "paper": paper,
+  **published.variants(kd, ed),
+  "smoke": smoke,
+}

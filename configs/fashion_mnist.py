@@ -10,7 +10,7 @@ were chosen on the validation part, see README; `mixed`, `both`, `growth`, `fixe
 are the arms of experiments/ed_vs_kd.py.
 """
 
-from configs import common
+from configs import common, published
 
 _EPOCHS = 6
 
@@ -91,6 +91,11 @@ def both(config):
   config.recipe.target = "seen"
 
 
+def ed(config):
+  """The default curriculum, for other methods than the default's."""
+  common.education(config, _epochs(config), 0.1)
+
+
 def smoke(config):
   """Seconds on a CPU."""
   common.smoke(config, train_limit=500)
@@ -106,5 +111,6 @@ VARIANTS = {
   "growth": growth,
   "fixed": fixed,
   "both": both,
+  **published.variants(kd, ed),
   "smoke": smoke,
 }

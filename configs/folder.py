@@ -8,7 +8,7 @@ brought to. The default suits a few thousand small pictures on a CPU; on an acce
 networks: `--config.student.model=resnet20 --config.faculty.specialist.model=resnet110 …`.
 """
 
-from configs import common
+from configs import common, published
 
 _EPOCHS = 30
 
@@ -41,10 +41,21 @@ def paper(config):
   config.recipe.update(schedule="steps", milestones=(19, 23, 27))
 
 
+def ed(config):
+  """The default curriculum, for other methods than the default's."""
+  common.education(config, _EPOCHS, 0.1)
+
+
 def smoke(config):
   """Seconds on a CPU: few images, one epoch, small networks and batches."""
   common.smoke(config, train_limit=200)
   config.recipe.batch_size = 16
 
 
-VARIANTS = {"ce": ce, "kd": kd, "paper": paper, "smoke": smoke}
+VARIANTS = {
+  "ce": ce,
+  "kd": kd,
+  "paper": paper,
+  **published.variants(kd, ed),
+  "smoke": smoke,
+}
