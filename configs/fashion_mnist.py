@@ -33,8 +33,16 @@ def quick(config):
     part.epochs = 10
 
 
+def brief(config):
+  """A sixth of the images, for experiments with many runs."""
+  config.data.train_limit = 10_000
+  common.education(config, _EPOCHS, 0.1)
+  for part in (config.faculty.specialist, config.faculty.generalist):
+    part.epochs = 12
+
+
 def _epochs(config):
-  return 8 if config.data.train_limit else _EPOCHS
+  return 8 if config.data.train_limit == 20_000 else _EPOCHS
 
 
 def ce(config):
@@ -103,6 +111,7 @@ def smoke(config):
 
 VARIANTS = {
   "quick": quick,
+  "brief": brief,
   "ce": ce,
   "kd": kd,
   "paper": paper,

@@ -1,0 +1,53 @@
+"""Every published variant teaches real digits, alone and in a curriculum, and survives a kill."""
+
+import pytest
+
+from configs import digits, published
+from edjax import methods, school
+from tests import resume_test
+
+CHANCE = 0.1
+
+
+def test_every_method_has_a_variant():
+  used = {method for row in published.METHODS.values() for method in row}
+  assert used == set(methods.METHODS)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+  return tmp_path_factory.mktemp("teachers")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("under", ["alone", "ed"])
+@pytest.mark.parametrize("variant", published.METHODS)
+def test_a_student_learns(variant, under, compiled, cache, tmp_path):
+  """451 test digits, after a few epochs; three grades under education."""
+  config = digits.get_config(variant if under == "alone" else f"{variant},ed")
+  config.devices, config.faculty.cache = 1, str(cache)
+  config.faculty.specialist.epochs = config.faculty.generalist.epochs = 8
+  phases = len(config.grades.epochs)
+  config.grades.epochs = {1: (12,), 2: (3, 12), 3: (2, 2, 10), 4: (2, 2, 2, 10)}[phases]
+  report = school.run(config, tmp_path / "run")
+  assert len(report["grades"]) == phases and report["student"]["exam_count"] == 451
+  assert report["student"]["top1"] > 5 * CHANCE, report["student"]["top1"]
+
+
+# Projectors, learned variances and banks; a memory that is drawn from.
+LEARNING = (
+  "--config.methods={'ce':{'weight':1.0},'vid':{'weight':0.1},'crd':{'weight':0.5,'negatives':64},"
+  "'ofd':{'weight':0.001}}",
+)
+
+
+@pytest.mark.slow
+def test_projectors_and_memories_survive_a_kill(compiled, tmp_path):
+  whole, cache = tmp_path / "whole", f"--config.faculty.cache={tmp_path / 'cache'}"
+  resume_test.go(whole, compiled, cache, *LEARNING)
+  for moment in (resume_test.in_a_grade, resume_test.at_the_graft):
+    run = tmp_path / moment.__name__
+    resume_test.kill(run, compiled, moment, cache, *LEARNING)
+    said = resume_test.go(run, compiled, cache, *LEARNING)
+    assert "student: continuing after step" in said or moment is resume_test.at_the_graft
+    resume_test.same(run, whole)
