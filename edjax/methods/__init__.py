@@ -3,8 +3,10 @@
 from edjax.errors import UserError, choose
 from edjax.methods.at import AT
 from edjax.methods.cross_entropy import CrossEntropy
+from edjax.methods.fitnet import FitNet
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
+from edjax.methods.sp import SP
 
 __all__ = ["METHODS", "Batch", "build"]
 
@@ -12,6 +14,8 @@ METHODS = {
   "ce": CrossEntropy,
   "kd": KD,
   "at": AT,
+  "fitnet": FitNet,
+  "sp": SP,
 }
 
 
