@@ -1,15 +1,21 @@
 """Methods that compare maps, on cases small enough for a hand."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax import methods, models
+from edjax import checkpoint, methods, models
 from edjax.errors import UserError
 from edjax.methods.at import AT
 from edjax.methods.fitnet import FitNet
+from edjax.methods.fsp import FSP
+from edjax.methods.nst import NST
 from edjax.methods.sp import SP
+from edjax.methods.vid import VID
+from tests import school
 from tests.methods_test import batch
 
 
@@ -24,6 +30,9 @@ def output(*maps):
   [
     ({"at": {"power": 0}}, "methods.at.power is 0"),
     ({"at": {"form": "l1"}}, "unknown methods.at.form 'l1'.*mean, norm"),
+    ({"fsp": {"form": "max"}}, "unknown methods.fsp.form 'max'.*sum, mean"),
+    ({"nst": {"kernel": "poly"}}, "unknown methods.nst.kernel 'poly'.*polynomial"),
+    ({"vid": {"variance": 0.0}}, "methods.vid.variance is 0.0"),
   ],
 )
 def test_options_are_checked(options, said):
@@ -78,3 +87,75 @@ def test_similarities_of_two_images_by_hand():
   rows = [[1 / 10**0.5 - 1, 3 / 10**0.5], [3 / 634**0.5, 25 / 634**0.5 - 1]]
   got, _ = SP().loss({}, student, teacher, batch(2))
   np.testing.assert_allclose(got, np.square(rows).sum(1) / 2, rtol=1e-5)
+
+
+def test_belief_learns_its_variance_and_keeps_it(tmp_path):
+  """Everything that VID learns changes in a step, and comes back from a checkpoint to the bit."""
+  network = functools.partial(models.graduate, school.BODY)
+  desk = school.grade(teacher_network=network, methods={"ce": {}, "vid": {}})
+  begun, state = jax.device_get(desk.state().methods), desk.train()
+  moved = jax.tree.map(lambda before, now: (before != now).all(), begun, state.methods)
+  moved = {name: row["vid"]["params"] for name, row in moved.items() if name}
+  spreads = [row[f"map_{stage}"]["spread"] for row in moved.values() for stage in (1, 2, 3)]
+  assert len(spreads) == 9 and all(spreads)
+  with checkpoint.Store(tmp_path / "checkpoints") as store:
+    store.save(1, state, {})
+    store.wait()
+    _, arrays, _ = store.newest()
+  assert school.bits(checkpoint.unflatten(jax.eval_shape(lambda: state), arrays)) == school.bits(
+    state
+  )
+
+
+@pytest.mark.parametrize("variance", [0.3, 5.0, 40.0])
+def test_the_best_variance_is_the_mean_squared_error(variance):
+  """½(e/σ² + log σ²) is least at σ² = e, where it is ½(1 + log e); all begin at `variance`."""
+  draw = np.random.default_rng(0)
+  student, teacher = (output(*draw.normal(size=(2, 4, 3, 3, 2))) for _ in range(2))
+  known = VID(variance).init(jax.random.key(0), student, teacher)
+  params = known["params"]["map_1"]
+  hidden = np.asarray(student.features[1])
+  for name in ("conv_0", "conv_1"):
+    hidden = np.maximum(hidden @ np.asarray(params[name]["kernel"]), 0)
+  error = (np.asarray(teacher.features[1]) - hidden @ np.asarray(params["conv_2"]["kernel"])) ** 2
+
+  def loss(method, spread):
+    tree = {"params": {"map_1": params | {"spread": spread}}}
+    return method.loss(tree, student, teacher, batch(4))[0].mean()
+
+  begun = 0.5 * np.mean(error / variance + np.log(variance))
+  np.testing.assert_allclose(loss(VID(variance), params["spread"]), begun, rtol=1e-4)
+  best = error.mean((0, 1, 2))
+  spread = jnp.log(jnp.expm1(best - 1e-5))
+  value, slope = jax.value_and_grad(functools.partial(loss, VID(variance)))(spread)
+  np.testing.assert_allclose(value, 0.5 * np.mean(1 + np.log(best)), rtol=1e-4)
+  np.testing.assert_allclose(slope, 0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  "kernel, expected",
+  [
+    ("polynomial", 1 + (1 + 0 + 0 + 1) / 4 - 2 * (0.36 + 0.64) / 2),
+    ("linear", 1 + 2 / 4 - 2 * (0.6 + 0.8) / 2),
+    # ‖s − t‖² is 0.8 and 0.4, so σ² = 0.6; that of the student's two channels is 2.
+    (
+      "gaussian",
+      1 + (1 + np.exp(-2 / 1.2)) / 2 - (np.exp(-0.8 / 1.2) + np.exp(-0.4 / 1.2)),
+    ),
+  ],
+)
+def test_selectivity_of_two_channels_by_hand(kernel, expected):
+  """The student's channels select a place each, (1, 0) and (0, 1), the teacher's one (0.6, 0.8)."""
+  stem = np.zeros((1, 1, 2, 1))
+  student = output(stem, np.reshape([2, 0, 0, 5], (1, 1, 2, 2)))
+  teacher = output(stem, np.reshape([3, 4], (1, 1, 2, 1)))
+  got, _ = NST(kernel).loss({}, student, teacher, batch(1))
+  np.testing.assert_allclose(got, [expected], rtol=1e-5)
+
+
+def test_flow_by_hand():
+  # Averaged to one place the stem is 2 and 1; G = 2·(1, 3) and 1·(1, 1), apart by (1, 5).
+  student = output(np.reshape([1, 3], (1, 1, 2, 1)), np.reshape([1, 3], (1, 1, 1, 2)))
+  teacher = output(np.reshape([0, 2], (1, 1, 2, 1)), np.reshape([1, 1], (1, 1, 1, 2)))
+  for form, expected in {"sum": 26, "mean": 13}.items():
+    np.testing.assert_allclose(FSP(form).loss({}, student, teacher, batch(1))[0], [expected])

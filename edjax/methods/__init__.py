@@ -4,9 +4,12 @@ from edjax.errors import UserError, choose
 from edjax.methods.at import AT
 from edjax.methods.cross_entropy import CrossEntropy
 from edjax.methods.fitnet import FitNet
+from edjax.methods.fsp import FSP
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
+from edjax.methods.nst import NST
 from edjax.methods.sp import SP
+from edjax.methods.vid import VID
 
 __all__ = ["METHODS", "Batch", "build"]
 
@@ -15,7 +18,10 @@ METHODS = {
   "kd": KD,
   "at": AT,
   "fitnet": FitNet,
+  "fsp": FSP,
+  "nst": NST,
   "sp": SP,
+  "vid": VID,
 }
 
 

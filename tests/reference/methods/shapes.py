@@ -47,9 +47,9 @@ def length(x, dim=-1):
 
 
 def normalised(x, dim=-1):
-  """Of length 1, by the plain formula; what has no length stays zero."""
+  """Of length 1, by the plain formula; what has no length stays zero, without a gradient."""
   own = length(x, dim).unsqueeze(dim)
-  return x / torch.where(own > 0, own, 1)
+  return torch.where(own > 0, x / torch.where(own > 0, own, 1), 0)
 
 
 def regressor(x, params, size, relu=True):
