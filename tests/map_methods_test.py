@@ -6,17 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from edjax import checkpoint, methods, models
 from edjax.errors import UserError
 from edjax.methods.at import AT
 from edjax.methods.fitnet import FitNet
 from edjax.methods.fsp import FSP
+from edjax.methods.kdsvd import KDSVD, _right_vectors
 from edjax.methods.nst import NST
 from edjax.methods.sp import SP
 from edjax.methods.vid import VID
 from tests import school
-from tests.methods_test import batch
+from tests.methods_test import batch, close
 
 
 def output(*maps):
@@ -32,6 +34,9 @@ def output(*maps):
     ({"at": {"form": "l1"}}, "unknown methods.at.form 'l1'.*mean, norm"),
     ({"fsp": {"form": "max"}}, "unknown methods.fsp.form 'max'.*sum, mean"),
     ({"nst": {"kernel": "poly"}}, "unknown methods.nst.kernel 'poly'.*polynomial"),
+    ({"kdsvd": {"k": 0}}, "methods.kdsvd.k is 0"),
+    ({"kdsvd": {"spare": -1}}, "methods.kdsvd.spare is -1"),
+    ({"kdsvd": {"vectors": "rows"}}, "unknown methods.kdsvd.vectors 'rows'.*channels, columns"),
     ({"vid": {"variance": 0.0}}, "methods.vid.variance is 0.0"),
   ],
 )
@@ -92,19 +97,17 @@ def test_similarities_of_two_images_by_hand():
 def test_belief_learns_its_variance_and_keeps_it(tmp_path):
   """Everything that VID learns changes in a step, and comes back from a checkpoint to the bit."""
   network = functools.partial(models.graduate, school.BODY)
-  desk = school.grade(teacher_network=network, methods={"ce": {}, "vid": {}})
+  desk = school.grade(("generalist",), teacher_network=network, methods={"ce": {}, "vid": {}})
   begun, state = jax.device_get(desk.state().methods), desk.train()
   moved = jax.tree.map(lambda before, now: (before != now).all(), begun, state.methods)
-  moved = {name: row["vid"]["params"] for name, row in moved.items() if name}
-  spreads = [row[f"map_{stage}"]["spread"] for row in moved.values() for stage in (1, 2, 3)]
-  assert len(spreads) == 9 and all(spreads)
+  stages = moved["generalist"]["vid"]["params"]
+  assert all(stages[f"map_{stage}"]["spread"] for stage in (1, 2, 3))
   with checkpoint.Store(tmp_path / "checkpoints") as store:
     store.save(1, state, {})
     store.wait()
     _, arrays, _ = store.newest()
-  assert school.bits(checkpoint.unflatten(jax.eval_shape(lambda: state), arrays)) == school.bits(
-    state
-  )
+  after = checkpoint.unflatten(jax.eval_shape(lambda: state), arrays)
+  assert school.bits(after) == school.bits(state)
 
 
 @pytest.mark.parametrize("variance", [0.3, 5.0, 40.0])
@@ -159,3 +162,46 @@ def test_flow_by_hand():
   teacher = output(np.reshape([0, 2], (1, 1, 2, 1)), np.reshape([1, 1], (1, 1, 1, 2)))
   for form, expected in {"sum": 26, "mean": 13}.items():
     np.testing.assert_allclose(FSP(form).loss({}, student, teacher, batch(1))[0], [expected])
+
+
+@pytest.mark.parametrize("rows, columns", [(9, 4), (4, 9), (5, 5)])
+def test_singular_vectors_turn_as_pytorch_says(rows, columns):
+  """By the projections v vᵀ, which have no sign."""
+  draw = np.random.default_rng(rows)
+  matrix = draw.normal(size=(3, rows, columns)).astype(np.float32)
+  weights = draw.normal(size=(3, columns, columns, 2)).astype(np.float32)
+
+  def projected(matrix):
+    first = _right_vectors(matrix, 2)
+    return jnp.sum(weights * first[:, :, None] * first[:, None])
+
+  value, gradient = jax.value_and_grad(projected)(jnp.asarray(matrix))
+  theirs = torch.tensor(matrix).double().requires_grad_()
+  first = torch.linalg.svd(theirs, full_matrices=False).Vh[:, :2].mT
+  expected = (torch.tensor(weights) * first[:, :, None] * first[:, None]).sum()
+  expected.backward()
+  close(value, expected.detach().numpy())
+  close(gradient, theirs.grad.numpy(), 1e-4)
+
+
+def test_equal_singular_values_have_finite_gradients():
+  """All are equal, or none is above zero: no vector is sure of its direction."""
+  for matrix in (np.eye(4), np.zeros((4, 4)), np.ones((4, 4))):
+    matrix = jnp.asarray(matrix, jnp.float32)[None]
+    gradient = jax.grad(lambda x: _right_vectors(x, 4)[0, 0].sum())(matrix)
+    assert np.isfinite(gradient).all() and np.abs(gradient).max() < 1
+
+
+def test_singular_vectors_by_hand():
+  # Rank one: the vectors are (1, 0), then (0.6, 0.8) and (0.8, 0.6), whatever the sizes and signs.
+  place = np.reshape([2.0, -1.0], (1, 1, 2, 1))
+  student = output(place, place * [1, 0], -place * [0.6, 0.8])
+  teacher = output(place, place * [-3, 0], place * [0.8, 0.6])
+  first, second, third = np.array([1, 0]), np.array([0.6, 0.8]), np.array([0.8, 0.6])
+
+  def related(a, b):
+    return np.exp(-((a[:, None] - b[None]) ** 2) / 8)
+
+  expected = np.sum((related(second, first) - related(third, first)) ** 2)
+  got, _ = KDSVD().loss({}, student, teacher, batch(1))
+  np.testing.assert_allclose(got, [expected], rtol=1e-5)

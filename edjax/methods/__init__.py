@@ -7,6 +7,7 @@ from edjax.methods.fitnet import FitNet
 from edjax.methods.fsp import FSP
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
+from edjax.methods.kdsvd import KDSVD
 from edjax.methods.nst import NST
 from edjax.methods.sp import SP
 from edjax.methods.vid import VID
@@ -19,6 +20,7 @@ METHODS = {
   "at": AT,
   "fitnet": FitNet,
   "fsp": FSP,
+  "kdsvd": KDSVD,
   "nst": NST,
   "sp": SP,
   "vid": VID,
