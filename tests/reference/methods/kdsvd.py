@@ -68,7 +68,7 @@ def align(ours, theirs, k, spare):
   pairs = []
   for target, value in zip(targets, values, strict=True):
     target = target * torch.sign(target[target.abs().argmax()])
-    best = max(candidates, key=lambda v, to=target: float((v @ to).abs()))
+    best = max(candidates, key=lambda v, to=target: float((v @ to).detach().abs()))
     pairs.append((best * torch.sign((best @ target).detach()) * value, target * value))
   return list(zip(*pairs, strict=True))
 
