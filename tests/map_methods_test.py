@@ -15,6 +15,7 @@ from edjax.methods.fitnet import FitNet
 from edjax.methods.fsp import FSP
 from edjax.methods.kdsvd import KDSVD, _right_vectors
 from edjax.methods.nst import NST
+from edjax.methods.semckd import SemCKD
 from edjax.methods.sp import SP
 from edjax.methods.vid import VID
 from tests import school
@@ -37,6 +38,7 @@ def output(*maps):
     ({"kdsvd": {"k": 0}}, "methods.kdsvd.k is 0"),
     ({"kdsvd": {"spare": -1}}, "methods.kdsvd.spare is -1"),
     ({"kdsvd": {"vectors": "rows"}}, "unknown methods.kdsvd.vectors 'rows'.*channels, columns"),
+    ({"semckd": {"images": 0}}, "methods.semckd.images is 0"),
     ({"vid": {"variance": 0.0}}, "methods.vid.variance is 0.0"),
   ],
 )
@@ -206,3 +208,20 @@ def test_singular_vectors_by_hand():
   expected = np.sum((related(second, first) - related(third, first)) ** 2)
   got, _ = KDSVD().loss({}, student, teacher, batch(1))
   np.testing.assert_allclose(got, [expected], rtol=1e-5)
+
+
+def test_attention_over_stages_has_room_for_more_images():
+  """Inputs of images that are not there count for nothing; too many images are refused."""
+  draw = np.random.default_rng(0)
+  student = output(*draw.normal(size=(2, 4, 2, 2, 3)))
+  teacher = output(*draw.normal(size=(3, 4, 2, 2, 5)))
+  wide = SemCKD(16).init(jax.random.key(0), student, teacher)
+  expected = SemCKD(16).loss(wide, student, teacher, batch(4))[0]
+  other = jax.tree.map(jnp.array, wide)
+  for name in ("query_1", "key_1", "key_2"):
+    kernel = other["params"][name]["dense_0"]["kernel"]
+    other["params"][name]["dense_0"]["kernel"] = kernel.at[4:].set(9.0)
+  np.testing.assert_array_equal(SemCKD(16).loss(other, student, teacher, batch(4))[0], expected)
+  narrow = SemCKD(3).init(jax.random.key(0), student, teacher)
+  with pytest.raises(UserError, match="methods.semckd.images is 3, .* about 4 images"):
+    SemCKD(3).loss(narrow, student, teacher, batch(4))

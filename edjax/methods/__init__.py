@@ -9,6 +9,7 @@ from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
 from edjax.methods.kdsvd import KDSVD
 from edjax.methods.nst import NST
+from edjax.methods.semckd import SemCKD
 from edjax.methods.sp import SP
 from edjax.methods.vid import VID
 
@@ -22,6 +23,7 @@ METHODS = {
   "fsp": FSP,
   "kdsvd": KDSVD,
   "nst": NST,
+  "semckd": SemCKD,
   "sp": SP,
   "vid": VID,
 }
