@@ -3,17 +3,33 @@
 import dataclasses
 
 from edjax.errors import UserError, choose
+from edjax.methods.at import AT
 from edjax.methods.cross_entropy import CrossEntropy
+from edjax.methods.fitnet import FitNet
+from edjax.methods.fsp import FSP
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
+from edjax.methods.kdsvd import KDSVD
+from edjax.methods.nst import NST
+from edjax.methods.semckd import SemCKD
 from edjax.methods.simkd import SimKD
+from edjax.methods.sp import SP
+from edjax.methods.vid import VID
 
 __all__ = ["METHODS", "Batch", "build", "chosen"]
 
 METHODS = {
   "ce": CrossEntropy,
   "kd": KD,
+  "at": AT,
+  "fitnet": FitNet,
+  "fsp": FSP,
+  "kdsvd": KDSVD,
+  "nst": NST,
+  "semckd": SemCKD,
   "simkd": SimKD,
+  "sp": SP,
+  "vid": VID,
 }
 
 

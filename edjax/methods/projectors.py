@@ -29,6 +29,7 @@ class Norm(nn.Module):
       return (total / jnp.maximum(count, 1)).reshape(*(1,) * len(axes), -1)
 
     centred = x - mean(x)
+    centred -= mean(centred)  # of a constant channel rounding is left, and the root enlarges it
     normal = centred * jax.lax.rsqrt(mean(centred**2) + 1e-5)
     return normal * scale.reshape(*(1,) * len(axes), -1) + bias.reshape(*(1,) * len(axes), -1)
 
@@ -36,9 +37,10 @@ class Norm(nn.Module):
 class Regressor(nn.Module):
   """One convolution from a student's map to the shape of a teacher's, and a normalisation.
 
-  The kernel makes the sizes meet, as RepDistiller's does: 3×3 with stride 2 from twice the size,
-  4×4 transposed to twice the size, otherwise as large as it takes without padding (1×1 for equal
-  sizes). To a map that is larger by another factor the student's is first enlarged to the nearest.
+  The convolution has no bias, which the normalisation would take away. Its kernel makes the sizes
+  meet, as RepDistiller's does: 3×3 with stride 2 from twice the size, 4×4 transposed to twice the
+  size, otherwise as large as it takes without padding (1×1 for equal sizes). To a map that is
+  larger by another factor the student's is first enlarged to the nearest.
 
   Attributes:
     shape: (height, width, channels) of the teacher's map.
@@ -55,7 +57,13 @@ class Regressor(nn.Module):
     if any(ours < theirs for ours, theirs in zip(here, size, strict=True)):
       if size == tuple(2 * side for side in here):
         x = nn.ConvTranspose(
-          channels, (4, 4), (2, 2), ((2, 2), (2, 2)), kernel_init=conv_init, name="conv"
+          channels,
+          (4, 4),
+          (2, 2),
+          ((2, 2), (2, 2)),
+          use_bias=False,
+          kernel_init=conv_init,
+          name="conv",
         )(x)
         return self._end(x, batch)
       x = jax.image.resize(x, (x.shape[0], *size, x.shape[-1]), "nearest")
@@ -65,7 +73,9 @@ class Regressor(nn.Module):
     else:
       kernel = tuple(1 + ours - theirs for ours, theirs in zip(here, size, strict=True))
       stride, padding = (1, 1), "VALID"
-    x = nn.Conv(channels, kernel, stride, padding, kernel_init=conv_init, name="conv")(x)
+    x = nn.Conv(
+      channels, kernel, stride, padding, use_bias=False, kernel_init=conv_init, name="conv"
+    )(x)
     return self._end(x, batch)
 
   def _end(self, x, batch):

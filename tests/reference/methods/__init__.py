@@ -7,5 +7,8 @@ A module holds
     for whole batches must have as its mean. Outputs are `tests.reference.resnet.Output`s in
     float64; `variables` are the method's own {"params": …, "memory": …}, in the layouts of Flax.
   CASES, where there are some: its own instead of `outputs.cases()`, of the same names.
-  LEFT_OUT, where there is one: {name of a case that the method refuses: the error it says}.
+  TOLERANCE, where there is one: {name of a case that float32 cannot tell better: how well it can}.
+  LEFT_OUT, where there is one: {name of a case that the method refuses: the error it says}, or one
+    such dict per trial.
+  USUAL, where "random" is left out: the case that stands for all others.
 """

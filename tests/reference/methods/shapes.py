@@ -26,10 +26,30 @@ def pooled(x, size):
   return F.adaptive_avg_pool2d(x, size)
 
 
+def same_size(ours, theirs):
+  """Both maps averaged to the smaller height and the smaller width; theirs a constant."""
+  size = [min(ours.shape[axis], theirs.shape[axis]) for axis in (2, 3)]
+  return pooled(ours, size), pooled(theirs.detach(), size)
+
+
+def paired(ours, theirs, pairs=""):
+  """[(student's map, teacher's map), …] as `pairs` says, else of all stages but the stem."""
+  if not pairs:
+    return list(zip(ours[1:], theirs[1:], strict=True))
+  return [(ours[int(pair[0])], theirs[int(pair[2])]) for pair in pairs.split(",")]
+
+
+def length(x, dim=-1):
+  """The Euclidean length, with no gradient where it is zero."""
+  square = x.square().sum(dim)
+  some = square > 0
+  return torch.where(some, torch.where(some, square, 1).sqrt(), 0)
+
+
 def normalised(x, dim=-1):
-  """Of length 1, by the plain formula; what has no length stays zero."""
-  length = x.square().sum(dim, keepdim=True).sqrt()
-  return torch.where(length > 0, x / length.clamp_min(1e-300), torch.zeros_like(x))
+  """Of length 1, by the plain formula; what has no length stays zero, without a gradient."""
+  own = length(x, dim).unsqueeze(dim)
+  return torch.where(own > 0, x / torch.where(own > 0, own, 1), 0)
 
 
 def regressor(x, params, size, relu=True):
@@ -37,11 +57,11 @@ def regressor(x, params, size, relu=True):
   hint: 3×3 with stride 2 from twice the size, transposed 4×4 to twice the size, else unpadded.
   """
   here, size = tuple(x.shape[2:]), tuple(size)
-  kernel, bias = params["conv"]["kernel"], params["conv"]["bias"]
+  kernel = params["conv"]["kernel"]
   if size == (2 * here[0], 2 * here[1]):
     # Flax's kernel acts on the spread-out input as it stands, PyTorch's turned round.
     turned = kernel.flip(0, 1).permute(2, 3, 0, 1)
-    y = F.conv_transpose2d(x, turned, bias, stride=2, padding=1)
+    y = F.conv_transpose2d(x, turned, stride=2, padding=1)
   else:
     if here[0] < size[0] or here[1] < size[1]:
       x = F.interpolate(x, size, mode="nearest-exact")
