@@ -2,6 +2,7 @@
 
 from edjax.errors import UserError, choose
 from edjax.methods.cross_entropy import CrossEntropy
+from edjax.methods.dkd import DKD
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
 
@@ -10,6 +11,7 @@ __all__ = ["METHODS", "Batch", "build"]
 METHODS = {
   "ce": CrossEntropy,
   "kd": KD,
+  "dkd": DKD,
 }
 
 
