@@ -229,6 +229,28 @@ def test_four_devices_are_as_one(name):
     close(jax.tree.map(lambda leaf, device=device: leaf[device], memory), remembered)
 
 
+@pytest.mark.parametrize(
+  "name", [n for n, m in methods.METHODS.items() if "gather" in m.__dataclass_fields__]
+)
+def test_devices_need_not_gather(name):
+  """Then each compares its own images as if there were no others."""
+  method, known, (student, teacher) = made(name), variables(name, 0, "random"), CASES["random"]
+  method, whole = dataclasses.replace(method, gather=False), batch(8)
+
+  def losses(axis, student, teacher, labels, index, mask):
+    asked = whole.replace(labels=labels, index=index, mask=mask, axis=axis)
+    return method.loss(known, student, teacher, asked)[0]
+
+  shares = jax.tree.map(
+    lambda leaf: leaf.reshape(4, 2, *leaf.shape[1:]),
+    (student, teacher, whole.labels, whole.index, whole.mask),
+  )
+  divided = jax.pmap(functools.partial(losses, "devices"), "devices")(*shares)
+  close(divided, jax.lax.map(lambda share: losses(None, *share), shares))
+  together = made(name).loss(known, student, teacher, whole)[0]
+  assert not np.allclose(divided.mean(), together.mean(), rtol=1e-3)
+
+
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_a_student_that_has_not_grown_is_taught_all_the_same(name):
   """Maps that are not there yet are None; what is there gives finite losses and gradients."""

@@ -2,6 +2,7 @@
 
 from edjax.errors import UserError, choose
 from edjax.methods.cross_entropy import CrossEntropy
+from edjax.methods.dist import DIST
 from edjax.methods.dkd import DKD
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
@@ -11,6 +12,7 @@ __all__ = ["METHODS", "Batch", "build"]
 METHODS = {
   "ce": CrossEntropy,
   "kd": KD,
+  "dist": DIST,
   "dkd": DKD,
 }
 

@@ -67,12 +67,15 @@ def gather(values, batch):
   return jax.lax.all_gather(values, batch.axis, tiled=True)
 
 
+def total(values, batch):
+  """The sum of [batch, …] over the images of all devices; padding counts not."""
+  summed = jnp.tensordot(batch.mask, values, 1, precision="highest")
+  return summed if batch.axis is None else jax.lax.psum(summed, batch.axis)
+
+
 def mean(values, batch):
-  """The mean of [batch] over the images of the whole batch, of all devices; padding counts not."""
-  total, count = jnp.sum(values * batch.mask), jnp.sum(batch.mask)
-  if batch.axis is not None:
-    total, count = jax.lax.psum((total, count), batch.axis)
-  return total / jnp.maximum(count, 1)
+  """The mean of [batch, …] over the images of all devices; padding counts not."""
+  return total(values, batch) / jnp.maximum(total(jnp.ones_like(batch.mask), batch), 1)
 
 
 def same_stages(method, student_maps, teacher_maps, pairs=""):
