@@ -6,6 +6,7 @@ from edjax.methods.dist import DIST
 from edjax.methods.dkd import DKD
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
+from edjax.methods.pkt import PKT
 from edjax.methods.rkd import RKD
 
 __all__ = ["METHODS", "Batch", "build"]
@@ -15,6 +16,7 @@ METHODS = {
   "kd": KD,
   "dist": DIST,
   "dkd": DKD,
+  "pkt": PKT,
   "rkd": RKD,
 }
 
