@@ -1,6 +1,7 @@
 """The distillation algorithms a config can name: one file each, one row each."""
 
 from edjax.errors import UserError, choose
+from edjax.methods.cc import CC
 from edjax.methods.cross_entropy import CrossEntropy
 from edjax.methods.dist import DIST
 from edjax.methods.dkd import DKD
@@ -14,6 +15,7 @@ __all__ = ["METHODS", "Batch", "build"]
 METHODS = {
   "ce": CrossEntropy,
   "kd": KD,
+  "cc": CC,
   "dist": DIST,
   "dkd": DKD,
   "pkt": PKT,
