@@ -17,6 +17,7 @@ import optax
 from edjax import fragments
 from edjax.data import augment
 from edjax.methods import Batch
+from edjax.methods.interface import begin
 
 AXIS = "devices"
 _NEVER = -1e4  # a logit whose probability is exactly 0 in float32, at temperatures up to 100
@@ -97,7 +98,7 @@ class Lesson:
   lower_rate: float = 1.0
 
 
-def start(lesson, key, variables, teachers, image_shape):
+def start(lesson, key, variables, teachers, shape):
   """Returns the `State` with which a grade begins.
 
   Args:
@@ -105,21 +106,21 @@ def start(lesson, key, variables, teachers, image_shape):
     key: for what the methods initialise.
     variables: the student's.
     teachers: {name: variables}.
-    image_shape: (height, width, channels).
+    shape: (images, height, width, channels) of the training set.
   """
-  images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+  images = jax.ShapeDtypeStruct((2, *shape[1:]), jnp.float32)
   student = jax.eval_shape(lesson.network.apply, variables, images)
   methods = {}
   for role in lesson.roles:
     answer = jax.eval_shape(role.network.apply, teachers[role.name], images)
     outputs = jax.eval_shape(functools.partial(_face, lesson, role), student, answer)
     methods[role.name] = {
-      name: method.init(jax.random.fold_in(key, number), *outputs)
+      name: begin(method, jax.random.fold_in(key, number), *outputs, shape[0])
       for number, (name, _, method) in enumerate(lesson.methods)
       if method.needs_teacher
     }
   methods[""] = {
-    name: method.init(key, _grown(lesson, student), None)
+    name: begin(method, key, _grown(lesson, student), None, shape[0])
     for name, _, method in lesson.methods
     if not method.needs_teacher
   }

@@ -194,7 +194,7 @@ def _begin(lesson, key, teachers, room, carry_momentum, last):
   variables = init(key, jnp.zeros((1, *room.image_shape), jnp.float32))
   if last is not None:
     variables = fragments.graft(*jax.device_get((last.variables, variables)))
-  state = start(lesson, key, variables, teachers, room.image_shape)
+  state = start(lesson, key, variables, teachers, room.dataset.train.images.shape)
   if last is not None:
     state = state.replace(methods=fragments.remember(state.methods, last.methods))
   if last is not None and carry_momentum:
@@ -208,7 +208,7 @@ def _like(lesson, key, teachers, room):
 
   def fresh():
     variables = lesson.network.init(key, jnp.zeros((1, *room.image_shape), jnp.float32))
-    return start(lesson, key, variables, teachers, room.image_shape)
+    return start(lesson, key, variables, teachers, room.dataset.train.images.shape)
 
   return jax.eval_shape(fresh)
 

@@ -12,6 +12,7 @@ import torch
 
 from edjax import methods
 from edjax.errors import UserError
+from edjax.methods.interface import begin
 from tests import outputs
 
 CASES = outputs.cases()
@@ -54,7 +55,8 @@ def batch(count, axis=None, mask=None):
 def variables(name, trial, case):
   """As they begin, then moved a little, so that no scale is one and no bias zero."""
   method, (student, teacher) = made(name, trial), CASES[case]
-  fresh = method.init(jax.random.key(0), student, teacher if method.needs_teacher else None)
+  taught = teacher if method.needs_teacher else None
+  fresh = begin(method, jax.random.key(0), student, taught, 5 * len(student.logits))
   draw = np.random.default_rng(5)
   moved = jax.tree.map(
     lambda leaf: np.asarray(leaf + 0.1 * draw.normal(size=leaf.shape), np.float32),
@@ -120,7 +122,7 @@ def test_value_and_gradients_equal_pytorch(name, trial, case):
     return
   known, asked = variables(name, trial, case), batch(len(student.logits))
   theirs, taught, numbers = outputs.in_torch(student), outputs.in_torch(teacher), in_torch(known)
-  told = asked.replace(key=None, classifier=in_torch(asked.classifier))
+  told = asked.replace(classifier=in_torch(asked.classifier))
   told = told.replace(labels=torch.tensor(np.asarray(asked.labels)).long())
   expected = there.loss(theirs, taught, told, numbers, **there.OPTIONS[trial])
   weights = None
@@ -259,7 +261,8 @@ def test_a_student_that_has_not_grown_is_taught_all_the_same(name):
     features=(*student.features[:2], None, None),
     preactivations=(*student.preactivations[:2], None, None),
   )
-  known = method.init(jax.random.key(0), young, teacher if method.needs_teacher else None)
+  taught = teacher if method.needs_teacher else None
+  known = begin(method, jax.random.key(0), young, taught, 40)
   gradients, (losses, _) = ours(name, 0)(young, teacher, {"params": {}} | known, batch(8))
   assert losses.shape == (8,)
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((gradients, losses)))
@@ -270,9 +273,9 @@ def test_init_needs_shapes_only(name):
   method, outs = made(name), CASES["random"]
   student, teacher = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, outs))
   taught = teacher if method.needs_teacher else None
-  fresh = method.init(jax.random.key(0), student, taught)
+  fresh = begin(method, jax.random.key(0), student, taught, 40)
   assert set(fresh) <= {"params", "memory"}
-  shapes = jax.eval_shape(lambda: method.init(jax.random.key(0), student, taught))
+  shapes = jax.eval_shape(lambda: begin(method, jax.random.key(0), student, taught, 40))
   assert jax.tree.map(jnp.shape, fresh) == jax.tree.map(lambda leaf: leaf.shape, shapes)
   assert hash(method) == hash(made(name))
   assert dataclasses.is_dataclass(method) and method.__doc__

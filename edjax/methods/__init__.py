@@ -2,6 +2,7 @@
 
 from edjax.errors import UserError, choose
 from edjax.methods.cc import CC
+from edjax.methods.crd import CRD
 from edjax.methods.cross_entropy import CrossEntropy
 from edjax.methods.dist import DIST
 from edjax.methods.dkd import DKD
@@ -16,6 +17,7 @@ METHODS = {
   "ce": CrossEntropy,
   "kd": KD,
   "cc": CC,
+  "crd": CRD,
   "dist": DIST,
   "dkd": DKD,
   "pkt": PKT,

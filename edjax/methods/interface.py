@@ -3,11 +3,16 @@
 A method is a frozen dataclass whose fields are its options, with two functions:
 
   init(key, student_output, teacher_output) -> variables
-    {"params": …} for what it learns (projectors), {"memory": …} for what it remembers (banks); {}
-    for most. The outputs may be abstract: shapes come from `jax.eval_shape`, never from a config.
+    {"params": …} for what it learns (projectors), {"memory": …} for what it remembers; {} for
+    most. The outputs may be abstract: shapes come from `jax.eval_shape`, never from a config.
   loss(variables, student_output, teacher_output, batch) -> (per_example, memory)
     float32 [batch], never reduced, and the new `memory` subtree ({} where there is none). What is
     defined for a whole batch is shared out so that the mean over the batch is the definition.
+
+One that remembers something of every training image (a bank) has a third:
+
+  remember(key, images) -> memory
+    the "memory" with which it begins, for a training set of so many images.
 
 The outputs are `models.Output`s of the same images: the student's restricted to the classes that
 the teacher's logits answer for, column by column. The tuples of maps hold one entry per stage of
@@ -48,6 +53,14 @@ class Batch:
   everyone: jax.Array
   classifier: dict | None = None
   axis: str | None = flax.struct.field(pytree_node=False, default=None)
+
+
+def begin(method, key, student_output, teacher_output, images):
+  """The variables with which a method begins; `images` are there to train on."""
+  variables = method.init(key, student_output, teacher_output)
+  if not hasattr(method, "remember"):
+    return variables
+  return variables | {"memory": method.remember(jax.random.fold_in(key, 1), images)}
 
 
 def exact(tree):
