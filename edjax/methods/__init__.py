@@ -4,6 +4,7 @@ from edjax.errors import UserError, choose
 from edjax.methods.cc import CC
 from edjax.methods.crd import CRD
 from edjax.methods.cross_entropy import CrossEntropy
+from edjax.methods.ctkd import CTKD
 from edjax.methods.dist import DIST
 from edjax.methods.dkd import DKD
 from edjax.methods.interface import Batch
@@ -18,6 +19,7 @@ METHODS = {
   "kd": KD,
   "cc": CC,
   "crd": CRD,
+  "ctkd": CTKD,
   "dist": DIST,
   "dkd": DKD,
   "pkt": PKT,
