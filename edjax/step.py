@@ -88,7 +88,7 @@ class Lesson:
     return 1 if self.augment.strong is None else 2
 
 
-def start(lesson, key, variables, teachers, image_shape):
+def start(lesson, key, variables, teachers, shape):
   """Returns the `State` with which a grade begins.
 
   Args:
@@ -96,15 +96,15 @@ def start(lesson, key, variables, teachers, image_shape):
     key: for what the methods initialise.
     variables: the student's.
     teachers: {name: variables}.
-    image_shape: (height, width, channels).
+    shape: (images, height, width, channels) of the training set.
   """
-  images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+  images = jax.ShapeDtypeStruct((2, *shape[1:]), jnp.float32)
   student = jax.eval_shape(lesson.network.apply, variables, images)
   answers = {
     role.name: jax.eval_shape(role.network.apply, teachers[role.name], images)
     for role in lesson.roles
   }
-  methods = teaching.begin(lesson, key, student, answers)
+  methods = teaching.begin(lesson, key, student, answers, shape[0])
   learning, _ = _learning(lesson, variables, methods)
   return State(
     step=jnp.int32(0),

@@ -13,6 +13,7 @@ import numpy as np
 import optax
 
 from edjax import consensus
+from edjax.methods import interface
 from edjax.methods.interface import constant
 
 _NEVER = -1e4  # a logit whose probability is exactly 0 in float32, at temperatures up to 100
@@ -37,7 +38,7 @@ class Role:
   weight: float = 1.0
 
 
-def begin(lesson, key, student, answers):
+def begin(lesson, key, student, answers, images):
   """What the methods of a grade begin with.
 
   Args:
@@ -45,6 +46,7 @@ def begin(lesson, key, student, answers):
     key: for what they draw.
     student: its output, or one of that shape.
     answers: {teacher: output}, likewise.
+    images: how many there are to train with.
 
   Returns:
     {teacher: {method: {"params": …, "memory": …}}}, "" standing for no teacher.
@@ -59,12 +61,12 @@ def begin(lesson, key, student, answers):
       answers[role.name],
     )  # fmt: skip
     methods[role.name] = {
-      name: method.init(jax.random.fold_in(key, number), *outputs)
+      name: interface.begin(method, jax.random.fold_in(key, number), *outputs, images)
       for number, (name, _, method) in enumerate(lesson.methods)
       if method.needs_teacher
     }
   methods[""] = {
-    name: method.init(key, _grown(lesson, student), None)
+    name: interface.begin(method, key, _grown(lesson, student), None, images)
     for name, _, method in lesson.methods
     if not method.needs_teacher
   }

@@ -179,7 +179,7 @@ def _begin(lesson, key, teachers, room, carry_momentum, last):
     variables = fragments.graft(*jax.device_get((last.variables, variables)))
   if lesson.reuses:
     variables = fragments.reuse(variables, _classifier(lesson, teachers))
-  state = start(lesson, key, variables, teachers, room.image_shape)
+  state = start(lesson, key, variables, teachers, room.dataset.train.images.shape)
   if last is not None:
     state = state.replace(methods=fragments.remember(state.methods, last.methods))
   if last is not None and carry_momentum:
@@ -205,7 +205,7 @@ def _like(lesson, key, teachers, room):
 
   def fresh():
     variables = lesson.network.init(key, jnp.zeros((1, *room.image_shape), jnp.float32))
-    return start(lesson, key, variables, teachers, room.image_shape)
+    return start(lesson, key, variables, teachers, room.dataset.train.images.shape)
 
   return jax.eval_shape(fresh)
 

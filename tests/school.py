@@ -100,7 +100,9 @@ class Desk:
 
   def state(self, fleet=None):
     """The first state, on the fleet's devices if there is one."""
-    state = step.start(self.lesson, jax.random.key(0), self.variables, self.teachers, SHAPE)
+    state = step.start(
+      self.lesson, jax.random.key(0), self.variables, self.teachers, self.images.shape
+    )
     return fleet.replicate(state) if fleet else state
 
   def trainer(self, fleet, train_step=step.train_step, teachers=None):

@@ -4,13 +4,20 @@ import dataclasses
 
 from edjax.errors import UserError, choose
 from edjax.methods.at import AT
+from edjax.methods.cc import CC
+from edjax.methods.crd import CRD
 from edjax.methods.cross_entropy import CrossEntropy
+from edjax.methods.ctkd import CTKD
+from edjax.methods.dist import DIST
+from edjax.methods.dkd import DKD
 from edjax.methods.fitnet import FitNet
 from edjax.methods.fsp import FSP
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
 from edjax.methods.kdsvd import KDSVD
 from edjax.methods.nst import NST
+from edjax.methods.pkt import PKT
+from edjax.methods.rkd import RKD
 from edjax.methods.semckd import SemCKD
 from edjax.methods.simkd import SimKD
 from edjax.methods.sp import SP
@@ -22,10 +29,17 @@ METHODS = {
   "ce": CrossEntropy,
   "kd": KD,
   "at": AT,
+  "cc": CC,
+  "crd": CRD,
+  "ctkd": CTKD,
+  "dist": DIST,
+  "dkd": DKD,
   "fitnet": FitNet,
   "fsp": FSP,
   "kdsvd": KDSVD,
   "nst": NST,
+  "pkt": PKT,
+  "rkd": RKD,
   "semckd": SemCKD,
   "simkd": SimKD,
   "sp": SP,

@@ -3,11 +3,16 @@
 A method is a frozen dataclass whose fields are its options, with two functions:
 
   init(key, student_output, teacher_output) -> variables
-    {"params": …} for what it learns (projectors), {"memory": …} for what it remembers (banks); {}
-    for most. The outputs may be abstract: shapes come from `jax.eval_shape`, never from a config.
+    {"params": …} for what it learns (projectors), {"memory": …} for what it remembers; {} for
+    most. The outputs may be abstract: shapes come from `jax.eval_shape`, never from a config.
   loss(variables, student_output, teacher_output, batch) -> (per_example, memory)
     float32 [batch], never reduced, and the new `memory` subtree ({} where there is none). What is
     defined for a whole batch is shared out so that the mean over the batch is the definition.
+
+One that remembers something of every training image (a bank) has a third:
+
+  remember(key, images) -> memory
+    the "memory" with which it begins, for a training set of so many images.
 
 The outputs are `models.Output`s of the same images: the student's restricted to the classes that
 the teacher's logits answer for, column by column. The tuples of maps hold one entry per stage of
@@ -57,6 +62,14 @@ class Batch:
   axis: str | None = flax.struct.field(pytree_node=False, default=None)
 
 
+def begin(method, key, student_output, teacher_output, images):
+  """The variables with which a method begins; `images` are there to train on."""
+  variables = method.init(key, student_output, teacher_output)
+  if not hasattr(method, "remember"):
+    return variables
+  return variables | {"memory": method.remember(jax.random.fold_in(key, 1), images)}
+
+
 def exact(tree):
   """The same in float32, in which all losses are computed."""
   return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), tree)
@@ -74,12 +87,15 @@ def gather(values, batch):
   return jax.lax.all_gather(values, batch.axis, tiled=True)
 
 
+def total(values, batch):
+  """The sum of [batch, …] over the images of all devices; padding counts not."""
+  summed = jnp.tensordot(batch.mask, values, 1, precision="highest")
+  return summed if batch.axis is None else jax.lax.psum(summed, batch.axis)
+
+
 def mean(values, batch):
-  """The mean of [batch] over the images of the whole batch, of all devices; padding counts not."""
-  total, count = jnp.sum(values * batch.mask), jnp.sum(batch.mask)
-  if batch.axis is not None:
-    total, count = jax.lax.psum((total, count), batch.axis)
-  return total / jnp.maximum(count, 1)
+  """The mean of [batch, …] over the images of all devices; padding counts not."""
+  return total(values, batch) / jnp.maximum(total(jnp.ones_like(batch.mask), batch), 1)
 
 
 def same_stages(method, student_maps, teacher_maps, pairs=""):
