@@ -131,14 +131,18 @@ def test_value_and_gradients_equal_pytorch(name, trial, case):
     expected.backward()
 
   floor = 3e-6 if case in DEGENERATE else 1e-8
+  tolerance = getattr(there, "TOLERANCE", {}).get(case, 1e-5)
   (to_student, to_params), (losses, _) = ours(name, trial)(student, teacher, known, asked, weights)
   assert losses.shape == (len(student.logits),) and losses.dtype == jnp.float32
-  close(losses if expected.ndim else losses.mean(), expected.detach().numpy(), floor=floor)
-  close(to_student, outputs.gradients(theirs), floor=floor)
+  value = losses if expected.ndim else losses.mean()
+  close(value, expected.detach().numpy(), tolerance, floor)
   wanted = jax.tree.map(
     lambda leaf: np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.numpy(), numbers["params"]
   )
-  close(to_params, wanted, floor=floor)
+  wanted = outputs.gradients(theirs), wanted
+  if case in DEGENERATE:  # rounding of the gradient before is left where a leaf's own is zero
+    floor = max(floor, tolerance * max(np.abs(leaf).max() for leaf in jax.tree.leaves(wanted)))
+  close((to_student, to_params), wanted, tolerance, floor)
 
 
 @pytest.mark.parametrize("name", methods.METHODS)

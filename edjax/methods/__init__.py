@@ -4,12 +4,14 @@ from edjax.errors import UserError, choose
 from edjax.methods.cross_entropy import CrossEntropy
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
+from edjax.methods.ofd import OFD
 
 __all__ = ["METHODS", "Batch", "build"]
 
 METHODS = {
   "ce": CrossEntropy,
   "kd": KD,
+  "ofd": OFD,
 }
 
 

@@ -7,4 +7,5 @@ A module holds
     for whole batches must have as its mean. Outputs are `tests.reference.resnet.Output`s in
     float64; `variables` are the method's own {"params": …, "memory": …}, in the layouts of Flax.
   LEFT_OUT, where there is one: {name of a case that the method refuses: the error it says}.
+  TOLERANCE, where there is one: {name of a case that float32 cannot tell better: how well it can}.
 """

@@ -26,10 +26,30 @@ def pooled(x, size):
   return F.adaptive_avg_pool2d(x, size)
 
 
+def same_size(ours, theirs):
+  """Both maps averaged to the smaller height and the smaller width; theirs a constant."""
+  size = [min(ours.shape[axis], theirs.shape[axis]) for axis in (2, 3)]
+  return pooled(ours, size), pooled(theirs.detach(), size)
+
+
+def paired(ours, theirs, pairs=""):
+  """[(student's map, teacher's map), …] as `pairs` says, else of all stages but the stem."""
+  if not pairs:
+    return list(zip(ours[1:], theirs[1:], strict=True))
+  return [(ours[int(pair[0])], theirs[int(pair[2])]) for pair in pairs.split(",")]
+
+
+def length(x, dim=-1):
+  """The Euclidean length, with no gradient where it is zero."""
+  square = x.square().sum(dim)
+  some = square > 0
+  return torch.where(some, torch.where(some, square, 1).sqrt(), 0)
+
+
 def normalised(x, dim=-1):
   """Of length 1, by the plain formula; what has no length stays zero."""
-  length = x.square().sum(dim, keepdim=True).sqrt()
-  return torch.where(length > 0, x / length.clamp_min(1e-300), torch.zeros_like(x))
+  own = length(x, dim).unsqueeze(dim)
+  return x / torch.where(own > 0, own, 1)
 
 
 def regressor(x, params, size, relu=True):
