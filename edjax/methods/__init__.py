@@ -5,6 +5,7 @@ from edjax.methods.cross_entropy import CrossEntropy
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
 from edjax.methods.ofd import OFD
+from edjax.methods.reviewkd import ReviewKD
 
 __all__ = ["METHODS", "Batch", "build"]
 
@@ -12,6 +13,7 @@ METHODS = {
   "ce": CrossEntropy,
   "kd": KD,
   "ofd": OFD,
+  "reviewkd": ReviewKD,
 }
 
 
