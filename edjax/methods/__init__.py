@@ -1,6 +1,7 @@
 """The distillation algorithms a config can name: one file each, one row each."""
 
 from edjax.errors import UserError, choose
+from edjax.methods.ab import AB
 from edjax.methods.cross_entropy import CrossEntropy
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
@@ -12,6 +13,7 @@ __all__ = ["METHODS", "Batch", "build"]
 METHODS = {
   "ce": CrossEntropy,
   "kd": KD,
+  "ab": AB,
   "ofd": OFD,
   "reviewkd": ReviewKD,
 }

@@ -55,9 +55,10 @@ class Connector(nn.Module):
 class Regressor(nn.Module):
   """One convolution from a student's map to the shape of a teacher's, and a normalisation.
 
-  The kernel makes the sizes meet, as RepDistiller's does: 3×3 with stride 2 from twice the size,
-  4×4 transposed to twice the size, otherwise as large as it takes without padding (1×1 for equal
-  sizes). To a map that is larger by another factor the student's is first enlarged to the nearest.
+  The convolution has no bias, which the normalisation would take away. Its kernel makes the sizes
+  meet, as RepDistiller's does: 3×3 with stride 2 from twice the size, 4×4 transposed to twice the
+  size, otherwise as large as it takes without padding (1×1 for equal sizes). To a map that is
+  larger by another factor the student's is first enlarged to the nearest.
 
   Attributes:
     shape: (height, width, channels) of the teacher's map.
@@ -74,7 +75,13 @@ class Regressor(nn.Module):
     if any(ours < theirs for ours, theirs in zip(here, size, strict=True)):
       if size == tuple(2 * side for side in here):
         x = nn.ConvTranspose(
-          channels, (4, 4), (2, 2), ((2, 2), (2, 2)), kernel_init=conv_init, name="conv"
+          channels,
+          (4, 4),
+          (2, 2),
+          ((2, 2), (2, 2)),
+          use_bias=False,
+          kernel_init=conv_init,
+          name="conv",
         )(x)
         return self._end(x, batch)
       x = jax.image.resize(x, (x.shape[0], *size, x.shape[-1]), "nearest")
@@ -84,7 +91,9 @@ class Regressor(nn.Module):
     else:
       kernel = tuple(1 + ours - theirs for ours, theirs in zip(here, size, strict=True))
       stride, padding = (1, 1), "VALID"
-    x = nn.Conv(channels, kernel, stride, padding, kernel_init=conv_init, name="conv")(x)
+    x = nn.Conv(
+      channels, kernel, stride, padding, use_bias=False, kernel_init=conv_init, name="conv"
+    )(x)
     return self._end(x, batch)
 
   def _end(self, x, batch):

@@ -11,11 +11,10 @@ TOLERANCE = {"constant maps": 1e-4, "odd sizes": 3e-5}
 
 
 def loss(student, teacher, batch, variables, pairs=""):
-  chosen = [(1, 2), (3, 3)] if pairs else [(1, 1), (2, 2), (3, 3)]
-  total = 0
-  for place, (ours, theirs) in enumerate(chosen):
-    params = variables["params"][f"map_{ours}"]
-    s, t = student.preactivations[ours], teacher.preactivations[theirs].detach()
+  names, total = ["map_1", "map_3"] if pairs else ["map_1", "map_2", "map_3"], 0
+  chosen = shapes.paired(student.preactivations, teacher.preactivations, pairs)
+  for place, (name, (s, t)) in enumerate(zip(names, chosen, strict=True)):
+    params, t = variables["params"][name], t.detach()
     margin = torch.stack([channel[channel < 0].mean() for channel in t.unbind(1)]).nan_to_num()
     s, t = shapes.same_size(s, t)
     s = shapes.batch_norm(shapes.conv(s, params["conv"]), params["norm"])
@@ -26,5 +25,5 @@ def loss(student, teacher, batch, variables, pairs=""):
     squares[between] = (s - t)[between] ** 2
     below = (t <= 0) & (t <= margin) & (s > margin)
     squares[below] = (s - margin)[below] ** 2
-    total = total + squares.flatten(1).sum(1) / 2 ** (len(chosen) - 1 - place)
+    total = total + squares.flatten(1).sum(1) / 2 ** (len(names) - 1 - place)
   return total

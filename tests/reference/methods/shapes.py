@@ -47,9 +47,9 @@ def length(x, dim=-1):
 
 
 def normalised(x, dim=-1):
-  """Of length 1, by the plain formula; what has no length stays zero."""
+  """Of length 1, by the plain formula; what has no length stays zero, without a gradient."""
   own = length(x, dim).unsqueeze(dim)
-  return x / torch.where(own > 0, own, 1)
+  return torch.where(own > 0, x / torch.where(own > 0, own, 1), 0)
 
 
 def regressor(x, params, size, relu=True):
@@ -57,11 +57,11 @@ def regressor(x, params, size, relu=True):
   hint: 3×3 with stride 2 from twice the size, transposed 4×4 to twice the size, else unpadded.
   """
   here, size = tuple(x.shape[2:]), tuple(size)
-  kernel, bias = params["conv"]["kernel"], params["conv"]["bias"]
+  kernel = params["conv"]["kernel"]
   if size == (2 * here[0], 2 * here[1]):
     # Flax's kernel acts on the spread-out input as it stands, PyTorch's turned round.
     turned = kernel.flip(0, 1).permute(2, 3, 0, 1)
-    y = F.conv_transpose2d(x, turned, bias, stride=2, padding=1)
+    y = F.conv_transpose2d(x, turned, stride=2, padding=1)
   else:
     if here[0] < size[0] or here[1] < size[1]:
       x = F.interpolate(x, size, mode="nearest-exact")
