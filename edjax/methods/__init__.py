@@ -3,6 +3,7 @@
 from edjax.errors import UserError, choose
 from edjax.methods.ab import AB
 from edjax.methods.cross_entropy import CrossEntropy
+from edjax.methods.ft import FT
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
 from edjax.methods.ofd import OFD
@@ -14,6 +15,7 @@ METHODS = {
   "ce": CrossEntropy,
   "kd": KD,
   "ab": AB,
+  "ft": FT,
   "ofd": OFD,
   "reviewkd": ReviewKD,
 }
