@@ -8,6 +8,7 @@ from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
 from edjax.methods.ofd import OFD
 from edjax.methods.reviewkd import ReviewKD
+from edjax.methods.srrl import SRRL
 
 __all__ = ["METHODS", "Batch", "build"]
 
@@ -18,6 +19,7 @@ METHODS = {
   "ft": FT,
   "ofd": OFD,
   "reviewkd": ReviewKD,
+  "srrl": SRRL,
 }
 
 
