@@ -3,6 +3,7 @@
 import dataclasses
 
 from edjax.errors import UserError, choose
+from edjax.methods.ab import AB
 from edjax.methods.at import AT
 from edjax.methods.cc import CC
 from edjax.methods.crd import CRD
@@ -12,15 +13,19 @@ from edjax.methods.dist import DIST
 from edjax.methods.dkd import DKD
 from edjax.methods.fitnet import FitNet
 from edjax.methods.fsp import FSP
+from edjax.methods.ft import FT
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
 from edjax.methods.kdsvd import KDSVD
 from edjax.methods.nst import NST
+from edjax.methods.ofd import OFD
 from edjax.methods.pkt import PKT
+from edjax.methods.reviewkd import ReviewKD
 from edjax.methods.rkd import RKD
 from edjax.methods.semckd import SemCKD
 from edjax.methods.simkd import SimKD
 from edjax.methods.sp import SP
+from edjax.methods.srrl import SRRL
 from edjax.methods.vid import VID
 
 __all__ = ["METHODS", "Batch", "build", "chosen"]
@@ -28,6 +33,7 @@ __all__ = ["METHODS", "Batch", "build", "chosen"]
 METHODS = {
   "ce": CrossEntropy,
   "kd": KD,
+  "ab": AB,
   "at": AT,
   "cc": CC,
   "crd": CRD,
@@ -36,13 +42,17 @@ METHODS = {
   "dkd": DKD,
   "fitnet": FitNet,
   "fsp": FSP,
+  "ft": FT,
   "kdsvd": KDSVD,
   "nst": NST,
+  "ofd": OFD,
   "pkt": PKT,
+  "reviewkd": ReviewKD,
   "rkd": RKD,
   "semckd": SemCKD,
   "simkd": SimKD,
   "sp": SP,
+  "srrl": SRRL,
   "vid": VID,
 }
 

@@ -142,6 +142,15 @@ def last_stage(method, student_maps, teacher_maps, pairs=""):
   return dict(list(same_stages(method, student_maps, teacher_maps, pairs).items())[-1:])
 
 
+def depth_weights(method, student_maps, teacher_maps, pairs=""):
+  """Every pair counts half of the next higher: {"map_1": 0.25, "map_2": 0.5, "map_3": 1.0}.
+
+  The highest is that of the whole network, so a pair keeps its weight while the student grows.
+  """
+  names = same_stages(method, (0,) * len(student_maps), teacher_maps, pairs)
+  return {name: 2.0 ** (place - len(names)) for place, name in enumerate(names, start=1)}
+
+
 def _chosen(method, pairs):
   try:
     return [tuple(map(int, pair.split(":", 1))) for pair in pairs.split(",")]

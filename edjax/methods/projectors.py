@@ -34,6 +34,24 @@ class Norm(nn.Module):
     return normal * scale.reshape(*(1,) * len(axes), -1) + bias.reshape(*(1,) * len(axes), -1)
 
 
+class Connector(nn.Module):
+  """A 1×1 convolution without bias to `channels`, and a normalisation; the size stays.
+
+  Attributes:
+    channels: of the teacher's map.
+    relu: rectify at last.
+  """
+
+  channels: int
+  relu: bool = False
+
+  @nn.compact
+  def __call__(self, x, batch=None):
+    x = nn.Conv(self.channels, (1, 1), use_bias=False, kernel_init=conv_init, name="conv")(x)
+    x = Norm(name="norm")(x, batch)
+    return nn.relu(x) if self.relu else x
+
+
 class Regressor(nn.Module):
   """One convolution from a student's map to the shape of a teacher's, and a normalisation.
 
