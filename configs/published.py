@@ -42,7 +42,7 @@ METHODS = {
   "mlld": {"ce": {"weight": 0.2}, "mlld": {"weight": 1.0}},
   "ab": {"ce": _CE, "ab": {"weight": 1.0}},
   "fsp": {"ce": _CE, "fsp": {"weight": 50.0}},
-  "ft": {"ce": _CE, "ft": {"weight": 200.0}},
+  "ft": {"ce": _CE, "ft": {"weight": 200.0, "form": "attention", "norm": True}},
   "simkd": {"simkd": {"weight": 1.0}},
   "function": {"kd": {"weight": 1.0, "temperature": 10.0}},
   "dot": _HINTON,
@@ -110,6 +110,8 @@ def _apply(name, kd, config):
     _paraphrase(config)
   elif name == "simkd":
     config.student.model += f"+simkd{_EMBEDDINGS[config.faculty.generalist.model]}"
+  elif name == "semckd":
+    config.methods.semckd.images = config.recipe.batch_size
   elif name == "mlld":
     config.recipe.views = "two"
   elif name == "function":

@@ -17,11 +17,8 @@ from tests import outputs
 
 CASES = outputs.cases()
 DEGENERATE = ("identical", "constant maps")  # where differences of like numbers are left
-TRIALS = [
-  pytest.param(name, trial, id=f"{name}-{trial}" if trial else name)
-  for name in methods.METHODS
-  for trial in range(len(importlib.import_module(f"tests.reference.methods.{name}").OPTIONS))
-]
+# Compiling is what takes time, and these share their shapes with the usual case.
+QUICK = ("random", "huge logits", "constant maps", "batch of two")
 
 
 def oracle(name):
@@ -46,6 +43,16 @@ def refused(name, trial):
   """{case: the error it says}."""
   cases = getattr(oracle(name), "LEFT_OUT", {})
   return cases[trial] if isinstance(cases, tuple) else cases
+
+
+def trials():
+  """Every method with every row of its options on every case; quick ones are not slow."""
+  for name in methods.METHODS:
+    for trial in range(len(oracle(name).OPTIONS)):
+      for case in CASES:
+        quick = case == usual(name) or (not trial and case in QUICK)
+        marks = () if quick else pytest.mark.slow
+        yield pytest.param(name, trial, case, id=f"{name}-{trial}-{case}", marks=marks)
 
 
 def batch(count, axis=None, mask=None):
@@ -125,11 +132,10 @@ def in_torch(tree):
 
 
 def test_every_method_has_an_oracle():
-  assert TRIALS and all(oracle(name).OPTIONS and oracle(name).loss for name in methods.METHODS)
+  assert all(oracle(name).OPTIONS and oracle(name).loss for name in methods.METHODS)
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name, trial", TRIALS)
+@pytest.mark.parametrize("name, trial, case", trials())
 def test_value_and_gradients_equal_pytorch(name, trial, case):
   there, (student, teacher) = oracle(name), said(name, case)
   if case in refused(name, trial):

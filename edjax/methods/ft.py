@@ -9,10 +9,10 @@ its translator learns to say the same. Encoder and translator are three 3×3 con
 LeakyReLU 0.1, the decoder three more (a transposed convolution of stride 1 is a convolution). Where
 factors differ in size the larger is average-pooled.
 
-The phases are two grades of the same teacher, the first with {"ft": {"phase": "paraphrase"}}, whose
-paraphraser goes into the memory of the second. A teacher who has had no such grade is heard through
-a paraphraser of random weights. In its grade the paraphraser learns beside the student, who needs
-another method there (`ce`, `kd`) to learn anything; the authors train it beforehand.
+The phases are grades of the same teacher: the first has "ft:paraphrase" in `grades.methods`, and
+its paraphraser goes into the memory of the next. The authors train it beforehand, so nothing of the
+student learns in that grade (`grades.frozen` −1), as variant `:ft` has it. A teacher who has had no
+such grade is heard through a paraphraser of random weights.
 
 Factors are normalised whole, all channels and places, as in the paper and the authors' code, whose
 weight of 500 is for the mean that is taken here (equation 3 has the sum). Form "attention" is
