@@ -1,0 +1,162 @@
+"""The strong view of images: RandAugment, then cutout, on the device and inside the step.
+
+RandAugment (Cubuk et al. 2020, arXiv:1909.13719) applies a few operations in turn, each chosen
+uniformly from a list of `policies` (the same one may come twice). Rotating, shearing and
+translating take the nearest pixel, without interpolation, and uncover black.
+
+Cutout (DeVries & Taylor 2017, arXiv:1708.04552) then paints one square whose centre may be any
+pixel, so that it may reach over the border and lose a part.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from edjax.data import operations, policies
+from edjax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Strong:
+  """What a strong view does.
+
+  Attributes:
+    layers: operations per image, one after the other.
+    magnitude: lowest and highest, of 30; a whole number from one to the other is drawn for every
+      operation.
+    operations: what they are chosen from.
+    cutout: shortest and longest side of the painted square in pixels; a whole number from one to
+      the other is drawn for every image. (0, 0): no cutout.
+    colour: of the square; one value, or three, of which grey images take the luma.
+
+  Raises:
+    UserError: if there are fewer than no layers, or a range or a colour is out of bounds.
+  """
+
+  layers: int = 2
+  magnitude: tuple[int, int] = (10, 10)
+  operations: tuple[policies.Operation, ...] = policies.RANDAUGMENT
+  cutout: tuple[int, int] = (16, 16)
+  colour: tuple[int, ...] = (0,)
+
+  def __post_init__(self):
+    if self.layers < 0:
+      raise UserError(f"a strong view cannot have {self.layers} layers; give 0 or more")
+    if not 0 <= self.magnitude[0] <= self.magnitude[1] <= policies.SCALE:
+      raise UserError(
+        f"magnitudes of a strong view are in 0..{policies.SCALE}, lowest first, not"
+        f" {self.magnitude}"
+      )
+    if not 0 <= self.cutout[0] <= self.cutout[1]:
+      raise UserError(f"sides of cutout are 0 or more, shortest first, not {self.cutout}")
+    if len(self.colour) not in (1, 3) or not all(0 <= value <= 255 for value in self.colour):
+      raise UserError(f"a colour is one or three numbers in 0..255, not {self.colour}")
+
+
+# What the published code of Multi-Level Logit Distillation (Jin et al. 2023) does to 32×32 pixels
+# under the name of RandAugment(2, 10), but for two things: there, magnitudes are not whole numbers,
+# and a square that would begin left of the image or above it is moved inside.
+MULTI_LEVEL = Strong(
+  magnitude=(0, policies.SCALE),
+  operations=policies.FIXMATCH,
+  cutout=(1, 16),
+  colour=(125, 123, 114),
+)
+
+
+class Draws(NamedTuple):
+  """One strong view per image.
+
+  Attributes:
+    operation: int32 [count, layers], places in `Strong.operations`.
+    magnitude: int32 [count, layers], 0..30.
+    mirrored: int32 [count, layers], 0 or 1; without effect on operations that are not mirrored.
+    side: int32 [count], of the square, in pixels.
+    centre: float32 [count, 2], of the square, in [0, 1) of height and width.
+  """
+
+  operation: jax.Array
+  magnitude: jax.Array
+  mirrored: jax.Array
+  side: jax.Array
+  centre: jax.Array
+
+
+def draw(settings, key, count):
+  """Draws one strong view per image: `Draws`, for images of any size."""
+  layers = settings.layers
+  shares = jax.random.uniform(key, (count, 3 * layers + 3))
+
+  def whole(shares, low, high):
+    return low + jnp.floor(shares * (high + 1 - low)).astype(jnp.int32)
+
+  return Draws(
+    operation=whole(shares[:, :layers], 0, len(settings.operations) - 1),
+    magnitude=whole(shares[:, layers : 2 * layers], *settings.magnitude),
+    mirrored=whole(shares[:, 2 * layers : 3 * layers], 0, 1),
+    side=whole(shares[:, -3], *settings.cutout),
+    centre=shares[:, -2:],
+  )
+
+
+def view(settings, images, draws):
+  """Applies `draws` of `settings` to uint8 images [batch, height, width, 1 or 3].
+
+  Returns:
+    uint8 of the same shape.
+
+  Raises:
+    UserError: if there are neither one nor three channels.
+  """
+  height, width, channels = images.shape[1:]
+  if channels not in (1, 3):
+    raise UserError(f"strong views are of images with one or three channels, not {channels}")
+  table = policies.table(settings.operations, height, width)
+  colour = jnp.asarray(settings.colour, jnp.uint8)[None, None]
+  if channels == 1:
+    colour = operations.grey(colour)
+
+  def one(image, draws):
+    def layer(image, place):
+      return _apply(image, jax.tree.map(lambda values: values[place], table)), None
+
+    # A loop, because the compiler would repeat a layer's work for every pixel of the next.
+    image, _ = jax.lax.scan(layer, image, (draws.operation, draws.magnitude, draws.mirrored))
+    return _cut_out(image, draws.side, draws.centre, colour)
+
+  return jax.vmap(one)(images, draws)
+
+
+def _apply(image, numbers):
+  """One operation: the others are in the program too, and do nothing.
+
+  All of them read the image as it came, so that nothing is computed again wherever the compiler
+  puts several in one loop over pixels.
+  """
+
+  def on(kind, yes, no):
+    return jnp.where(numbers.kind == policies.KINDS.index(kind), yes, no)
+
+  poor = on("contrast", operations.mean_grey(image), jnp.uint8(0))
+  poor = on("color", operations.grey(image), poor)
+  poor = on("sharpness", operations.smooth(image), poor)
+  counts = operations.histogram(image)
+  table = operations.point_table(numbers.bits, numbers.threshold)[None]
+  table = on("auto_contrast", operations.auto_contrast_table(counts), table)
+  table = on("equalize", operations.equalize_table(counts), table)
+  image = operations.look_up(operations.warp(image, numbers.affine), table)
+  return operations.blend(poor, image, numbers.factor)
+
+
+def _cut_out(image, side, centre, colour):
+  """Paints the square: rows and columns from centre − ⌊side / 2⌋ on, `side` of them."""
+  height, width, _ = image.shape
+
+  def inside(size, share):
+    away = jnp.arange(size) - jnp.floor(share * size).astype(jnp.int32) + side // 2
+    return (away >= 0) & (away < side)
+
+  square = inside(height, centre[0])[:, None] & inside(width, centre[1])[None]
+  return jnp.where(square[..., None], colour, image)
