@@ -25,6 +25,7 @@ torch.backends.mkldnn.enabled = False
 flags.FLAGS.mark_as_parsed()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
   """One process runs all of a file, and one all tests of the run that they share."""
   for item in items:
