@@ -10,11 +10,10 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from edjax import convert, errors, fragments, models
+from edjax import convert, errors, models
 from edjax.convert import __main__ as command
 from edjax.convert import tensors
 from tests import school
-from tests.reference.resnet import ResNet
 from tests.reference.wrn import WideResNet
 from tests.reference.zoo import ZOO
 
@@ -93,25 +92,6 @@ def test_network_classes_and_channels_are_recognised(model, classes, channels, t
   assert jax.tree.map(np.shape, variables) == jax.tree.map(lambda leaf: leaf.shape, shapes)
   assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {np.dtype(np.float32)}
   assert info["classes"] is None
-
-
-def test_a_grown_graduate_runs_in_pytorch(tmp_path):
-  """The logits of a student whose classes came in another order, in the data set's own."""
-  body, order = models.body("resnet8"), (2, 0, 3, 1)
-  student = school.random_like(school.init(models.pupil(body, 2, 3)))
-  grown = school.random_like(school.init(models.graduate(body, 4)), seed=1)
-  grown = fragments.graft(student, grown)
-  graduate = fragments.graduate(grown, np.argsort(order))
-  info = {"model": "resnet8", "classes": list("abcd"), "dataset": "letters"}
-  convert.write(tmp_path / "g.safetensors", graduate, info)
-  network = ResNet(8, classes=4).eval()
-  network.load_state_dict(safetensors.torch.load_file(tmp_path / "g.safetensors"))
-  images = np.random.default_rng(0).normal(size=(3, *school.SHAPE)).astype(np.float32)
-  with torch.no_grad():
-    theirs = network(torch.from_numpy(images.transpose(0, 3, 1, 2))).logits.numpy()
-  ours = np.asarray(jax.jit(models.graduate(body, 4).apply)(grown, images).logits)
-  np.testing.assert_allclose(theirs[:, order], ours, rtol=1e-4, atol=1e-4)
-  assert convert.read(tmp_path / "g.safetensors")[1]["classes"] == list("abcd")
 
 
 def refused(path, *options):
