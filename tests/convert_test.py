@@ -153,7 +153,7 @@ def test_truncated_files(ending, tmp_path):
   path = tmp_path / f"a.{ending}"
   names = convert.NAMES["resnet8"]["repdistiller"]
   state = {name: tensor for name, tensor in twin().state_dict().items() if tensor.ndim}
-  (safetensors.torch.save_file if ending == "safetensors" else torch.save)(state, path)
+  save(state, path)
   assert names("head/dense") == "fc" and convert.read(path)
   path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
   assert "no sound" in refused(path)
@@ -167,6 +167,50 @@ def test_numbers_that_are_not_finite(value, tmp_path):
   state["layer2.0.bn2.running_var"][3] = value
   torch.save(state, tmp_path / "a.pth")
   assert refused(tmp_path / "a.pth").endswith("not finite, in layer2.0.bn2.running_var")
+
+
+def save(state, path):
+  """As the ending says."""
+  if path.suffix == ".safetensors":
+    safetensors.torch.save_file(state, path)
+  else:
+    torch.save(state, path)
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+@pytest.mark.parametrize(
+  "kind", [torch.bfloat16, torch.float16, torch.float32, torch.float64], ids=str
+)
+def test_precisions(kind, ending, tmp_path):
+  """PyTorch's own conversion to single precision, which loses nothing of the lower ones."""
+  state = twin().state_dict()
+  draw = torch.Generator().manual_seed(1)
+  for name, tensor in state.items():
+    if tensor.is_floating_point():
+      state[name] = (torch.randn(tensor.shape, dtype=torch.float64, generator=draw) ** 5).to(kind)
+  save(state, tmp_path / f"a.{ending}")
+  variables, _, scheme = convert.read(tmp_path / f"a.{ending}", "resnet8")
+  back = tensors.to_torch(variables, "resnet8", convert.NAMES["resnet8"][scheme])
+  same({name: tensor.float() for name, tensor in state.items()}, back)
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+@pytest.mark.parametrize(
+  "kind,called",
+  [
+    (torch.float8_e4m3fn, ("F8_E4M3", "float8_e4m3fn")),
+    (torch.float8_e5m2, ("F8_E5M2", "float8_e5m2")),
+    (torch.complex64, ("C64", "complex64")),
+  ],
+)
+def test_other_types_of_numbers_are_named(kind, called, ending, tmp_path):
+  state = twin().state_dict()
+  for name in ("bn1.weight", "layer2.0.conv1.weight"):
+    state[name] = state[name].to(kind)
+  save(state, tmp_path / f"a.{ending}")
+  said = refused(tmp_path / f"a.{ending}")
+  called = called[ending == "pth"]
+  assert f"does not read: bn1.weight ({called}), layer2.0.conv1.weight ({called});" in said
 
 
 @pytest.mark.parametrize("found", [[1, 2], {"epoch": 3}, {"model": 5}])
