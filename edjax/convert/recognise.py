@@ -16,8 +16,8 @@ class Found:
     model: a row of `models.MODELS`.
     scheme: a row of `families.SCHEMES`.
     num_classes: columns of its classifier.
-    image_shape: (height, width, channels) that fits; where the network takes any size, the first
-      two mean nothing.
+    image_shape: (height, width, channels) that fits; the first two mean nothing, for any will do,
+      or for a transformer any with as many patches.
     variables: the tensors as ours.
   """
 
@@ -63,22 +63,25 @@ def recognise(tensors, model=None, num_classes=None, scheme=None):
 
 def _layout(tensors, model, names, num_classes):
   """Returns (places, image shape, classes) of a model with the classes and channels of tensors."""
-  classifier, side = f"{names('head/dense')}.weight", _side(tensors)
+  classifier, size = f"{names('head/dense')}.weight", _size(tensors)
   classes = num_classes or (len(tensors[classifier]) if classifier in tensors else 1000)
-  shape = (side, side, 3)
+  shape = (*size, 3)
   places = tensors_of.layout(model, names, classes, shape)
   _, _, wrong = tensors_of.differences(tensors, places)
   if len(wrong) == 1 and len(wrong[0][1]) == 4:  # it may be the stem, of other images than colour
-    shape = (side, side, wrong[0][1][1])
+    shape = (*size, wrong[0][1][1])
     places = tensors_of.layout(model, names, classes, shape)
   return places, shape, classes
 
 
-def _side(tensors):
-  """Pixels on a side that a transformer's positions stand for; other networks take any."""
-  if "pos_embed" not in tensors or "patch_embed.proj.weight" not in tensors:
-    return 64
-  return math.isqrt(tensors["pos_embed"].shape[1] - 1) * tensors["patch_embed.proj.weight"].shape[2]
+def _size(tensors):
+  """(height, width) of images with a transformer's number of patches; other networks take any."""
+  positions, patches = tensors.get("pos_embed"), tensors.get("patch_embed.proj.weight")
+  if positions is None or patches is None or (positions.ndim, patches.ndim) != (3, 4):
+    return 64, 64
+  # Tensors do not tell the shape of the grid, and do not depend on it: one row is as good as any.
+  side = patches.shape[2]
+  return side, side * max(1, positions.shape[1] - 1)
 
 
 def _explained(model, scheme, classes, missing, extra, wrong):
