@@ -50,11 +50,11 @@ def folder():
   "name,scheme", [(name, scheme) for name in FAMILIES for scheme in convert.NAMES[name]]
 )
 def test_round_trip_is_bit_identical(name, scheme, folder):
-  """From one kind of file to the other and back, with no name missing or left over."""
+  """From one kind of file to the other and back; recognised, with no name missing or left over."""
   state = published(name, scheme)
   torch.save(state, f"{folder}/a.pth")
   for source, target in (("a.pth", "b.safetensors"), ("b.safetensors", "c.pth")):
-    variables, info, found = convert.read(f"{folder}/{source}", name, 7, scheme)
+    variables, info, found = convert.read(f"{folder}/{source}", scheme=scheme)
     assert (info["model"], info["num_classes"], found) == (name, 7, scheme)
     assert convert.write(f"{folder}/{target}", variables, info, scheme) == scheme
   same(state, safetensors.torch.load_file(f"{folder}/b.safetensors"))

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from edjax import convert, errors, models
-from edjax.convert import tensors
+from edjax.convert import families, tensors
 from edjax.models import layers, macs
 from tests.reference import zoo
 from tests.reference.zoo import ZOO
@@ -130,7 +130,7 @@ def test_names_match_one_to_one(name):
   published = {key: tuple(t.shape) for key, t in published.items() if "batches" not in key}
   for scheme, names in convert.NAMES[name].items():
     places = tensors.layout(name, names, 7, image)
-    assert len(places) == len(published), scheme
+    assert len(places) == len(published) == families.TENSORS[name], scheme
     assert all(names(wrong) is None for wrong in ("", "fragment_9/conv", "head/nothing"))
   first = next(iter(convert.NAMES[name].values()))
   places = tensors.layout(name, first, 7, image)
