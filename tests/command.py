@@ -80,6 +80,20 @@ def end(process):
   return Ended(process.returncode, out, err)
 
 
+def refused(ended, *words):
+  """Asserts that a command ended with one line on standard error that holds all the words."""
+  assert ended.code == 1 and ended.out == ""
+  assert ended.err.startswith("edjax: ") and ended.err.endswith("\n")
+  assert ended.err.count("\n") == 1, ended.err
+  for word in words:
+    assert str(word) in ended.err, ended.err
+
+
+def files(folder):
+  """{path: bytes} of everything below a folder."""
+  return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 class Layer(nn.Module):
   """A convolution, a normalisation and a ReLU: the least a fragment can be."""
 

@@ -1,6 +1,7 @@
 """What every test runs under: four CPU devices, no broadcasting over ranks, quick compilation."""
 
 import os
+import pathlib
 
 import jax
 import pytest
@@ -25,13 +26,6 @@ torch.backends.mkldnn.enabled = False
 flags.FLAGS.mark_as_parsed()
 
 
-def pytest_collection_modifyitems(items):
-  """One process runs all of a file, and one all tests of the run that they share."""
-  for item in items:
-    shared = "smoke" in item.fixturenames
-    item.add_marker(pytest.mark.xdist_group("smoke" if shared else item.path.name))
-
-
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory):
   """Keeps what is compiled until the session ends, so that the same program is compiled once.
@@ -52,22 +46,6 @@ def compiled(tmp_path_factory):
   compilation_cache.reset_cache()
 
 
-@pytest.fixture(scope="session")
-def smoke(compiled, tmp_path_factory):
-  """A finished run of digits with specialists and a generalist, which tests leave as it is.
-
-  Returns:
-    (work directory, report, config), the config that of `command.DIGITS`.
-  """
-  from configs import digits
-  from edjax import school
-
-  workdir = tmp_path_factory.mktemp("smoke") / "run"
-  config = digits.get_config("paper,smoke")
-  config.grades.teachers = ("both",)
-  return workdir, school.run(config, workdir), config
-
-
 @pytest.fixture
 def small(compiled, monkeypatch):
   """Makes `command.SMALL` a model that a config can name "small"."""
@@ -75,3 +53,12 @@ def small(compiled, monkeypatch):
   from tests import command
 
   monkeypatch.setitem(models.MODELS, "small", command.SMALL)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+  """A current folder with nothing but the configs, and `runs` if a command makes it."""
+  (tmp_path / "here").mkdir()
+  (tmp_path / "here" / "configs").symlink_to(pathlib.Path(__file__).parent.parent / "configs")
+  monkeypatch.chdir(tmp_path / "here")
+  return tmp_path / "here"

@@ -11,10 +11,13 @@ import torch
 
 from edjax import checkpoint, metrics
 from tests import archives, command
-from tests.command import DIGITS
+from tests.command import DIGITS, files, refused
 from tests.reference import zoo
 
-pytestmark = pytest.mark.filterwarnings("ignore:the load_module")  # ml_collections'
+pytestmark = [
+  pytest.mark.usefixtures("place"),
+  pytest.mark.filterwarnings("ignore:the load_module"),  # ml_collections'
+]
 # One grade, no teacher, the least network: two seconds.
 QUICK = (
   "--config=configs/digits.py:ce,smoke",
@@ -22,29 +25,6 @@ QUICK = (
   "--config.devices=1",
   "--config.checkpoint.every_seconds=0",
 )
-
-
-def refused(ended, *words):
-  """Asserts that a command ended with one line on standard error that holds all the words."""
-  assert ended.code == 1 and ended.out == ""
-  assert ended.err.startswith("edjax: ") and ended.err.endswith("\n")
-  assert ended.err.count("\n") == 1, ended.err
-  for word in words:
-    assert str(word) in ended.err, ended.err
-
-
-def files(folder):
-  """{path: bytes} of everything below a folder."""
-  return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-  """A current folder with nothing but the configs, and `runs` if a command makes it."""
-  (tmp_path / "here").mkdir()
-  (tmp_path / "here" / "configs").symlink_to(command.ROOT / "configs")
-  monkeypatch.chdir(tmp_path / "here")
-  return tmp_path / "here"
 
 
 @pytest.mark.parametrize(
@@ -172,76 +152,6 @@ def test_a_work_directory_that_cannot_be(name, capfd, place, monkeypatch):
 
 
 # --- beside a run that is there ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-  "changes, words",
-  [
-    (["--config.seed=1"], ["seed was 0, is now 1"]),
-    (["--config.recipe.pad=2"], ["recipe.pad was 1, is now 2"]),
-    (["--config.methods={'ce':{'weight':0.3}}"], ["methods.kd.", "is now 'not set'"]),
-  ],
-)
-def test_a_work_directory_of_another_config(changes, words, smoke, capfd):
-  workdir = smoke[0]
-  before = files(workdir)
-  ended = command.give(capfd, *DIGITS, f"--workdir={workdir}", *changes)
-  refused(ended, workdir, "another config", *words, "another --workdir")
-  assert files(workdir) == before
-
-
-def test_a_damaged_config(smoke, capfd, place):
-  workdir = place / "copy"
-  shutil.copytree(smoke[0], workdir, ignore=shutil.ignore_patterns("checkpoints", "teachers"))
-  (workdir / "config.json").write_text('{"seed": 0')
-  refused(command.give(capfd, *DIGITS, f"--workdir={workdir}"), "config.json", "damaged")
-
-
-def test_exam(smoke, capfd):
-  workdir, report, _ = smoke
-  before = files(workdir)
-  ended = command.give(capfd, *DIGITS, f"--workdir={workdir}", "--mode=exam")
-  assert ended.code == 0 and ended.err == ""
-  scores = json.loads(ended.out)
-  assert scores["count"] == 451
-  for key in ("top1", "top5", "nll", "ece"):
-    assert scores[key] == report["student"][key]
-  assert files(workdir) == before
-
-
-def test_exam_of_another_data_set(smoke, capfd, place):
-  archives.write_tree(place / "data", ("ant", "bee"), 5)
-  given = "--config=configs/folder.py", "--config.data_dir=data", "--mode=exam"
-  refused(
-    command.give(capfd, *given, f"--workdir={smoke[0]}"),
-    "10 classes (0, 1, 2",
-    "2 classes (ant, bee)",
-  )
-
-
-@pytest.mark.parametrize(
-  "setting, taken, words",
-  [
-    ("generalist", ["subject_1"], ["answers for 3 classes (0, 1, 2)", "needs 10 classes"]),
-    ("specialist", ["subject_1"] * 3, ["subject_2", "(0, 1, 2)", "needs 3 classes (3, 4, 5)"]),
-  ],
-)
-def test_a_teacher_of_other_classes(setting, taken, words, smoke, capfd):
-  places = [f"{smoke[0]}/teachers/{name}/network" for name in taken]
-  given = (
-    f"--config.faculty.{setting}.checkpoint={places[0] if len(places) == 1 else tuple(places)}"
-  )
-  refused(command.give(capfd, *DIGITS, given), places[0], *words)
-
-
-def test_a_damaged_teacher(smoke, capfd, place):
-  shutil.copytree(smoke[0] / "teachers" / "generalist" / "network", place / "network")
-  for path in (place / "network").rglob("d/*"):  # not every file is in use
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-  given = "--config.faculty.generalist.checkpoint=network"
-  refused(command.give(capfd, *DIGITS, given), place / "network", "damaged")
 
 
 KD = "--config=configs/digits.py:kd,smoke", "--workdir=run"

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from edjax import convert, errors, models, pooling
-from edjax.convert import tensors
+from edjax.convert import families, tensors
 from edjax.models import macs
 from tests.reference import zoo
 from tests.reference.zoo import ZOO
@@ -19,12 +19,7 @@ from tests.reference.zoo import ZOO
 FAMILIES = ("resnet8", "wrn_16_1")
 SMALL_IMAGES = ((2, 32, 32, 3), (1, 29, 27, 3), (3, 28, 28, 1))
 LARGE_IMAGES = ((2, 64, 64, 3), (1, 75, 61, 3))
-# A transformer's grid is square: 75 and 79 pixels are four patches of 16, 29 and 31 seven of 4.
-SHAPES = {name: SMALL_IMAGES if row.side == 32 else LARGE_IMAGES for name, row in ZOO.items()} | {
-  "deit_tiny": ((2, 64, 64, 3), (1, 75, 79, 3)),
-  "deit_small": ((2, 64, 64, 3), (1, 75, 79, 3)),
-  "vit_tiny_patch4": ((2, 32, 32, 3), (1, 29, 31, 3), (3, 28, 28, 1)),
-}
+SHAPES = {name: SMALL_IMAGES if row.side == 32 else LARGE_IMAGES for name, row in ZOO.items()}
 # What is compiled in a few seconds, one of most families; the others are slow tests.
 FAST = (
   *((name, shape) for name in FAMILIES for shape in SMALL_IMAGES),
@@ -35,7 +30,7 @@ FAST = (
   ("mobilenetv2_half", SMALL_IMAGES[1]),
   ("shufflenetv2", SMALL_IMAGES[2]),
   ("efficientnet_b0", LARGE_IMAGES[1]),
-  ("vit_tiny_patch4", SHAPES["vit_tiny_patch4"][1]),
+  ("vit_tiny_patch4", SMALL_IMAGES[1]),
 )
 # Of these, shapes are traced in the fast tests.
 LIGHT = {name for name, _ in FAST} | {"resnet20", "resnet8_half", "wrn_16_2", "mobilenetv1"}
@@ -135,7 +130,7 @@ def test_names_match_one_to_one(name):
   published = {key: tuple(t.shape) for key, t in published.items() if "batches" not in key}
   for scheme, names in convert.NAMES[name].items():
     places = tensors.layout(name, names, 7, image)
-    assert len(places) == len(published), scheme
+    assert len(places) == len(published) == families.TENSORS[name], scheme
     assert all(names(wrong) is None for wrong in ("", "fragment_9/conv", "head/nothing"))
   first = next(iter(convert.NAMES[name].values()))
   places = tensors.layout(name, first, 7, image)
@@ -258,7 +253,10 @@ def test_a_teaching_reference_has_the_same_shape_at_any_image_size(size):
   assert head["dense"] == {"kernel": (1024, 33), "bias": (33,)}
 
 
-@pytest.mark.parametrize("name,relu", [("resnet8", True), ("resnet8", False), ("wrn_16_1", True)])
+@pytest.mark.parametrize(
+  "name,relu",
+  [("resnet8", True), ("resnet8", False), ("wrn_16_1", True), ("vit_tiny_patch4", True)],
+)
 def test_a_teaching_reference_equals_torch(name, relu):
   shape = (2, 13, 11, 3)
   network = models.pupil(models.body(name), 2, 5, width=6, grid=2, relu=relu)

@@ -1,13 +1,15 @@
-"""Vision transformers: names, how they start, square grids, taps."""
+"""Vision transformers: names, how they start, grids of patches, taps."""
 
 import jax
 import numpy as np
 import pytest
+import torch
 
-from edjax import models
+from edjax import convert, models
 from edjax.convert import vit as names
 from edjax.models import layers
 from tests.models_test import images, initial_values, randomised, shapes
+from tests.reference import zoo
 
 
 def test_published_names():
@@ -35,15 +37,28 @@ def test_a_transformer_starts_as_the_fields():
         assert (value == 1).all(), key
 
 
-@pytest.mark.parametrize("size", [(32, 28), (3, 3), (4, 8)])
-def test_a_transformers_patches_make_a_square(size):
+def test_a_file_for_wide_images_comes_in(tmp_path):
+  """Of a re-statement with other rows than columns; `models_test` compares what both answer."""
+  shape = (1, 32, 48, 3)
+  network = models.graduate(models.body("vit_tiny_patch4"), 7)
+  drawn = randomised(network, shape)
+  twin = zoo.load(zoo.make("vit_tiny_patch4", 7, shape[1:]), drawn, "vit_tiny_patch4")
+  torch.save(twin.state_dict(), tmp_path / "a.pth")
+  variables, *_ = convert.read(tmp_path / "a.pth", "vit_tiny_patch4")
+  assert jax.tree.all(jax.tree.map(np.array_equal, variables, drawn))
+  output = jax.eval_shape(network.apply, variables, images(shape))
+  assert [tap.shape for tap in output.features] == [(1, 8, 12, 192)] * 5
+
+
+@pytest.mark.parametrize("size", [(3, 3), (32, 3), (3, 32)])
+def test_images_smaller_than_a_patch(size):
   height, width = size
-  with pytest.raises(ValueError, match=f"images of {height}×{width} pixels have"):
+  with pytest.raises(ValueError, match=f"images of {height}×{width} pixels hold no patch of 4×4"):
     shapes(models.graduate(models.body("vit_tiny_patch4"), 7), (1, height, width, 3))
 
 
 def test_a_transformers_tokens_are_its_taps_without_the_class_token():
-  body, shape = models.body("vit_tiny_patch4"), (2, 12, 12, 3)
+  body, shape = models.body("vit_tiny_patch4"), (2, 12, 20, 3)
   network = models.graduate(body, 7)
   variables, x = randomised(network, shape), images(shape)
 
@@ -52,8 +67,9 @@ def test_a_transformers_tokens_are_its_taps_without_the_class_token():
     return fragment.apply({"params": variables["params"]["fragment_0"]}, x, None)
 
   x, features, preactivations = jax.jit(tokens)()
-  assert x.shape == (2, 1 + 3 * 3, 192)
-  assert features[1].shape == (2, 3, 3, 192)
-  assert np.array_equal(x[:, 1:], features[1].reshape(2, 9, 192))
+  assert x.sequence.shape == (2, 1 + 3 * 5, 192)
+  assert x.grid == (3, 5)
+  assert features[1].shape == (2, 3, 5, 192)
+  assert np.array_equal(x.sequence[:, 1:], features[1].reshape(2, 15, 192))
   assert np.array_equal(layers.as_map(x), features[1])
   assert all(map(np.array_equal, features, preactivations))

@@ -1,7 +1,9 @@
-"""Which schemes of names each network has: a new family is a file of names and a row here.
+"""Which schemes of names each network has, and how many tensors.
 
-`repdistiller` are the names of RepDistiller and mdistiller, who distil on CIFAR. The first scheme
-of a network is the one it is written with unless another is asked for.
+A new family is a file of names and a row here. `repdistiller` are the names of RepDistiller and
+mdistiller, who distil on CIFAR. The first scheme of a network is the one it is written with unless
+another is asked for. Counters of batches are not counted; by the number of its tensors a network is
+soon found.
 """
 
 from edjax.convert import (
@@ -18,35 +20,44 @@ from edjax.convert import (
 
 SCHEMES = ("repdistiller", "torchvision", "timm")
 
-_CIFAR_RESNETS = (
-  *("resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110"),
-  *("resnet8x4", "resnet32x4", "resnet8_half"),
-)
-_DEPTHS = (18, 34, 50, 101, 152)
 _FAMILIES = (
-  (_CIFAR_RESNETS, {"repdistiller": resnet.repdistiller}),
-  (("wrn_16_1", "wrn_16_2", "wrn_40_1", "wrn_40_2"), {"repdistiller": wrn.repdistiller}),
   (
-    [f"resnet{depth}" for depth in _DEPTHS],
+    {
+      **{"resnet8": 47, "resnet14": 77, "resnet20": 107, "resnet32": 167, "resnet44": 227},
+      **{"resnet56": 287, "resnet110": 557, "resnet8x4": 52, "resnet32x4": 172},
+      **{"resnet8_half": 47},
+    },
+    {"repdistiller": resnet.repdistiller},
+  ),
+  (
+    {"wrn_16_1": 69, "wrn_16_2": 70, "wrn_40_1": 189, "wrn_40_2": 190},
+    {"repdistiller": wrn.repdistiller},
+  ),
+  (
+    {"resnet18": 102, "resnet34": 182, "resnet50": 267, "resnet101": 522, "resnet152": 777},
     {"torchvision": imagenet_resnet.torchvision, "timm": imagenet_resnet.timm},
   ),
   (
-    [f"resnet{depth}_cifar" for depth in _DEPTHS],
+    {
+      **{"resnet18_cifar": 102, "resnet34_cifar": 182, "resnet50_cifar": 267},
+      **{"resnet101_cifar": 522, "resnet152_cifar": 777},
+    },
     {"repdistiller": imagenet_resnet.repdistiller},
   ),
-  (("vgg8", "vgg11", "vgg13", "vgg16", "vgg19"), {"repdistiller": vgg.repdistiller}),
-  (("mobilenetv1",), {"repdistiller": mobilenet.repdistiller}),
-  (("mobilenetv2_half",), {"repdistiller": mobilenetv2.repdistiller}),
   (
-    ("mobilenetv2",),
-    {"torchvision": mobilenetv2.torchvision, "timm": mobilenetv2.timm},
+    {"vgg8": 32, "vgg11": 50, "vgg13": 62, "vgg16": 80, "vgg19": 98},
+    {"repdistiller": vgg.repdistiller},
   ),
-  (("shufflenetv1", "shufflenetv2"), {"repdistiller": shufflenet.repdistiller}),
-  (("shufflenetv2_imagenet",), {"torchvision": shufflenet.torchvision}),
+  ({"mobilenetv1": 137}, {"repdistiller": mobilenet.repdistiller}),
+  ({"mobilenetv2_half": 267}, {"repdistiller": mobilenetv2.repdistiller}),
+  ({"mobilenetv2": 262}, {"torchvision": mobilenetv2.torchvision, "timm": mobilenetv2.timm}),
+  ({"shufflenetv1": 247, "shufflenetv2": 282}, {"repdistiller": shufflenet.repdistiller}),
+  ({"shufflenetv2_imagenet": 282}, {"torchvision": shufflenet.torchvision}),
   (
-    ("efficientnet_b0",),
+    {"efficientnet_b0": 311},
     {"torchvision": efficientnet.torchvision, "timm": efficientnet.timm},
   ),
-  (("deit_tiny", "deit_small", "vit_tiny_patch4"), {"timm": vit.timm}),
+  ({"deit_tiny": 152, "deit_small": 152, "vit_tiny_patch4": 152}, {"timm": vit.timm}),
 )
 NAMES = {model: schemes for models, schemes in _FAMILIES for model in models}
+TENSORS = {model: count for models, _ in _FAMILIES for model, count in models.items()}

@@ -17,16 +17,23 @@ ENDINGS = (*PICKLES, ".safetensors")
 _WRAPPERS = ("model", "state_dict", "net", "model_state_dict")  # what training scripts save under
 _PREFIXES = ("module.", "model.", "_orig_mod.")  # what their wrappers put before every name
 _COUNTER = "num_batches_tracked"
+# Types of numbers that stand for themselves, as safetensors and as PyTorch call them; NumPy has
+# learned bfloat16 from jax. Others, such as float8, come with scales that are kept elsewhere.
+_TYPES = {
+  **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"},
+  **{"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"},
+}
 
 
 def read(path):
   """Returns ({name: float32 array}, {key: text}): a file's tensors and its notes.
 
-  Counters of batches are left out. Half precision becomes float32, without loss.
+  Counters of batches are left out. Half precision (float16, bfloat16) becomes float32 without loss,
+  double precision is rounded.
 
   Raises:
     UserError: if there is no such file, or it is damaged, or it would have to run code to be read,
-      or holds something else than a network, or a number that is not finite.
+      or holds something else than a network, or numbers of another type, or one not finite.
   """
   path = pathlib.Path(path)
   if not path.is_file():
@@ -64,11 +71,13 @@ def _read_safetensors(path):
   try:
     with safetensors.safe_open(path, "numpy") as file:
       notes = file.metadata() or {}
-      tensors = {name: _array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+      types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+      tensors = {n: _array(file.get_tensor(n)) for n, kind in types.items() if kind in _TYPES}
   except (safetensors.SafetensorError, OSError, ValueError, TypeError) as error:
     raise UserError(
       f"{path} is no sound .safetensors file ({_line(error)}); get it anew"
     ) from error
+  _check_types(path, types, _TYPES)
   return tensors, notes
 
 
@@ -96,7 +105,18 @@ def _read_pickle(path):
   if not isinstance(found, dict):
     raise UserError(f"{path} holds a {type(found).__name__}, not a state dict")
   tensors = {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+  types = {name: str(value.dtype).removeprefix("torch.") for name, value in tensors.items()}
+  _check_types(path, types, _TYPES.values())
   return {name: _array(value.float().numpy()) for name, value in tensors.items()}, {}
+
+
+def _check_types(path, types, known):
+  odd = [f"{name} ({kind})" for name, kind in sorted(types.items()) if kind not in known]
+  if odd:
+    raise UserError(
+      f"{path} holds numbers of a type that edjax does not read: {', '.join(odd)}; save the "
+      "network as float32"
+    )
 
 
 def _number_types():

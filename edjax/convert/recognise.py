@@ -1,11 +1,19 @@
-"""Which network is it? The tensors of a checkpoint, compared with every network and scheme."""
+"""Which network is it? The tensors of a checkpoint, compared with the networks that are like it.
+
+To know the tensors of a network it is traced, which takes up to a second, so no more are traced
+than can be the nearest.
+"""
 
 import dataclasses
 import math
 
 from edjax.convert import tensors as tensors_of
-from edjax.convert.families import NAMES, SCHEMES
+from edjax.convert.families import NAMES, SCHEMES, TENSORS
 from edjax.errors import UserError, choose
+
+# The first layer of a network is one of these, its last one is the classifier.
+_FIRST = ("fragment_0/conv", "fragment_0/block_0/conv_0", "fragment_0/patch_embed")
+_LAST = "head/dense"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,15 +24,12 @@ class Found:
     model: a row of `models.MODELS`.
     scheme: a row of `families.SCHEMES`.
     num_classes: columns of its classifier.
-    image_shape: (height, width, channels) that fits; where the network takes any size, the first
-      two mean nothing.
     variables: the tensors as ours.
   """
 
   model: str
   scheme: str
   num_classes: int
-  image_shape: tuple[int, int, int]
   variables: dict
 
 
@@ -37,48 +42,77 @@ def recognise(tensors, model=None, num_classes=None, scheme=None):
 
   Raises:
     UserError: if it is none that edjax knows, listing for the nearest every tensor that is missing,
-      too many, or of another shape.
+      too many, or of another shape. Unless `model` says so, no network is near whose first and last
+      layer are both missing.
   """
   if model:
     choose(NAMES, model, "model with PyTorch names")
   if scheme and scheme not in SCHEMES:
     raise UserError(f"unknown names {scheme!r}; choose one of {', '.join(SCHEMES)}")
-  nearest, least = None, math.inf
-  for candidate in [model] if model else NAMES:
-    for known, names in NAMES[candidate].items():
-      if scheme and known != scheme:
-        continue
-      places, shape, classes = _layout(tensors, candidate, names, num_classes)
-      missing, extra, wrong = tensors_of.differences(tensors, places)
-      if not (missing or extra or wrong):
-        variables = tensors_of.from_torch(tensors, places)
-        return Found(candidate, known, classes, shape, variables)
-      distance = len(missing) + len(extra) + len(wrong)
-      if distance < least:
-        nearest, least = (candidate, known, classes, missing, extra, wrong), distance
-  if nearest is None:
+  candidates = [
+    (candidate, known, names)
+    for candidate in ([model] if model else NAMES)
+    for known, names in NAMES[candidate].items()
+    if scheme in (None, known)
+  ]
+  if not candidates:
     raise UserError(f"{model} has no {scheme} names; it has {', '.join(NAMES[model])}")
+  if not model:
+    candidates = _alike(tensors, candidates)
+
+  def apart(candidate):  # at least; every tensor more or fewer is a difference
+    return abs(TENSORS[candidate[0]] - len(tensors))
+
+  nearest, least = None, math.inf
+  for candidate in sorted(candidates, key=apart):
+    if apart(candidate) >= least:
+      break
+    name, known, names = candidate
+    places, classes = _layout(tensors, name, names, num_classes)
+    missing, extra, wrong = tensors_of.differences(tensors, places)
+    if not (missing or extra or wrong):
+      return Found(name, known, classes, tensors_of.from_torch(tensors, places))
+    distance = len(missing) + len(extra) + len(wrong)
+    if distance < least:
+      nearest, least = (name, known, classes, missing, extra, wrong), distance
   raise UserError(_explained(*nearest))
 
 
+def _alike(tensors, candidates):
+  """Returns the candidates whose first or last layer is in `tensors`."""
+  ends = [
+    {f"{names(path)}.weight" for path in (*_FIRST, _LAST) if names(path)}
+    for _, _, names in candidates
+  ]
+  alike = [c for c, own in zip(candidates, ends, strict=True) if not own.isdisjoint(tensors)]
+  if not alike:
+    raise UserError(
+      f"no tensor is called as a known network's first or last layer is "
+      f"({', '.join(sorted(set().union(*ends)))}); they are called {', '.join(list(tensors)[:3])} …"
+    )
+  return alike
+
+
 def _layout(tensors, model, names, num_classes):
-  """Returns (places, image shape, classes) of a model with the classes and channels of tensors."""
-  classifier, side = f"{names('head/dense')}.weight", _side(tensors)
+  """Returns (places, classes) of a model for images such as the tensors are for."""
+  classifier = f"{names(_LAST)}.weight"
   classes = num_classes or (len(tensors[classifier]) if classifier in tensors else 1000)
-  shape = (side, side, 3)
-  places = tensors_of.layout(model, names, classes, shape)
+  places = _places(tensors, model, names, classes, 3)
   _, _, wrong = tensors_of.differences(tensors, places)
   if len(wrong) == 1 and len(wrong[0][1]) == 4:  # it may be the stem, of other images than colour
-    shape = (side, side, wrong[0][1][1])
-    places = tensors_of.layout(model, names, classes, shape)
-  return places, shape, classes
+    places = _places(tensors, model, names, classes, wrong[0][1][1])
+  return places, classes
 
 
-def _side(tensors):
-  """Pixels on a side that a transformer's positions stand for; other networks take any."""
-  if "pos_embed" not in tensors or "patch_embed.proj.weight" not in tensors:
-    return 64
-  return math.isqrt(tensors["pos_embed"].shape[1] - 1) * tensors["patch_embed.proj.weight"].shape[2]
+def _places(tensors, model, names, classes, channels):
+  """Returns the layout for images of any size, that is, with any number of positions."""
+  places = tensors_of.layout(model, names, classes, (64, 64, channels))
+  name = names("fragment_0/pos_embed")
+  if name in places and name in tensors:
+    has, wants = tensors[name].shape, places[name].shape
+    if has[:1] + has[2:] == wants[:1] + wants[2:]:
+      places[name] = dataclasses.replace(places[name], shape=has)
+  return places
 
 
 def _explained(model, scheme, classes, missing, extra, wrong):

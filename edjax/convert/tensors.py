@@ -40,7 +40,6 @@ class Place:
   shape: tuple[int, ...]
 
 
-@functools.lru_cache(maxsize=256)
 def layout(model, names, num_classes, image_shape):
   """Returns {PyTorch name: Place} of every tensor of a network; nothing is computed.
 
@@ -53,16 +52,22 @@ def layout(model, names, num_classes, image_shape):
   Raises:
     ValueError: if the scheme leaves a tensor without a name, or gives one name to two.
   """
-  network = models.graduate(models.body(model), num_classes)
-  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  shapes = jax.eval_shape(network.init, jax.random.key(0), image)
   places = {}
-  for path, leaf in flatten_dict(shapes, sep="/").items():
-    name, order = _named(path, leaf.ndim, names)
+  for path, shape in _shapes(model, num_classes, image_shape).items():
+    name, order = _named(path, len(shape), names)
     if name is None or name in places:
       raise ValueError(f"{model}: {'no' if name is None else 'another'} PyTorch name for {path}")
-    places[name] = Place(path, order, tuple(leaf.shape[axis] for axis in order))
+    places[name] = Place(path, order, tuple(shape[axis] for axis in order))
   return places
+
+
+@functools.lru_cache(maxsize=256)
+def _shapes(model, num_classes, image_shape):
+  """Returns {path: shape} of a network's variables; tracing takes up to a second."""
+  network = models.graduate(models.body(model), num_classes)
+  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  variables = jax.eval_shape(network.init, jax.random.key(0), image)
+  return {path: leaf.shape for path, leaf in flatten_dict(variables, sep="/").items()}
 
 
 def to_torch(variables, model, names):

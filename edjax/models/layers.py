@@ -2,14 +2,14 @@
 
 A network is a tuple of fragments and a head. A fragment is a linen module called as
 `fragment(x, norm) -> (x, features, preactivations)`; a head as `head(x, norm) -> (embedding,
-logits, preactivations)`. `norm(name=...)` makes a batch normalisation in the right mode. A family
-lists its fragments in a `Body`; `Network` runs them and collects the taps, so a student that has
-grown only two of its three fragments is the same code with a shorter tuple.
+logits, preactivations)`. What they hand on is a map [batch, height, width, channels] or `Tokens`.
+`norm(name=...)` makes a batch normalisation in the right mode. A family lists its fragments in a
+`Body`; `Network` runs them and collects the taps, so a student that has grown only two of its three
+fragments is the same code with a shorter tuple.
 """
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 
 import flax
@@ -40,6 +40,19 @@ class Output:
   features: tuple[jax.Array, ...]
   preactivations: tuple[jax.Array, ...]
   embedding: jax.Array
+
+
+@flax.struct.dataclass
+class Tokens:
+  """What the fragments of transformers hand on.
+
+  Attributes:
+    sequence: [batch, 1 + rows · columns, width], the class token first.
+    grid: (rows, columns) of the others, which no array could tell.
+  """
+
+  sequence: jax.Array
+  grid: tuple[int, int] = flax.struct.field(pytree_node=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,11 +197,11 @@ def conv(channels, size, stride=1, groups=1, bias=False, init=conv_init, name=No
 
 
 def as_map(x):
-  """Tokens [batch, 1 + n², width] without the class token, [batch, n, n, width]; maps unchanged."""
-  if x.ndim == 4:
+  """`Tokens` without the class token, [batch, rows, columns, width]; maps unchanged."""
+  if not isinstance(x, Tokens):
     return x
-  side = math.isqrt(x.shape[1] - 1)
-  return x[:, 1:].reshape(x.shape[0], side, side, x.shape[2])
+  batch, _, width = x.sequence.shape
+  return x.sequence[:, 1:].reshape(batch, *x.grid, width)
 
 
 def rectified(x, norm, preactivated):

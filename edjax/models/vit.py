@@ -3,13 +3,12 @@
 
 An image is cut in patches, each projected to a token; a class token goes first, learned positions
 are added, twelve pre-norm blocks follow. A fragment is three blocks; fragment 0 has the embedding,
-too. Fragments hand on tokens [batch, 1 + n², width]. The taps are maps [batch, n, n, width] without
-the class token: the embedded patches with positions, and what every fragment hands on. These are
-raw sums, which only the head normalises; nothing rectifies them, so preactivations are the same.
+too. Fragments hand on `layers.Tokens`. The taps are maps [batch, rows, columns, width] without the
+class token: the embedded patches with positions, and what every fragment hands on. These are raw
+sums, which only the head normalises; nothing rectifies them, so preactivations are the same.
 
-Images may have any size that gives as many rows of patches as columns, because tokens do not tell
-the next fragment the shape of their grid; pixels that fill no patch are left out. The positions are
-as many as the image asks for, so a student keeps to one image size. Matrices and positions start
+Images may have any size; pixels that fill no patch are left out. The positions are as many as the
+image asks for, row by row, so a student keeps to one image size. Matrices and positions start
 from N(0, 0.02²), the class token from N(0, 10⁻¹²), the projection of patches as PyTorch's
 convolutions, biases of the others at zero.
 """
@@ -55,7 +54,7 @@ class Blocks(nn.Module):
     patch: side of a patch in pixels, 0 for a fragment that is given tokens.
 
   Raises:
-    ValueError: if the patches of the images do not make a square.
+    ValueError: if the images are smaller than a patch.
   """
 
   width: int
@@ -68,18 +67,19 @@ class Blocks(nn.Module):
     if self.patch:
       x = self._embedding(x)
       taps = (layers.as_map(x),)
+    sequence = x.sequence
     for number in range(BLOCKS):
-      x = Block(self.heads, name=f"block_{number}")(x)
+      sequence = Block(self.heads, name=f"block_{number}")(sequence)
+    x = layers.Tokens(sequence, x.grid)
     taps += (layers.as_map(x),)
     return x, taps, taps
 
   def _embedding(self, images):
     batch, height, width, channels = images.shape
     rows, columns = height // self.patch, width // self.patch
-    if rows != columns or not rows:
+    if not rows * columns:
       raise ValueError(
-        f"images of {height}×{width} pixels have {rows}×{columns} patches of {self.patch}×"
-        f"{self.patch} pixels; this network needs as many rows of patches as columns"
+        f"images of {height}×{width} pixels hold no patch of {self.patch}×{self.patch} pixels"
       )
     side, bound = (self.patch, self.patch), (self.patch**2 * channels) ** -0.5
 
@@ -98,7 +98,8 @@ class Blocks(nn.Module):
     token = self.param("cls_token", nn.initializers.normal(1e-6), (1, 1, self.width))
     positions = self.param("pos_embed", _init, (1, 1 + rows * columns, self.width))
     token = jnp.broadcast_to(token, (batch, 1, self.width))
-    return jnp.concatenate([token, patches.reshape(batch, -1, self.width)], axis=1) + positions
+    sequence = jnp.concatenate([token, patches.reshape(batch, -1, self.width)], axis=1)
+    return layers.Tokens(sequence + positions, (rows, columns))
 
 
 class Head(nn.Module):
@@ -108,7 +109,7 @@ class Head(nn.Module):
 
   @nn.compact
   def __call__(self, x, norm):
-    embedding = _layer_norm(name="norm")(x[:, 0])
+    embedding = _layer_norm(name="norm")(x.sequence[:, 0])
     logits = layers.dense(embedding, self.num_classes, _init, nn.initializers.zeros_init())
     return embedding, logits, ()
 

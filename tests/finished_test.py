@@ -1,0 +1,126 @@
+"""What a finished run leaves behind, and what another command may do with it."""
+
+import json
+import shutil
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import digits
+from edjax import checkpoint, models, school
+from edjax.data import datasets
+from tests import archives, command
+from tests.command import DIGITS, files, refused
+from tests.configs_test import check_run
+
+pytestmark = [
+  pytest.mark.usefixtures("place"),
+  pytest.mark.filterwarnings("ignore:the load_module"),  # ml_collections'
+]
+
+
+@pytest.fixture(scope="module")
+def smoke(compiled, tmp_path_factory):
+  """A finished run of digits with specialists and a generalist, which tests leave as it is.
+
+  Returns:
+    (work directory, report, config), the config that of `command.DIGITS`.
+  """
+  workdir = tmp_path_factory.mktemp("smoke") / "run"
+  config = digits.get_config("paper,smoke")
+  config.grades.teachers = ("both",)
+  return workdir, school.run(config, workdir), config
+
+
+def test_digits(smoke):
+  workdir, report, config = smoke
+  check_run(workdir, report, config, 451)
+  assert {path.name for path in (workdir / "teachers").iterdir()} == {
+    "subject_1", "subject_2", "subject_3", "generalist",
+  }  # fmt: skip
+  # The exam once more, by hand.
+  data = datasets.load("digits", **config.data)
+  variables, info = checkpoint.load_variables(workdir / "graduate")
+  network = models.graduate(models.body(info["model"]), 10)
+  views = (data.test.images / np.float32(255) - np.float32(data.mean[0])) / np.float32(data.std[0])
+  logits = np.asarray(network.apply(variables, jnp.asarray(views)).logits)
+  right = logits.argmax(1) == data.test.labels
+  second, first = np.sort(logits, axis=1)[:, -2:].T
+  close = first - second < 1e-4  # where another order of summation may answer otherwise
+  assert close.sum() <= 5
+  assert abs(451 * report["student"]["top1"] - right.sum()) <= close.sum() + 1e-6
+  for name, labels in report["subjects"].items():
+    own = np.isin(data.test.labels, labels)
+    stated = own.sum() * report["grades"][-1]["top1_by_subject"][name]
+    assert abs(stated - right[own].sum()) <= close[own].sum() + 1e-6
+
+
+@pytest.mark.parametrize(
+  "changes, words",
+  [
+    (["--config.seed=1"], ["seed was 0, is now 1"]),
+    (["--config.recipe.pad=2"], ["recipe.pad was 1, is now 2"]),
+    (["--config.methods={'ce':{'weight':0.3}}"], ["methods.kd.", "is now 'not set'"]),
+  ],
+)
+def test_a_work_directory_of_another_config(changes, words, smoke, capfd):
+  workdir = smoke[0]
+  before = files(workdir)
+  ended = command.give(capfd, *DIGITS, f"--workdir={workdir}", *changes)
+  refused(ended, workdir, "another config", *words, "another --workdir")
+  assert files(workdir) == before
+
+
+def test_a_damaged_config(smoke, capfd, place):
+  workdir = place / "copy"
+  shutil.copytree(smoke[0], workdir, ignore=shutil.ignore_patterns("checkpoints", "teachers"))
+  (workdir / "config.json").write_text('{"seed": 0')
+  refused(command.give(capfd, *DIGITS, f"--workdir={workdir}"), "config.json", "damaged")
+
+
+def test_exam(smoke, capfd):
+  workdir, report, _ = smoke
+  before = files(workdir)
+  ended = command.give(capfd, *DIGITS, f"--workdir={workdir}", "--mode=exam")
+  assert ended.code == 0 and ended.err == ""
+  scores = json.loads(ended.out)
+  assert scores["count"] == 451
+  for key in ("top1", "top5", "nll", "ece"):
+    assert scores[key] == report["student"][key]
+  assert files(workdir) == before
+
+
+def test_exam_of_another_data_set(smoke, capfd, place):
+  archives.write_tree(place / "data", ("ant", "bee"), 5)
+  given = "--config=configs/folder.py", "--config.data_dir=data", "--mode=exam"
+  refused(
+    command.give(capfd, *given, f"--workdir={smoke[0]}"),
+    "10 classes (0, 1, 2",
+    "2 classes (ant, bee)",
+  )
+
+
+@pytest.mark.parametrize(
+  "setting, taken, words",
+  [
+    ("generalist", ["subject_1"], ["answers for 3 classes (0, 1, 2)", "needs 10 classes"]),
+    ("specialist", ["subject_1"] * 3, ["subject_2", "(0, 1, 2)", "needs 3 classes (3, 4, 5)"]),
+  ],
+)
+def test_a_teacher_of_other_classes(setting, taken, words, smoke, capfd):
+  places = [f"{smoke[0]}/teachers/{name}/network" for name in taken]
+  given = (
+    f"--config.faculty.{setting}.checkpoint={places[0] if len(places) == 1 else tuple(places)}"
+  )
+  refused(command.give(capfd, *DIGITS, given), places[0], *words)
+
+
+def test_a_damaged_teacher(smoke, capfd, place):
+  shutil.copytree(smoke[0] / "teachers" / "generalist" / "network", place / "network")
+  for path in (place / "network").rglob("d/*"):  # not every file is in use
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+  given = "--config.faculty.generalist.checkpoint=network"
+  refused(command.give(capfd, *DIGITS, given), place / "network", "damaged")
