@@ -5,8 +5,9 @@ import torch
 from tests.reference.methods import shapes
 
 OPTIONS = ({},)
-# Two normalisations, each of which may multiply the rounding of a constant map by 1/√1e-5.
-TOLERANCE = {"constant maps": 2e-3}
+# Two normalisations, each of which may multiply the rounding of a constant map by 1/√1e-5: what
+# is left is that all is finite and of the right size.
+TOLERANCE = {"constant maps": 1e-2}
 
 
 def loss(student, teacher, batch, variables):
