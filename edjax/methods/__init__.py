@@ -1,5 +1,7 @@
 """The distillation algorithms a config can name: one file each, one row each."""
 
+import dataclasses
+
 from edjax.errors import UserError, choose
 from edjax.methods.cc import CC
 from edjax.methods.crd import CRD
@@ -11,6 +13,7 @@ from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
 from edjax.methods.pkt import PKT
 from edjax.methods.rkd import RKD
+from edjax.methods.standardise import Standardised
 
 __all__ = ["METHODS", "Batch", "build"]
 
@@ -30,7 +33,7 @@ METHODS = {
 def build(options):
   """Turns {"kd": {"weight": 0.7, "temperature": 4.0}, …} into ((name, weight, method), …).
 
-  Rows of weight 0 are left out.
+  Rows of weight 0 are left out. Methods on logits have the further option `standardise`.
 
   Raises:
     UserError: for an unknown method (naming the choices), option or negative weight.
@@ -42,12 +45,20 @@ def build(options):
     weight = row.pop("weight", 1.0)
     if weight < 0:
       raise UserError(f"methods.{name}.weight is {weight}; a weight is not negative")
-    unknown = set(row) - set(method.__dataclass_fields__)
+    on_logits = getattr(method, "on_logits", False)
+    standardise = row.pop("standardise", False)
+    if standardise and not on_logits:
+      able = ", ".join(key for key, each in METHODS.items() if getattr(each, "on_logits", False))
+      raise UserError(f"methods.{name}.standardise is for methods on logits, which are {able}")
+    fields = [field.name for field in dataclasses.fields(method)]
+    unknown = set(row) - set(fields)
     if unknown:
-      known = ", ".join(["weight", *method.__dataclass_fields__])
+      last = ["standardise"] * on_logits
+      known = ", ".join(["weight", *fields, *last])
       raise UserError(f"methods.{name} has no option {sorted(unknown)[0]!r}; it has {known}")
     if weight:
-      built.append((name, weight, method(**row)))
+      made = method(**row)
+      built.append((name, weight, Standardised(made) if standardise else made))
   if not built:
     raise UserError("methods: no method has a weight above 0, so there is nothing to learn from")
   return tuple(built)
