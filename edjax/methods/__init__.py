@@ -26,6 +26,7 @@ from edjax.methods.semckd import SemCKD
 from edjax.methods.simkd import SimKD
 from edjax.methods.sp import SP
 from edjax.methods.srrl import SRRL
+from edjax.methods.standardise import Standardised
 from edjax.methods.vid import VID
 
 __all__ = ["METHODS", "Batch", "build", "chosen"]
@@ -60,7 +61,7 @@ METHODS = {
 def build(options):
   """Turns {"kd": {"weight": 0.7, "temperature": 4.0}, …} into ((name, weight, method), …).
 
-  Rows of weight 0 are left out.
+  Rows of weight 0 are left out. Methods on logits have the further option `standardise`.
 
   Raises:
     UserError: for an unknown method (naming the choices), option or negative weight.
@@ -72,12 +73,20 @@ def build(options):
     weight = row.pop("weight", 1.0)
     if weight < 0:
       raise UserError(f"methods.{name}.weight is {weight}; a weight is not negative")
-    unknown = set(row) - set(method.__dataclass_fields__)
+    on_logits = getattr(method, "on_logits", False)
+    standardise = row.pop("standardise", False)
+    if standardise and not on_logits:
+      able = ", ".join(key for key, each in METHODS.items() if getattr(each, "on_logits", False))
+      raise UserError(f"methods.{name}.standardise is for methods on logits, which are {able}")
+    fields = [field.name for field in dataclasses.fields(method)]
+    unknown = set(row) - set(fields)
     if unknown:
-      known = ", ".join(["weight", *method.__dataclass_fields__])
+      last = ["standardise"] * on_logits
+      known = ", ".join(["weight", *fields, *last])
       raise UserError(f"methods.{name} has no option {sorted(unknown)[0]!r}; it has {known}")
     if weight:
-      built.append((name, weight, method(**row)))
+      made = method(**row)
+      built.append((name, weight, Standardised(made) if standardise else made))
   if not built:
     raise UserError("methods: no method has a weight above 0, so there is nothing to learn from")
   return tuple(built)

@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from edjax.errors import UserError
 from edjax.methods.interface import constant, exact
@@ -34,6 +33,7 @@ class CTKD:
   span: float = 20.0
   warm_up: float = 10.0
   needs_teacher: ClassVar[bool] = True
+  on_logits: ClassVar[bool] = True
 
   def __post_init__(self):
     if not self.span > 0:
@@ -53,9 +53,10 @@ class CTKD:
       jax.nn.log_softmax(logits / temperature)
       for logits in (exact(student_output.logits), constant(teacher_output.logits))
     )
-    loss = temperature**2 * optax.losses.kl_divergence_with_log_targets(student, teacher)
+    divergence = jnp.sum(_remainders(student, teacher)[0], axis=1)
     slope = temperature * jax.lax.stop_gradient(_slope(student, teacher))
-    return loss + self._reversal(batch.epoch) * slope * (learned - temperature), {}
+    turned = self._reversal(batch.epoch) * slope * (learned - temperature)
+    return temperature**2 * divergence + turned, {}
 
   def _reversal(self, epoch):
     """λ, from 0 to −1."""
@@ -65,13 +66,15 @@ class CTKD:
     return -(1 - jnp.cos(jnp.pi * risen)) / 2
 
 
-def _slope(student, teacher):
-  """(1/T) d(T² KL)/dT, [batch], of log-probabilities at temperature T.
+def _remainders(student, teacher):
+  """What of KL(teacher ‖ student) float32 should sum up, of log-probabilities [batch, classes].
 
-  T² KL hardly depends on a high T: its derivative is a small difference of large terms, of which
-  float32 would leave little. With x = log p − log q (p the teacher's) and r = x − 1 + e^(−x), for
-  which E_p r = E_p x = KL, it is 2 KL − Var_p x − Cov_p (r, log q), and the first two of these are
-  E_p (2 r − x²) + KL², where 2 r − x² = −x³/3 (1 − x/4 (1 − x/5 (…))).
+  With x = log p − log q (p the teacher's), KL is E_p x, but also E_p r with r = x − 1 + e^(−x), as
+  probabilities sum to 1. At a high temperature x is small, and r of second order, so that hardly
+  anything cancels.
+
+  Returns:
+    p r and p (2 r − x²), the latter of third order: −x³/3 (1 − x/4 (1 − x/5 (…))).
   """
   p, q, x = jnp.exp(teacher), jnp.exp(student), teacher - student
   near = jnp.abs(x) < 1
@@ -80,14 +83,25 @@ def _slope(student, teacher):
   for order in range(12, 3, -1):
     series = 1 - small / order * series
   series *= -(small**3) / 3
-  # p r; where x is large, e^(−x) may be too large, but p e^(−x) = q is not.
-  remainder = jnp.where(near, p * (small**2 + series) / 2, p * (x - 1) + q)
-  divergence = jnp.sum(remainder, axis=1, keepdims=True)
-  spread = jnp.sum(p * (x - divergence) ** 2, axis=1)
+  # Where x is large, e^(−x) may be too large, but p e^(−x) = q is not.
+  second = jnp.where(near, p * (small**2 + series) / 2, p * (x - 1) + q)
+  return second, jnp.where(near, p * series, 2 * second - p * x**2)
+
+
+def _slope(student, teacher):
+  """(1/T) d(T² KL)/dT, [batch], of log-probabilities at temperature T.
+
+  T² KL hardly depends on a high T: its derivative is a small difference of large terms, of which
+  float32 would leave little. On paper it is 2 E_p r − Var_p x − Cov_p (r, log q), and the first two
+  are E_p (2 r − x²) + KL² where x is small.
+  """
+  p, x = jnp.exp(teacher), teacher - student
+  second, third = _remainders(student, teacher)
+  divergence = jnp.sum(second, axis=1, keepdims=True)
   total = jnp.where(
-    jnp.all(near, axis=1),
-    jnp.sum(p * series, axis=1) + divergence[:, 0] ** 2,
-    2 * divergence[:, 0] - spread,
+    jnp.all(jnp.abs(x) < 1, axis=1),
+    jnp.sum(third, axis=1) + divergence[:, 0] ** 2,
+    2 * divergence[:, 0] - jnp.sum(p * (x - divergence) ** 2, axis=1),
   )
   centred = student - jnp.sum(p * student, axis=1, keepdims=True)
-  return total - jnp.sum(remainder * centred, axis=1)
+  return total - jnp.sum(second * centred, axis=1)

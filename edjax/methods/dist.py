@@ -36,6 +36,7 @@ class DIST:
   temperature: float = 4.0
   gather: bool = True
   needs_teacher: ClassVar[bool] = True
+  on_logits: ClassVar[bool] = True
 
   def __post_init__(self):
     if not self.temperature > 0:

@@ -40,6 +40,7 @@ class DKD:
   temperature: float = 4.0
   warm_up: float = 20.0
   needs_teacher: ClassVar[bool] = True
+  on_logits: ClassVar[bool] = True
 
   def __post_init__(self):
     if not self.temperature > 0:

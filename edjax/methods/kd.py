@@ -20,6 +20,7 @@ class KD:
 
   temperature: float = 4.0
   needs_teacher: ClassVar[bool] = True
+  on_logits: ClassVar[bool] = True
 
   def __post_init__(self):
     if not self.temperature > 0:
