@@ -8,6 +8,7 @@ from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
 from edjax.methods.ofd import OFD
 from edjax.methods.reviewkd import ReviewKD
+from edjax.methods.semckd import SemCKD
 from edjax.methods.srrl import SRRL
 
 __all__ = ["METHODS", "Batch", "build"]
@@ -19,6 +20,7 @@ METHODS = {
   "ft": FT,
   "ofd": OFD,
   "reviewkd": ReviewKD,
+  "semckd": SemCKD,
   "srrl": SRRL,
 }
 
