@@ -66,6 +66,7 @@ def variables(name, trial, case):
   """As they begin, then moved a little, so that no scale is one and no bias zero."""
   method, (student, teacher) = made(name, trial), CASES[case]
   fresh = method.init(jax.random.key(0), student, teacher if method.needs_teacher else None)
+  assert all(fresh.values())  # what a method has nothing of it does not name
   draw = np.random.default_rng(5)
   moved = jax.tree.map(
     lambda leaf: np.asarray(leaf + 0.1 * draw.normal(size=leaf.shape), np.float32),
@@ -143,8 +144,9 @@ def test_value_and_gradients_equal_pytorch(name, trial, case):
 
   tolerance = getattr(there, "TOLERANCE", {}).get(case, 1e-5)
   floor = 0.3 * tolerance if case in DEGENERATE else 1e-8
-  (to_student, to_params), (losses, _) = ours(name, trial)(student, teacher, known, asked, weights)
+  gradients, (losses, memory) = ours(name, trial)(student, teacher, known, asked, weights)
   assert losses.shape == (len(student.logits),) and losses.dtype == jnp.float32
+  assert jax.tree.map(jnp.shape, memory) == jax.tree.map(jnp.shape, known.get("memory", {}))
   value = losses if expected.ndim else losses.mean()
   close(value, expected.detach().numpy(), tolerance, floor)
   wanted = jax.tree.map(
@@ -153,7 +155,7 @@ def test_value_and_gradients_equal_pytorch(name, trial, case):
   wanted = outputs.gradients(theirs), wanted
   if case in DEGENERATE:  # rounding of other gradients is left where a leaf's own is zero
     floor = max(floor, tolerance * max(np.abs(leaf).max() for leaf in jax.tree.leaves(wanted)))
-  close((to_student, to_params), wanted, tolerance, floor)
+  close(gradients, wanted, tolerance, floor)
 
 
 @pytest.mark.parametrize("name", methods.METHODS)
@@ -261,6 +263,7 @@ def test_a_student_that_has_not_grown_is_taught_all_the_same(name):
     preactivations=(*student.preactivations[:2], None, None),
   )
   known = method.init(jax.random.key(0), young, teacher if method.needs_teacher else None)
+  assert all(known.values())
   gradients, (losses, _) = ours(name, 0)(young, teacher, {"params": {}} | known, batch(8))
   assert losses.shape == (8,)
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((gradients, losses)))
