@@ -71,7 +71,7 @@ def test_scale_of_a_factor_does_not_matter():
 def test_a_student_without_any_stage_loses_nothing():
   student, teacher = pair()
   young = grown(student, 0)
-  known = FT().init(jax.random.key(0), young, teacher)
+  known = {"params": {}} | FT().init(jax.random.key(0), young, teacher)
   np.testing.assert_array_equal(FT().loss(known, young, teacher, batch(8))[0], np.zeros(8))
 
 

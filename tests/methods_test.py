@@ -80,6 +80,7 @@ def variables(name, trial, case):
   method, (student, teacher) = made(name, trial), said(name, case)
   taught = teacher if method.needs_teacher else None
   fresh = begin(method, jax.random.key(0), student, taught, 5 * len(student.logits))
+  assert all(fresh.values())  # what a method has nothing of it does not name
   draw = np.random.default_rng(5)
   moved = jax.tree.map(
     lambda leaf: np.asarray(leaf + 0.1 * draw.normal(size=leaf.shape), np.float32),
@@ -156,8 +157,9 @@ def test_value_and_gradients_equal_pytorch(name, trial, case):
 
   tolerance = getattr(there, "TOLERANCE", {}).get(case, 1e-5)
   floor = 0.3 * tolerance if case in DEGENERATE else 1e-8
-  (to_student, to_params), (losses, _) = ours(name, trial)(student, teacher, known, asked, weights)
+  gradients, (losses, memory) = ours(name, trial)(student, teacher, known, asked, weights)
   assert losses.shape == (len(student.logits),) and losses.dtype == jnp.float32
+  assert jax.tree.map(jnp.shape, memory) == jax.tree.map(jnp.shape, known.get("memory", {}))
   value = losses if expected.ndim else losses.mean()
   close(value, expected.detach().numpy(), tolerance, floor)
   wanted = jax.tree.map(
@@ -166,7 +168,7 @@ def test_value_and_gradients_equal_pytorch(name, trial, case):
   wanted = outputs.gradients(theirs), wanted
   if case in DEGENERATE:  # rounding of other gradients is left where a leaf's own is zero
     floor = max(floor, tolerance * max(np.abs(leaf).max() for leaf in jax.tree.leaves(wanted)))
-  close((to_student, to_params), wanted, tolerance, floor)
+  close(gradients, wanted, tolerance, floor)
 
 
 @pytest.mark.parametrize("name", methods.METHODS)
@@ -297,6 +299,7 @@ def test_a_student_that_has_not_grown_is_taught_all_the_same(name):
   )
   taught = teacher if method.needs_teacher else None
   known = begin(method, jax.random.key(0), young, taught, 40)
+  assert all(known.values())
   gradients, (losses, _) = ours(name, 0)(young, teacher, {"params": {}} | known, batch(8))
   assert losses.shape == (8,)
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((gradients, losses)))

@@ -57,7 +57,7 @@ class AB:
         x = jnp.zeros((1, *ours.shape[1:]))
         module = Regressor(tuple(theirs.shape[1:]), relu=False)
         params[name] = module.init(jax.random.fold_in(key, number), x)["params"]
-    return {"params": params}
+    return {"params": params} if params else {}
 
   def loss(self, variables, student_output, teacher_output, batch):
     """Returns float32 [batch] and no memory."""

@@ -70,10 +70,11 @@ class FT:
     fresh = paraphraser.init(keys[0], jnp.zeros((1, *theirs.shape[1:])))["params"]
     if self.phase == "paraphrase":
       return {"params": {"paraphraser": fresh}}
-    params = {}
-    if ours is not None:
-      params["translator"] = translator.init(keys[1], jnp.zeros((1, *ours.shape[1:])))["params"]
-    return {"params": params, "memory": {"paraphraser": {"encoder": fresh["encoder"]}}}
+    memory = {"memory": {"paraphraser": {"encoder": fresh["encoder"]}}}
+    if ours is None:
+      return memory
+    x = jnp.zeros((1, *ours.shape[1:]))
+    return memory | {"params": {"translator": translator.init(keys[1], x)["params"]}}
 
   def loss(self, variables, student_output, teacher_output, batch):
     """Returns float32 [batch] and the paraphraser, once it is learned, as it was."""

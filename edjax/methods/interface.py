@@ -66,9 +66,9 @@ class Batch:
 def begin(method, key, student_output, teacher_output, images):
   """The variables with which a method begins; `images` are there to train on."""
   variables = method.init(key, student_output, teacher_output)
-  if not hasattr(method, "remember"):
-    return variables
-  return variables | {"memory": method.remember(jax.random.fold_in(key, 1), images)}
+  if hasattr(method, "remember"):
+    variables |= {"memory": method.remember(jax.random.fold_in(key, 1), images)}
+  return {part: tree for part, tree in variables.items() if tree}
 
 
 def exact(tree):

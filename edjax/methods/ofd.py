@@ -53,7 +53,7 @@ class OFD:
       module, x = Connector(channels), jnp.zeros((1, 1, 1, ours.shape[-1]))
       params[name] = module.init(jax.random.fold_in(key, number), x)["params"]
       memory[name] = {"margin": jnp.zeros(channels), "count": jnp.zeros(channels)}
-    return {"params": params, "memory": memory}
+    return {"params": params, "memory": memory} if params else {}
 
   def loss(self, variables, student_output, teacher_output, batch):
     """Returns float32 [batch] and the margins so far, with how many values they are of."""
