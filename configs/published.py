@@ -39,7 +39,7 @@ METHODS = {
     "ce": {"weight": 0.1},
     "kd": {"weight": 9.0, "temperature": 2.0, "standardise": True},
   },
-  "mlld": {"ce": {"weight": 0.2}, "mlld": {"weight": 1.0}},
+  "mlld": {"ce": {"weight": 0.2}, "mlld": {"weight": 0.9}},
   "ab": {"ce": _CE, "ab": {"weight": 1.0}},
   "fsp": {"ce": _CE, "fsp": {"weight": 50.0}},
   "ft": {"ce": _CE, "ft": {"weight": 200.0, "form": "attention", "norm": True}},

@@ -213,12 +213,13 @@ def _look(lesson, key, images, labels):
   how, count = lesson.augment, lesson.batch_size
   seen = [augment.view(how, images, mine(augment.draw(how, key, count)))]
   if how.strong is not None:
-    draws = mine(strong.draw(how.strong, jax.random.fold_in(key, 2), count))
-    seen.append(strong.view(how.strong, seen[0], draws))
+    other = augment.view(how, images, mine(augment.draw(how, jax.random.fold_in(key, 2), count)))
+    draws = mine(strong.draw(how.strong, jax.random.fold_in(key, 3), count))
+    seen.append(strong.view(how.strong, other, draws))
   views = [augment.normalise(how, view) for view in seen]
   if not how.mixup:
     return views, {}
-  share = augment.mixture(how, jax.random.fold_in(key, 3))
+  share = augment.mixture(how, jax.random.fold_in(key, 4))
   partners = mine(jnp.asarray(lesson.partners)) - own
   views = [share * view + (1 - share) * view[partners] for view in views]
   return views, {"others": labels[partners], "share": share}

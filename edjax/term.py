@@ -15,7 +15,7 @@ import numpy as np
 from edjax import checkpoint, curriculum, faculty, fragments, models, optimisers
 from edjax import methods as methods_table
 from edjax.data import memory
-from edjax.data.strong import Strong
+from edjax.data.strong import MULTI_LEVEL
 from edjax.errors import UserError
 from edjax.models.folding import fold
 from edjax.models.macs import network_macs, training_macs
@@ -124,7 +124,7 @@ def prepare(study, room, number, first_step):
       pad=recipe.pad,
       flip=recipe.flip,
       mixup=recipe.mixup,
-      strong=Strong() if recipe.views == "two" else None,
+      strong=_strong(room.image_shape) if recipe.views == "two" else None,
     ),
     partners=tuple(memory.partners(seating, room.fleet.size).tolist()),
     target=recipe.target,
@@ -162,6 +162,11 @@ def prepare(study, room, number, first_step):
     ),
     answer=room.examiner(network),
   )
+
+
+def _strong(image_shape):
+  """Multi-level logit distillation's, its square up to half as wide as the image."""
+  return dataclasses.replace(MULTI_LEVEL, cutout=(1, max(1, image_shape[1] // 2)))
 
 
 def _shares(grade, earlier):

@@ -49,7 +49,7 @@ def test_images_are_mixed_and_so_are_labels():
       for start, taken in zip(np.cumsum((0, *seats)), seats, strict=False)
     ]
   )
-  key = jax.random.fold_in(jax.random.fold_in(jax.random.key(7), 0), 3)
+  key = jax.random.fold_in(jax.random.fold_in(jax.random.key(7), 0), 4)
   share = float(augment.mixture(desk.lesson.augment, key))
   assert 0.5 <= share < 0.99
   views, places = desk.views(), desk.places()
@@ -87,7 +87,7 @@ class Difference:
 
 
 def test_every_image_is_seen_twice(monkeypatch):
-  """The second view is made of the first; hard labels count by the mean of both."""
+  """The second view has its own crop and is changed; hard labels count by the mean of both."""
   monkeypatch.setattr(strong, "draw", lambda settings, key, count: jnp.arange(count))
   monkeypatch.setattr(strong, "view", lambda settings, images, draws: 255 - images)
   how = dataclasses.replace(school.AUGMENT, strong=strong.Strong())

@@ -18,7 +18,7 @@ class Augment:
     flip: mirror left and right with probability one half.
     mixup: α of Beta(α, α), from which the share of an image in its mixture with another is drawn,
       once per step; 0: no mixing (Zhang et al. 2018, arXiv:1710.09412).
-    strong: how a second view is made of the first, or None for one view.
+    strong: what is done to a second view besides, or None for one view.
   """
 
   mean: tuple[float, ...]

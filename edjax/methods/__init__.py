@@ -17,6 +17,7 @@ from edjax.methods.ft import FT
 from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
 from edjax.methods.kdsvd import KDSVD
+from edjax.methods.mlld import MLLD
 from edjax.methods.nst import NST
 from edjax.methods.ofd import OFD
 from edjax.methods.pkt import PKT
@@ -45,6 +46,7 @@ METHODS = {
   "fsp": FSP,
   "ft": FT,
   "kdsvd": KDSVD,
+  "mlld": MLLD,
   "nst": NST,
   "ofd": OFD,
   "pkt": PKT,

@@ -35,15 +35,19 @@ class Standardised:
 
   def loss(self, variables, student_output, teacher_output, batch):
     """Returns what the method does."""
-    student, teacher = exact(student_output.logits), constant(teacher_output.logits)
-    known = teacher > _UNKNOWN
-    teacher = jnp.where(known, _standardised(teacher, known), teacher)
-    return self.method.loss(
-      variables,
-      student_output.replace(logits=_standardised(student, known)),
-      teacher_output.replace(logits=teacher),
-      batch,
-    )
+    if batch.strong is not None:
+      batch = batch.replace(strong=_told(*batch.strong))
+    return self.method.loss(variables, *_told(student_output, teacher_output), batch)
+
+
+def _told(student_output, teacher_output):
+  student, teacher = exact(student_output.logits), constant(teacher_output.logits)
+  known = teacher > _UNKNOWN
+  teacher = jnp.where(known, _standardised(teacher, known), teacher)
+  return (
+    student_output.replace(logits=_standardised(student, known)),
+    teacher_output.replace(logits=teacher),
+  )
 
 
 def _standardised(logits, known):

@@ -1,0 +1,102 @@
+"""Multi-level logit distillation (Jin, Wang and Lin 2023, "Multi-Level Logit Distillation", CVPR)."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from edjax.errors import UserError, choose
+from edjax.methods.interface import constant, exact, gather, mean, total
+
+
+@dataclasses.dataclass(frozen=True)
+class MLLD:
+  r"""Answers compared image by image, between images and between classes, at several temperatures.
+
+  With P = softmax(logits/T) [images, classes] of student s and teacher t, summed over T:
+
+    instance: T² · KL(P_t ‖ P_s), the mean over images
+    batch:    ‖P_t P_tᵀ − P_s P_sᵀ‖² / images
+    class:    ‖P_tᵀ P_t − P_sᵀ P_s‖² / classes
+
+  Form "paper" adds the three of every view. Where the recipe has `views` "two", the second is a
+  strong augmentation of the images. Form "code" is what the authors published: batch and class
+  terms of the first view only; the second view's instance terms at the two last temperatures are
+  the first view's; and terms of the first view are multiplied by the share of images (or classes)
+  that the teacher is not surer of than of the median one, which was meant as a mask.
+
+  Published: weight 0.9 beside cross-entropy of weight 0.1 on each view (here `ce` 0.2, their mean),
+  T 4, 3, 5, 2 and 6 (authors' code for CIFAR-100). Needs logits only, so any grade may use it; a
+  specialist's images are compared with each other only. Memory: [images here, images of all
+  devices] and [classes, classes] per temperature.
+
+  Attributes:
+    temperatures: all above 0.
+    form: "paper" or "code".
+    gather: compare the images of all devices, otherwise of each device alone.
+  """
+
+  temperatures: tuple[float, ...] = (4.0, 3.0, 5.0, 2.0, 6.0)
+  form: str = "paper"
+  gather: bool = True
+  needs_teacher: ClassVar[bool] = True
+  on_logits: ClassVar[bool] = True
+
+  def __post_init__(self):
+    if not self.temperatures or not all(temperature > 0 for temperature in self.temperatures):
+      raise UserError(f"methods.mlld.temperatures is {self.temperatures}; all must be positive")
+    choose(dict.fromkeys(("paper", "code")), self.form, "methods.mlld.form")
+
+  def init(self, key, student_output, teacher_output):
+    return {}
+
+  def loss(self, variables, student_output, teacher_output, batch):
+    """Returns float32 [batch], its instance terms in nats times T²."""
+    views = [(student_output, teacher_output), *filter(None, (batch.strong,))]
+    views = [(exact(ours.logits), constant(theirs.logits)) for ours, theirs in views]
+    if not self.gather:
+      batch = batch.replace(axis=None)
+    first = [_terms(*views[0], temperature, batch) for temperature in self.temperatures]
+    if self.form == "paper":
+      terms = [*first, *(_terms(*view, t, batch) for view in views[1:] for t in self.temperatures)]
+      return sum(sum(levels) for levels in terms), {}
+    images, classes = _unsure(views[0][1], batch)
+    loss = sum(images * (instance + rows) + classes * columns for instance, rows, columns in first)
+    if len(views) == 2:
+      strong, weak = self.temperatures[:-2], self.temperatures[-2:]
+      loss += sum(_instance(*views[1], temperature) for temperature in strong)
+      loss += sum(_instance(*views[0], temperature) for temperature in weak)
+    return loss, {}
+
+
+def _terms(ours, theirs, temperature, batch):
+  """Returns the three levels at one temperature: [batch], [batch], and a number."""
+  present = gather(batch.mask, batch)[None]
+  rows, columns = [], []
+  for logits in (ours, theirs):
+    p = jax.nn.softmax(logits / temperature)
+    rows.append(present * jnp.matmul(p, gather(p, batch).T, precision="highest"))
+    columns.append(total(p[:, :, None] * p[:, None, :], batch))
+  between_classes = jnp.sum((columns[0] - columns[1]) ** 2) / ours.shape[1]
+  return (
+    _instance(ours, theirs, temperature),
+    jnp.sum((rows[0] - rows[1]) ** 2, axis=1),
+    between_classes,
+  )
+
+
+def _instance(ours, theirs, temperature):
+  student, teacher = (jax.nn.log_softmax(logits / temperature) for logits in (ours, theirs))
+  return temperature**2 * optax.losses.kl_divergence_with_log_targets(student, teacher)
+
+
+def _unsure(theirs, batch):
+  """The shares of images and of classes that the teacher is at most as sure of as of the median."""
+  p = jax.nn.softmax(theirs)
+  sure = p.max(axis=1)
+  median = jnp.nanmedian(gather(jnp.where(batch.mask > 0, sure, jnp.nan), batch))
+  of_classes = total(p, batch)
+  images = mean((sure <= median).astype(jnp.float32), batch)
+  return images, jnp.mean(of_classes <= jnp.median(of_classes))
