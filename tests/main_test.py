@@ -34,7 +34,7 @@ QUICK = (
     (["--config"], ["Missing value", "--config"]),
     (["--config=configs/mnist.py"], ["config", "configs/mnist.py", "No such file"]),
     (["--config=configs"], ["config", "directory"]),
-    (["--config=configs/digits.py:kd,tiny"], ["'tiny'", "digits has ce, kd, paper, smoke"]),
+    (["--config=configs/digits.py:kd,tiny"], ["'tiny'", "digits has ce, kd, paper, at"]),
     ([*DIGITS, "--config.nope=1"], ["--config.nope=1", "no setting 'nope'"]),
     (
       [*DIGITS, "--config.recipe.batchsize=8"],

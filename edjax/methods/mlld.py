@@ -1,4 +1,4 @@
-"""Multi-level logit distillation (Jin, Wang and Lin 2023, "Multi-Level Logit Distillation", CVPR)."""
+"""Multi-level logit distillation (Jin et al. 2023, "Multi-Level Logit Distillation", CVPR)."""
 
 import dataclasses
 from typing import ClassVar
