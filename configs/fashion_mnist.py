@@ -28,7 +28,7 @@ def get_config(arg=""):
 def quick(config):
   """A third of the images, two thirds of the epochs."""
   config.data.train_limit = 20_000
-  common.education(config, 8, 0.1)
+  common.education(config, _epochs(config), 0.1)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.epochs = 10
 
@@ -36,13 +36,13 @@ def quick(config):
 def brief(config):
   """A sixth of the images, for experiments with many runs."""
   config.data.train_limit = 10_000
-  common.education(config, _EPOCHS, 0.1)
+  common.education(config, _epochs(config), 0.1)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.epochs = 12
 
 
 def _epochs(config):
-  return 8 if config.data.train_limit == 20_000 else _EPOCHS
+  return {20_000: 8, 10_000: 4}.get(config.data.train_limit, _EPOCHS)
 
 
 def ce(config):

@@ -5,7 +5,7 @@ python experiments/methods_table.py --data_dir=DIR --out=DIR [--seeds=3] [--jobs
 
 Each method is run with its published weights (configs/published.py) for every seed, as ordinary
 distillation and under the config's own curriculum, by default on 10,000 pictures of Fashion-MNIST
-for six epochs. A run that is there is not done again, and one that was killed goes on, so rows are
+for four epochs. A run that is there is not done again, and one that was killed goes on, so rows are
 added by naming more methods. Writes methods_table.md and methods_table.png to --out: test top-1 of
 the last epoch, mean ± standard deviation over the seeds; compute; time per step beside KD's, which
 is a rough figure where several runs share a machine.
