@@ -1,10 +1,13 @@
 """Every published variant teaches real digits, alone and in a curriculum, and survives a kill."""
 
+import dataclasses
+import functools
+
 import pytest
 
 from configs import digits, published
-from edjax import methods, school
-from tests import resume_test
+from edjax import methods, models, school
+from tests import command, resume_test
 
 CHANCE = 0.1
 
@@ -19,16 +22,30 @@ def cache(tmp_path_factory):
   return tmp_path_factory.mktemp("teachers")
 
 
+# Three convolutions, which compile quickly; the teachers are the same, so every method fits them.
+PUPIL = dataclasses.replace(
+  command.SMALL,
+  fragments=tuple(
+    functools.partial(command.Layer, channels, stride)
+    for channels, stride in ((12, 1), (16, 2), (24, 2))
+  ),
+  width=24,
+)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("under", ["alone", "ed"])
 @pytest.mark.parametrize("variant", published.METHODS)
-def test_a_student_learns(variant, under, compiled, cache, tmp_path):
+def test_a_student_learns(variant, under, compiled, cache, tmp_path, monkeypatch):
   """451 test digits, after a few epochs; three grades under education."""
+  monkeypatch.setitem(models.MODELS, "pupil", PUPIL)
   config = digits.get_config(variant if under == "alone" else f"{variant},ed")
+  config.student.model = "pupil+simkd24" if variant == "simkd" else "pupil"
   config.devices, config.faculty.cache = 1, str(cache)
-  config.faculty.specialist.epochs = config.faculty.generalist.epochs = 8
+  for part in (config.faculty.specialist, config.faculty.generalist):
+    part.update(model="pupil", epochs=12)
   phases = len(config.grades.epochs)
-  config.grades.epochs = {1: (12,), 2: (3, 12), 3: (2, 2, 10), 4: (2, 2, 2, 10)}[phases]
+  config.grades.epochs = {1: (12,), 2: (3, 12), 3: (2, 4, 10), 4: (2, 2, 4, 10)}[phases]
   report = school.run(config, tmp_path / "run")
   assert len(report["grades"]) == phases and report["student"]["exam_count"] == 451
   assert report["student"]["top1"] > 5 * CHANCE, report["student"]["top1"]
