@@ -52,6 +52,7 @@ def base(name, dataset):
         "flip": False,
         "mixup": 0.0,
         "views": "one",
+        "precision": "float32",
         "target": "slice",
         "consensus": "average",
         "specialist_weight": 1.0,

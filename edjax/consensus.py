@@ -13,7 +13,6 @@ import jax.numpy as jnp
 
 from edjax.errors import UserError
 
-CONSENSUS = ("average", "entropy", "confidence", "gradient")
 MOST = 6  # teachers of one image that "gradient" can weigh: it tries 3^teachers sets of bounds
 CAP = 0.6  # AEKD's C: no teacher has a larger share
 

@@ -9,7 +9,6 @@ import itertools
 
 import numpy as np
 
-from edjax.consensus import CONSENSUS
 from edjax.errors import UserError
 
 GENERALIST = "generalist"  # the first; the others are "generalist_2", "generalist_3", …
@@ -17,7 +16,9 @@ TEACHING = ("none", "specialists", "generalist", "both")
 SCHEDULES = ("cosine", "steps")
 TARGETS = ("slice", "seen")
 VIEWS = ("one", "two")
+PRECISIONS = ("float32", "bfloat16")
 OPTIMISERS = ("sgd", "adam", "dot")
+CONSENSUS = ("average", "entropy", "confidence", "gradient")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Recipe:
     flip: mirror half of the images.
     mixup: α of the mixing of images, see `augment.Augment`; 0: none.
     views: "one", or "two": of every image also a strongly augmented one.
+    precision: in which networks compute while they learn, see `precision`; exams are in float32.
     target: a specialist's answer is compared with the student on the specialist's own classes
       ("slice"), or is a target over all classes the student knows, zero elsewhere ("seen").
     consensus: how teachers who answer the same image share it: "average" (by their weights),
@@ -110,6 +112,7 @@ class Recipe:
   flip: bool = False
   mixup: float = 0.0
   views: str = "one"
+  precision: str = "float32"
   target: str = "slice"
   consensus: str = "average"
   specialist_weight: float = 1.0
@@ -118,6 +121,7 @@ class Recipe:
     _one_of(self.schedule, SCHEDULES, "recipe.schedule")
     _one_of(self.target, TARGETS, "recipe.target")
     _one_of(self.views, VIEWS, "recipe.views")
+    _one_of(self.precision, PRECISIONS, "recipe.precision")
     _one_of(self.optimiser, OPTIMISERS, "recipe.optimiser")
     _one_of(self.consensus, CONSENSUS, "recipe.consensus")
     if not 0 <= self.dot_delta <= min(self.momentum, 1 - self.momentum) and self.optimiser == "dot":

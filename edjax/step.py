@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from edjax import fragments, teaching
+from edjax import fragments, precision, teaching
 from edjax.data import augment, strong
 from edjax.methods import Batch
 
@@ -56,6 +56,7 @@ class Lesson:
     partners: of every seat, the seat whose image is mixed in where images are mixed.
     target: "slice" or "seen", see `curriculum.Recipe`.
     consensus: how teachers of one image share it, see `curriculum.Recipe`.
+    precision: in which the networks compute, see `precision`.
     missing: stages of the whole student that have not grown yet.
     steps_per_epoch: of the grade.
     frozen: fragments that do not learn; −1: nothing of the student does.
@@ -75,6 +76,7 @@ class Lesson:
   partners: tuple[int, ...] = ()
   target: str = "slice"
   consensus: str = "average"
+  precision: str = "float32"
   missing: int = 0
   steps_per_epoch: int = 1
   frozen: int = 0
@@ -139,6 +141,7 @@ def train_step(lesson, state, key, images, labels, rows, teachers, seats):
   """
   key = jax.random.fold_in(key, state.step)
   views, mixture = _look(lesson, key, images[rows], labels[rows])
+  views = [precision.enter(view, lesson.precision) for view in views]
   batch = Batch(
     labels=labels[rows],
     index=rows,
@@ -162,8 +165,9 @@ def train_step(lesson, state, key, images, labels, rows, teachers, seats):
 
   def objective(learning):
     outputs, stats = [], {}
+    params = precision.lower(fragments.union(learning["student"], fixed), lesson.precision)
     for view in views:
-      known = state.variables | stats | {"params": fragments.union(learning["student"], fixed)}
+      known = state.variables | stats | {"params": params}
       output, stats = lesson.network.apply(
         known,
         view,

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import checkpoint, curriculum, faculty, fragments, models, optimisers
+from edjax import checkpoint, curriculum, faculty, fragments, models, optimisers, precision
 from edjax import methods as methods_table
 from edjax.data import memory
 from edjax.data.strong import MULTI_LEVEL
@@ -129,6 +129,7 @@ def prepare(study, room, number, first_step):
     partners=tuple(memory.partners(seating, room.fleet.size).tolist()),
     target=recipe.target,
     consensus=recipe.consensus,
+    precision=recipe.precision,
     missing=len(body.fragments) - grade.fragments,
     steps_per_epoch=seating.steps,
     frozen=grade.frozen,
@@ -137,7 +138,10 @@ def prepare(study, room, number, first_step):
     lower_rate=grade.lower_rate,
   )
   key = jax.random.fold_in(jax.random.key(study.seed), number)
-  teachers = {name: variables for name, (_, variables) in frozen.items()}
+  teachers = {
+    name: variables | {"params": precision.lower(variables["params"], recipe.precision)}
+    for name, (_, variables) in frozen.items()
+  }
   seats, answered = _seat_teachers(roles, grade, seating, room)
   begin = functools.partial(_begin, lesson, key, teachers, room, grade.carry_momentum)
   return Term(
