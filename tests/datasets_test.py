@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import socket
 import sys
 import time
 
@@ -24,14 +23,7 @@ from tests.archives import (
   write_tree,
 )
 
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-  def refuse(*args, **kwargs):
-    raise AssertionError("a data set opened a socket")
-
-  monkeypatch.setattr(socket, "socket", refuse)
-  monkeypatch.setattr(socket, "getaddrinfo", refuse)
+pytestmark = pytest.mark.usefixtures("no_network")
 
 
 def fails(*words, **arguments):
@@ -497,6 +489,23 @@ def test_broken_image_names_the_file(tmp_path, kind):
     content = path.read_bytes()
     path.write_bytes({"html": b"<html>", "empty": b""}.get(kind, content[: len(content) // 2]))
   fails(path, "cannot be read as an image", name="folder", data_dir=str(tmp_path))
+
+
+def test_folder_passes_bad_images_over(tmp_path):
+  write_tree(tmp_path / "train")
+  write_tree(tmp_path / "test", count=3)
+  arguments = {"name": "folder", "data_dir": str(tmp_path), "image_size": 4}
+  whole = datasets.load(**arguments, validation_fraction=0)
+  broken = tmp_path / "train" / "bee" / "4.png"
+  broken.write_bytes(b"<html>")
+  fails(broken, "bad_images=skip", **arguments)
+  fails("'ignore'", "error, skip", **arguments, bad_images="ignore")
+  rest = datasets.load(**arguments, validation_fraction=0, bad_images="skip")
+  assert np.array_equal(rest.train.images, np.delete(whole.train.images, 14, axis=0))
+  assert np.array_equal(rest.train.labels, np.delete(whole.train.labels, 14))
+  assert np.array_equal(rest.test.images, whole.test.images)
+  (tmp_path / "test" / "ant" / "0.png").write_bytes(b"")
+  fails("test/ant/0.png", "2 among 26", "one in a hundred", **arguments, bad_images="skip")
 
 
 # --- tensorflow-datasets -------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def prepare(
 
 
 def _find(name, album, directory, source, progress):
-  """Returns the `filling.Source` of a data set, from its archive or as tensorflow-datasets has it."""
+  """Returns the `filling.Source`, from the archive or what tensorflow-datasets prepared."""
   archive = archives.ARCHIVES[album.archive]
   path = directory / archive.name
   if source != "tfds" and path.exists():
