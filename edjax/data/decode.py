@@ -18,7 +18,10 @@ DECODERS = {"pillow": (), "simplejpeg": ("simplejpeg", "cv2")}  # and the module
 POLICIES = {"error": 0.0, "skip": 0.01}  # and the share of the images that may be bad
 MAX_PIXELS = 89_478_485  # a quarter of a GiB as RGB, where Pillow too begins to warn
 
+_JPEG = b"\xff\xd8"
+_COLOURS = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}  # stored, and decoded to
 _ORIENTATION = 0x0112
+_EXIF_WITHIN = 1 << 17  # the segment stands first, or after others of at most 64 KiB
 # What brings an image upright, by its EXIF orientation.
 _UPRIGHT = {
   2: np.fliplr,
@@ -96,15 +99,13 @@ def square(content, size, decoder="pillow"):
   """
   if not content:
     raise BadImage("the file is empty")
+  if decoder == "simplejpeg" and content.startswith(_JPEG):
+    pixels = _decode_jpeg(content, size)
+    if pixels is not None:
+      return pixels
   try:
     with Image.open(io.BytesIO(content)) as image:
-      width, height = image.size
-      if width * height > MAX_PIXELS:
-        raise BadImage(f"{width}x{height} pixels are more than the limit of {MAX_PIXELS:,}")
-      if decoder == "simplejpeg" and image.format == "JPEG" and image.mode in ("L", "RGB"):
-        pixels = _decode_jpeg(content, image.mode, size)
-        if pixels is not None:
-          return _UPRIGHT.get(_orientation(image), np.asarray)(pixels)
+      _check_pixels(*image.size)
       if image.format == "JPEG" and min(image.size) >= 2 * size:
         image.draft(image.mode, (size, size))
       image.load()
@@ -123,29 +124,43 @@ def _installed(decoder):
   return all(importlib.util.find_spec(module) for module in DECODERS[decoder])
 
 
-def _decode_jpeg(content, mode, size):
+def _check_pixels(width, height):
+  if width * height > MAX_PIXELS:
+    raise BadImage(f"{width}x{height} pixels are more than the limit of {MAX_PIXELS:,}")
+
+
+def _decode_jpeg(content, size):
   """Returns the middle of a JPEG as [size, size, channels], or None if only Pillow can judge it."""
   import cv2
   import simplejpeg
 
   try:
+    height, width, stored, _ = simplejpeg.decode_jpeg_header(content)
+    _check_pixels(width, height)
+    if stored not in _COLOURS:
+      return None
     pixels = simplejpeg.decode_jpeg(
-      content, "GRAY" if mode == "L" else "RGB", min_height=size, min_width=size, min_factor=2
+      content, _COLOURS[stored], min_height=size, min_width=size, min_factor=2
     )
+  except BadImage:
+    raise
   except ValueError:  # damaged, or merely unusual
     return None
   side = min(pixels.shape[:2])
   top, left = ((length - side) // 2 for length in pixels.shape[:2])
   middle = pixels[top : top + side, left : left + side]
   if side != size:
-    middle = cv2.resize(np.ascontiguousarray(middle), (size, size), interpolation=cv2.INTER_LINEAR)
-  return middle.reshape(size, size, -1)
+    middle = cv2.resize(middle, (size, size), interpolation=cv2.INTER_LINEAR)
+  return _UPRIGHT.get(_orientation(content), np.asarray)(middle.reshape(size, size, -1))
 
 
-def _orientation(image):
-  """Returns the EXIF orientation; one that cannot be read does not spoil an image."""
+def _orientation(content):
+  """Returns the EXIF orientation of a JPEG; one that cannot be read does not spoil an image."""
+  if content.find(b"Exif\0\0", 0, _EXIF_WITHIN) < 0:
+    return 1
   try:
-    return image.getexif().get(_ORIENTATION, 1)
+    with Image.open(io.BytesIO(content)) as image:
+      return image.getexif().get(_ORIENTATION, 1)
   except Exception:  # as above
     return 1
 
