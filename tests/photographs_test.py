@@ -173,6 +173,15 @@ def test_food101_of_tensorflow_datasets(tmp_path, monkeypatch):
   assert meta["source"] == {"tfds": "food101/2.0.0"}
 
 
+def test_whatever_tensorflow_datasets_has_prepared(tmp_path):
+  directory = write_tfds(tmp_path)
+  (directory / "food101").rename(directory / "flowers")
+  fails("tfds:roses", directory / "roses", "array_record", directory=directory, name="tfds:roses")
+  data = load(directory, "tfds:flowers", image_size=0)
+  assert data.train.images.shape == (8, 160, 160, 3) and data.test.labels.shape == (4,)
+  assert (directory / "edjax-tfds-flowers-160" / "meta.json").exists()
+
+
 # --- what is there and what is not ---------------------------------------------------------------
 
 
@@ -196,9 +205,33 @@ def test_the_command_without_an_archive(tmp_path):
     capture_output=True, text=True, cwd=command.ROOT, check=False,
   )  # fmt: skip
   assert ended.returncode == 1
-  last = ended.stderr.splitlines()[-1]
-  assert str(tmp_path / "food-101.tar.gz") in last and "4,996,278,331 bytes" in last
-  assert "Traceback" not in ended.stderr and not list(tmp_path.iterdir())
+  (line,) = ended.stderr.splitlines()
+  assert str(tmp_path / "food-101.tar.gz") in line and "4,996,278,331 bytes" in line
+  assert not list(tmp_path.iterdir())
+
+
+_WITHOUT_FILES = """
+import sys
+from edjax import main
+sys.argv[1:] = [f"--config=configs/{sys.argv[1]}.py", "--config.data_dir=" + sys.argv[2]]
+try:
+  main.run()
+except SystemExit as error:
+  print(error, "jax" in sys.modules, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("name", ["food101", "caltech256", "tiny_imagenet", "cifar100"])
+def test_a_run_without_its_files_ends_before_jax_is_imported(tmp_path, name):
+  ended = subprocess.run(
+    [sys.executable, "-c", _WITHOUT_FILES, name, str(tmp_path)],
+    capture_output=True, text=True, cwd=command.ROOT, check=True,
+  )  # fmt: skip
+  message, imported = ended.stdout.splitlines()
+  row = archives.ARCHIVES[name]
+  assert message.startswith("edjax: ") and imported == "False" and not ended.stderr
+  for word in (tmp_path, row.name, f"{row.size:,} bytes", row.page):
+    assert str(word) in message
 
 
 def test_an_archive_that_is_not_the_published_one(tmp_path, food):
@@ -362,6 +395,17 @@ def test_two_processes_do_not_prepare_at_once(tmp_path, food):
     assert thread.is_alive() and not (place / "train.npy").exists()
   thread.join(20)
   assert cache.is_ready(place)
+  # What the other has prepared meanwhile is not prepared again.
+  meta = (place / "meta.json").read_bytes()
+  (place / "meta.json").unlink()
+  with open(place / "lock", "w") as other:
+    fcntl.flock(other, fcntl.LOCK_EX)
+    thread = threading.Thread(target=load, args=(tmp_path,))
+    thread.start()
+    thread.join(0.3)
+    (place / "meta.json").write_bytes(meta + b"\n")
+  thread.join(20)
+  assert (place / "meta.json").read_bytes() == meta + b"\n"
 
 
 @pytest.mark.parametrize("damage", ["short", "format", "labels", "no labels", "no json"])
@@ -474,8 +518,8 @@ def test_too_many_bad_images(tmp_path, monkeypatch):
 def test_arguments(tmp_path, food):
   fails("'ignore'", "error, skip", directory=tmp_path, bad_images="ignore")
   fails("source='tfds'", "food101", directory=tmp_path, name="caltech256", source="tfds")
-  with pytest.raises(SystemExit):
-    command_line.main(["prepare", "cifar100", f"--data_dir={tmp_path}"])
+  arguments = {"call": command_line.main, "argv": ["prepare", "cifar100", f"--data_dir={tmp_path}"]}
+  fails("'cifar100'", "food101, caltech256", **arguments)
   prepare = photographs.prepare
   fails("'fast'", "pillow", call=prepare, name="food101", directory=tmp_path, decoder="fast")
   assert not list(tmp_path.glob("edjax-*"))

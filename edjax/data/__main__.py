@@ -38,9 +38,7 @@ def _parser():
   prepare = commands.add_parser(
     "prepare", help="decode photographs once, to what runs map into memory; continues by itself"
   )
-  prepare.add_argument(
-    "name", metavar="NAME", choices=list(photographs.ALBUMS), help=", ".join(photographs.ALBUMS)
-  )
+  prepare.add_argument("name", metavar="NAME", help=f"{', '.join(photographs.ALBUMS)} or tfds:NAME")
   prepare.add_argument("--data_dir", required=True, metavar="DIR", help="where the archive is")
   prepare.add_argument(
     "--size", type=int, default=0, help="side of the squares in pixels; 0: the data set's usual"

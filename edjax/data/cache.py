@@ -21,7 +21,7 @@ from edjax.errors import UserError
 
 def folder(directory, name, size):
   """Where the cache of a data set is, under a data directory."""
-  return directory / f"edjax-{name}-{size}"
+  return directory / f"edjax-{name.replace(':', '-').replace('/', '-')}-{size}"
 
 
 def is_ready(place):

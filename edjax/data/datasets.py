@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edjax.data import archives, cifar, decode, digits, folder, idx, photographs, prepared, splits
+from edjax.data import cifar, decode, digits, folder, idx, photographs, prepared, splits
 from edjax.data.splits import Split
 from edjax.errors import UserError, choose
 
@@ -55,12 +55,12 @@ class Row:
   std: tuple[float, ...] = ()
 
 
-def _photographs(name, tfds=False, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)):
+def _photographs(name, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)):
   """Returns the row of photographs; the figures are ImageNet's, which the field uses for all."""
   return Row(
     read=functools.partial(photographs.read, name),
-    files=str(archives.ARCHIVES[photographs.ALBUMS[name].archive]),
-    tfds=tfds,
+    files=photographs.wanted(name),
+    tfds=bool(photographs.album(name).tfds),
     takes=("image_size", "bad_images", "source"),
     mean=mean,
     std=std,
@@ -105,7 +105,7 @@ DATASETS = {
     mean=(0.5071, 0.4867, 0.4408),
     std=(0.2675, 0.2565, 0.2761),
   ),
-  "food101": _photographs("food101", tfds=True),
+  "food101": _photographs("food101"),
   "caltech256": _photographs("caltech256"),
   "caltech256_clutter": _photographs("caltech256_clutter"),
   "tiny_imagenet": _photographs(
@@ -117,6 +117,11 @@ DATASETS = {
     takes=("image_size", "bad_images"),
   ),
 }
+
+
+def row_of(name):
+  """Returns what is known of a data set; raises UserError for a name that is none."""
+  return _photographs(name) if name.startswith("tfds:") else choose(DATASETS, name, "dataset")
 
 
 def load(
@@ -137,7 +142,8 @@ def load(
   The two sources of a data set store its images in different orders, and so cut different parts.
 
   Args:
-    name: a key of `DATASETS`.
+    name: a key of `DATASETS`; or "tfds:NAME" for whatever tensorflow-datasets has prepared with an
+      image and a label: it is treated as photographs, and is 160 pixels wide if not told otherwise.
     data_dir: where the files are; "~" is the home directory. Not needed for "digits".
     validation_fraction: of the training images of each class, in [0, 1); 0 leaves the validation
       part empty (n = 0).
@@ -159,7 +165,7 @@ def load(
   Raises:
     UserError: if an argument is out of range or the files are missing, damaged or inconsistent.
   """
-  row = choose(DATASETS, name, "dataset")
+  row = row_of(name)
   if not 0 <= validation_fraction < 1:
     raise UserError(f"validation_fraction must lie in [0, 1), not {validation_fraction}")
   if train_limit < 0 or image_size < 0:
@@ -213,13 +219,36 @@ def channel_statistics(images):
 
 def directory_of(name, data_dir):
   """Returns the folder of a data set's files; raises UserError, saying what it should hold."""
-  files = choose(DATASETS, name, "dataset").files
+  files = row_of(name).files
   if not data_dir:
     raise UserError(f"dataset {name!r} needs --config.data_dir=DIR, a folder with {files}")
   directory = pathlib.Path(data_dir).expanduser()
   if not directory.is_dir():
     raise UserError(f"no folder {directory} for dataset {name!r}; it should hold {files}")
   return directory
+
+
+def require(name, *, data_dir="", image_size=0, source="auto", **_):
+  """Raises UserError, as `load` would, if the files are not there; opens none of them."""
+  row = row_of(name)
+  if row.files:
+    directory = directory_of(name, data_dir)
+    if "source" in row.takes:
+      photographs.require(name, directory, image_size, source)
+    elif row.traces:
+      _locate(name, row, directory, source)
+
+
+def _locate(name, row, directory, source):
+  """Returns the folder that tensorflow-datasets prepared, or None if the files are there."""
+  if source != "tfds" and any((directory / trace).exists() for trace in row.traces):
+    return None
+  version = prepared.find(directory, name) if source != "files" else None
+  if version is None:
+    wanted = {"files": row.files, "tfds": prepared.wanted(name)}
+    wanted["auto"] = f"{wanted['files']}; or {wanted['tfds']}"
+    raise UserError(f"dataset {name!r} is not in {directory}; wanted there: {wanted[source]}")
+  return version
 
 
 def _read(name, row, data_dir, options):
@@ -233,15 +262,10 @@ def _read(name, row, data_dir, options):
   if not row.files:
     return row.read()
   directory = directory_of(name, data_dir)
-  there = any((directory / trace).exists() for trace in row.traces)
-  if not row.traces or (source != "tfds" and there):
-    return row.read(directory, **{key: options[key] for key in row.takes})
-  version = prepared.find(directory, name) if source != "files" else None
+  version = _locate(name, row, directory, source) if row.traces else None
   if version is not None:
     return prepared.read(version)
-  wanted = {"files": row.files, "tfds": prepared.wanted(name)}
-  wanted["auto"] = f"{wanted['files']}; or {wanted['tfds']}"
-  raise UserError(f"dataset {name!r} is not in {directory}; wanted there: {wanted[source]}")
+  return row.read(directory, **{key: options[key] for key in row.takes})
 
 
 def _check(name, parts, classes):

@@ -106,7 +106,7 @@ def square(content, size, decoder="pillow"):
   try:
     with Image.open(io.BytesIO(content)) as image:
       _check_pixels(*image.size)
-      if image.format == "JPEG" and min(image.size) >= 2 * size:
+      if image.format == "JPEG":
         image.draft(image.mode, (size, size))
       image.load()
       upright = _to_bytes(_turned(image))

@@ -33,7 +33,7 @@ class Rows:
 
   def __array__(self, dtype=None, copy=None):
     whole = len(self) == len(self._source) and np.all(self._rows == np.arange(len(self)))
-    return np.asarray(self._source if whole else self[:], dtype)
+    return np.asarray(self._source if whole else self[:], dtype, copy=copy)
 
   def take(self, rows):
     """Returns the `Rows` at `rows` (bool [n] or int [m]), reading nothing."""
