@@ -521,5 +521,6 @@ def test_arguments(tmp_path, food):
   arguments = {"call": command_line.main, "argv": ["prepare", "cifar100", f"--data_dir={tmp_path}"]}
   fails("'cifar100'", "food101, caltech256", **arguments)
   prepare = photographs.prepare
+  fails("-1", call=prepare, name="food101", directory=tmp_path, image_size=-1)
   fails("'fast'", "pillow", call=prepare, name="food101", directory=tmp_path, decoder="fast")
   assert not list(tmp_path.glob("edjax-*"))

@@ -111,7 +111,7 @@ def square(content, size, decoder="pillow"):
       image.load()
       upright = _to_bytes(_turned(image))
       fitted = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
-  except BadImage:
+  except (BadImage, MemoryError):
     raise
   except Image.UnidentifiedImageError as error:
     raise BadImage(f"no known image format; it begins with {content[:12]!r}") from error

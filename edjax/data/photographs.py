@@ -106,6 +106,8 @@ def prepare(
     UserError: if the archive is missing or another, or an image cannot be read or written.
   """
   choose(decode.POLICIES, bad_images, "bad_images")
+  if image_size < 0:
+    raise UserError(f"the size of the squares is {image_size}; it must be 0 or more pixels")
   size = image_size or album(name).size
   place = cache.folder(directory, name, size)
   if not cache.is_ready(place):
@@ -159,6 +161,8 @@ def _source(name, path, archive, index, progress):
       )
 
   archives.verify(path, archive, show)
+  if progress:
+    progress.line(f"{archive.name} is the published one; reading which images it holds")
   listing = index(path)
   rows = {
     file: (part, row)
