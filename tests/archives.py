@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import socket
 import struct
 import tarfile
 import zipfile
@@ -11,6 +12,16 @@ import numpy as np
 from PIL import Image
 
 from edjax.data import archives
+
+
+def refuse_sockets(monkeypatch):
+  """Makes it an error to open a socket."""
+
+  def refuse(*args, **kwargs):
+    raise AssertionError("a socket was opened")
+
+  monkeypatch.setattr(socket, "socket", refuse)
+  monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 def publish(monkeypatch, name, path):

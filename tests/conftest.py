@@ -1,7 +1,6 @@
 """What every test runs under: four CPU devices, no broadcasting over ranks, quick compilation."""
 
 import os
-import socket
 
 import jax
 import pytest
@@ -76,14 +75,3 @@ def small(compiled, monkeypatch):
   from tests import command
 
   monkeypatch.setitem(models.MODELS, "small", command.SMALL)
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-  """Makes it an error to open a socket."""
-
-  def refuse(*args, **kwargs):
-    raise AssertionError("a socket was opened")
-
-  monkeypatch.setattr(socket, "socket", refuse)
-  monkeypatch.setattr(socket, "getaddrinfo", refuse)

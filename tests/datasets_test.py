@@ -17,13 +17,17 @@ from tests.archives import (
   colour,
   idx_bytes,
   publish,
+  refuse_sockets,
   save,
   write_fashion,
   write_tar,
   write_tree,
 )
 
-pytestmark = pytest.mark.usefixtures("no_network")
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+  refuse_sockets(monkeypatch)
 
 
 def fails(*words, **arguments):

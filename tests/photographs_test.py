@@ -21,7 +21,10 @@ from edjax.errors import UserError
 from tests import archives as made
 from tests import command
 
-pytestmark = pytest.mark.usefixtures("no_network")
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+  made.refuse_sockets(monkeypatch)
 
 
 @pytest.fixture
