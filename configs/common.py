@@ -15,7 +15,12 @@ def base(name, dataset):
       "seed": 0,
       "dataset": dataset,
       "data_dir": "",
-      "data": {"validation_fraction": 0.1, "train_limit": 0, "image_size": 0},
+      "data": {
+        "validation_fraction": 0.1,
+        "train_limit": 0,
+        "image_size": 0,  # 0: what the data set says
+        "bad_images": "error",  # "skip" passes over at most one in a hundred
+      },
       "devices": 0,  # 0: all there are
       "student": {"model": "resnet20"},
       "subjects": (1, 1, 1),  # ratios of the classes, in class order

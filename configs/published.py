@@ -82,6 +82,9 @@ _EMBEDDINGS = {
   "resnet32x4": 256,
   "wrn_40_2": 128,
   "vgg13": 512,
+  "resnet18_cifar": 512,
+  "resnet34": 512,
+  "resnet50": 2048,
 }
 
 

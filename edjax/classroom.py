@@ -24,7 +24,9 @@ class Classroom:
   def __init__(self, dataset, fleet):
     self.dataset, self.fleet = dataset, fleet
     self.splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    self.images = {name: fleet.replicate(split.images) for name, split in self.splits.items()}
+    self.images = {
+      name: fleet.replicate(np.asarray(split.images)) for name, split in self.splits.items()
+    }
     self.image_shape = dataset.train.images.shape[1:]
 
   def augment(self, **how):

@@ -10,6 +10,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
+from edjax.data import datasets
 from edjax.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -26,9 +27,10 @@ def main(argv):
     raise UserError(f"unknown argument {argv[1]!r}; settings are given as --config.key=value")
   if _CONFIG.value is None:
     raise UserError("give a config, such as --config=configs/digits.py")
-  from edjax import school  # after the flags, so that a wrong one is reported at once
-
   config = _CONFIG.value
+  datasets.require(config.dataset, data_dir=config.data_dir, **config.data)
+  from edjax import school  # after the flags and the files: it takes seconds to import
+
   workdir = _WORKDIR.value or os.path.join("runs", config.name)
   if _MODE.value == "exam":
     scores = school.exam(config, workdir)

@@ -257,7 +257,7 @@ class Progress:
 
     Args:
       label: what is going on, such as "grade 2/3".
-      epoch: the current epoch, from 1; `epochs` is how many there are.
+      epoch: the current epoch, from 1; `epochs` is how many there are, None where there are none.
       step: steps done of the `steps` that the bar stands for.
       loss, top1: of the training, top1 as a fraction; None leaves a figure out, here and below.
       images_per_second: speed.
@@ -313,7 +313,8 @@ class Progress:
     share = min(1.0, max(0.0, state["step"] / max(1, state["steps"])))
     filled = int(share * self.BAR_CELLS)
     bar = "━" * filled + "─" * (self.BAR_CELLS - filled)
-    parts = [state["label"], f"epoch {state['epoch']:g}/{state['epochs']:g} {bar} {share:4.0%}"]
+    epochs = state["epochs"] and f"epoch {state['epoch']:g}/{state['epochs']:g} "
+    parts = [state["label"], f"{epochs or ''}{bar} {share:4.0%}"]
     if state["loss"] is not None:
       parts.append(f"loss {state['loss']:.3f}")
     if state["top1"] is not None:

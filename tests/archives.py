@@ -1,12 +1,34 @@
 """Data sets in the layouts in which they are published, made up and small."""
 
 import gzip
+import hashlib
 import io
+import socket
 import struct
 import tarfile
+import zipfile
 
 import numpy as np
 from PIL import Image
+
+from edjax.data import archives
+
+
+def refuse_sockets(monkeypatch):
+  """Makes it an error to open a socket."""
+
+  def refuse(*args, **kwargs):
+    raise AssertionError("a socket was opened")
+
+  monkeypatch.setattr(socket, "socket", refuse)
+  monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def publish(monkeypatch, name, path):
+  """Makes a small archive the published one, as far as `archives.ARCHIVES` knows."""
+  content = path.read_bytes()
+  row = archives.Archive(path.name, len(content), hashlib.md5(content).hexdigest(), "example.org")
+  monkeypatch.setitem(archives.ARCHIVES, name, row)
 
 
 def idx_bytes(array):
@@ -58,6 +80,119 @@ def write_tar(path, root, files):
       member = tarfile.TarInfo(f"{root}/{name}")
       member.size = len(content)
       archive.addfile(member, io.BytesIO(content))
+
+
+def write_tar_in_order(path, members, mode):
+  """Writes [(name, bytes)] as an archive; None for the bytes makes a folder."""
+  with tarfile.open(path, mode) as archive:
+    for name, content in members:
+      member = tarfile.TarInfo(name)
+      member.size = len(content or b"")
+      member.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
+      archive.addfile(member, io.BytesIO(content or b""))
+
+
+def shade(*key):
+  """Returns the colour that stands for an image: three bytes, far from those of most others."""
+  return tuple(hashlib.sha256(repr(key).encode()).digest()[:3])
+
+
+def jpeg(key, height=24, width=32, **options):
+  """Returns a JPEG file of one colour, `shade(*key)`."""
+  file = io.BytesIO()
+  image = Image.fromarray(np.full((height, width, 3), shade(*key), np.uint8))
+  image.save(file, "JPEG", **{"quality": 95, "subsampling": 0} | options)
+  return file.getvalue()
+
+
+FOOD = ("apple_pie", "cheese_plate", "cheesecake")
+
+
+def write_food101(directory, classes=FOOD, train=6, test=2, changed=(), meta_first=False):
+  """Writes food-101.tar.gz as it is published; returns its path.
+
+  Image i of a class is `jpeg((class, i))`, and one in four is of the test split; `changed` maps
+  (class, i) to other bytes, or to None to leave an image out.
+  """
+  changed, images, parts = dict(changed), [], {"train": [], "test": []}
+  for name in classes:
+    images.append((f"food-101/images/{name}", None))
+    for i in range(train + test):
+      number = 1000 + 7 * i
+      content = changed.get((name, i), jpeg((name, i)))
+      if content is not None:
+        images.append((f"food-101/images/{name}/{number}.jpg", content))
+      parts["test" if i % 4 == 3 and i // 4 < test else "train"].append(f"{name}/{number}")
+  # The published list of classes is in another order than their labels are here.
+  texts = {"classes": reversed(classes), "labels": [n.replace("_", " ") for n in classes], **parts}
+  meta = [("food-101/meta", None)]
+  meta += [
+    (f"food-101/meta/{name}.txt", "\n".join(lines).encode() + b"\n")
+    for name, lines in texts.items()
+  ]
+  meta += [("food-101/meta/train.json", b"{}"), ("food-101/README.txt", b"Food-101")]
+  members = meta + images if meta_first else images + meta
+  path = directory / "food-101.tar.gz"
+  write_tar_in_order(path, [("food-101", None), *members], "w:gz")
+  return path
+
+
+CALTECH = ("001.ak47", "056.dog", "198.spider", "257.clutter")
+
+
+def write_caltech256(directory, folders=CALTECH, count=10):
+  """Writes 256_ObjectCategories.tar as it is published, strays included; returns its path.
+
+  Image i, from 1, of a folder is `jpeg((folder, i))`.
+  """
+  root, members = "256_ObjectCategories", [("256_ObjectCategories", None)]
+  for folder in folders:
+    members.append((f"{root}/{folder}", None))
+    for i in range(count, 0, -1):
+      members.append((f"{root}/{folder}/{folder[:3]}_{i:04}.jpg", jpeg((folder, i))))
+  members += [
+    (f"{root}/056.dog/greg", None),
+    (f"{root}/056.dog/greg/vision309", None),
+    (f"{root}/056.dog/greg/vision309/056_0001.jpg", b"astray"),
+    (f"{root}/198.spider/RENAME2", b"astray"),
+    (f"{root}/198.spider/._198_0001.jpg", b"astray"),
+  ]
+  path = directory / "256_ObjectCategories.tar"
+  write_tar_in_order(path, members, "w")
+  return path
+
+
+WORDNET = {
+  "n02124075": "Egyptian cat",
+  "n01443537": "goldfish, Carassius auratus",
+  "n02012849": "crane",
+  "n03126707": "crane",
+}
+
+
+def write_tiny_imagenet(directory, ids=tuple(WORDNET), train=6, val=2, size=64):
+  """Writes tiny-imagenet-200.zip as it is published; returns its path.
+
+  Training image i of a class is `jpeg((id, i))`; validation image j is of class j modulo their
+  number and `jpeg(("val", j))`.
+  """
+  root, path = "tiny-imagenet-200", directory / "tiny-imagenet-200.zip"
+  with zipfile.ZipFile(path, "w") as archive:
+    archive.mkdir(root)
+    words = "".join(f"{wnid}\t{WORDNET.get(wnid, wnid)}\n" for wnid in sorted(ids))
+    archive.writestr(f"{root}/words.txt", words + "n00001740\tentity\n")
+    archive.writestr(f"{root}/wnids.txt", "\n".join(ids))
+    for wnid in ids:
+      archive.writestr(f"{root}/train/{wnid}/{wnid}_boxes.txt", f"{wnid}_0.JPEG\t0\t0\t62\t62\n")
+      for i in range(train):
+        archive.writestr(f"{root}/train/{wnid}/images/{wnid}_{i}.JPEG", jpeg((wnid, i), size, size))
+    rows = ""
+    for j in range(val * len(ids)):
+      archive.writestr(f"{root}/val/images/val_{j}.JPEG", jpeg(("val", j), size, size))
+      rows += f"val_{j}.JPEG\t{ids[j % len(ids)]}\t0\t32\t44\t62\n"
+      archive.writestr(f"{root}/test/images/test_{j}.JPEG", jpeg(("test", j), size, size))
+    archive.writestr(f"{root}/val/val_annotations.txt", rows)
+  return path
 
 
 def save(path, array, mode=None, **options):

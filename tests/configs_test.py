@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import math
+import pathlib
 
 import jax
 import numpy as np
@@ -11,10 +12,14 @@ import pytest
 
 from configs import common
 from edjax import checkpoint, curriculum, methods, models, school, workdirs
+from edjax.data import archives as published_archives
 from edjax.data import datasets
 from tests import archives, command
 
-CLASSES = {"digits": 10, "fashion_mnist": 10, "cifar100": 100, "folder": 3}
+CLASSES = {
+  "digits": 10, "fashion_mnist": 10, "cifar100": 100, "folder": 3, "food101": 101,
+  "caltech256": 256, "tiny_imagenet": 200,
+}  # fmt: skip
 MODULES = {name: importlib.import_module(f"configs.{name}") for name in CLASSES}
 ROWS = [(name, arg) for name, module in MODULES.items() for arg in ("", *module.VARIANTS)]
 
@@ -65,7 +70,8 @@ def test_what_the_variants_promise(name):
   assert ce.grades[0].epochs == kd.grades[0].epochs
   config, paper = built("paper")
   assert paper.teachers == ("subject_1", "subject_2", "subject_3")
-  assert [grade.fragments for grade in paper.grades] == [1, 2, 3]
+  whole = len(models.body(config.student.model).fragments)
+  assert [grade.fragments for grade in paper.grades] == [1, 2, whole]
   assert [len(grade.subjects) for grade in paper.grades] == [1, 2, 3]
   assert [len(grade.teachers) for grade in paper.grades] == [1, 2, 3]
   # 150 + 30 + 60 epochs, to the nearest whole one.
@@ -186,15 +192,20 @@ def check_journal(path, report):
 @pytest.fixture(scope="session")
 def data_dirs(tmp_path_factory):
   """Returns {config: (folder with its data, test images)}, made up, in the published layouts."""
-  folders = {
-    name: tmp_path_factory.mktemp(name) for name in ("fashion_mnist", "cifar100", "folder")
-  }
+  folders = {name: tmp_path_factory.mktemp(name) for name in CLASSES if name != "digits"}
   archives.write_fashion(folders["fashion_mnist"], ".gz", train=600, test=50)
   files, _, _ = archives.cifar100_files(classes=100, train=300, test=100)
   archives.write_tar(folders["cifar100"] / "cifar-100-binary.tar.gz", "cifar-100-binary", files)
+  archives.write_food101(folders["food101"], [f"dish_{i:03}" for i in range(101)])
+  caltech = [f"{i:03}.thing-{i}" for i in range(1, 258)]
+  archives.write_caltech256(folders["caltech256"], caltech, count=4)
+  archives.write_tiny_imagenet(folders["tiny_imagenet"], [f"n{i:08}" for i in range(200)], 4, 1)
   for part, count in (("train", 20), ("test", 7)):
     archives.write_tree(folders["folder"] / part, ("ant", "bee", "cow"), count)
-  counts = {"fashion_mnist": 50, "cifar100": 100, "folder": 21}
+  counts = {
+    "fashion_mnist": 50, "cifar100": 100, "folder": 21, "food101": 202, "caltech256": 256,
+    "tiny_imagenet": 200,
+  }  # fmt: skip
   return {name: (str(folder), counts[name]) for name, folder in folders.items()}
 
 
@@ -204,6 +215,7 @@ def data_dirs(tmp_path_factory):
     ("digits", "smoke", "small"),
     ("cifar100", "smoke", "small"),
     ("folder", "kd,smoke", "resnet8_half"),
+    ("food101", "ce,smoke", "small"),
     *(
       pytest.param(name, arg, "resnet8_half", marks=pytest.mark.slow)
       for name, module in MODULES.items()
@@ -212,9 +224,12 @@ def data_dirs(tmp_path_factory):
     ),
   ],
 )
-def test_smoke(name, arg, model, data_dirs, small, tmp_path):
+def test_smoke(name, arg, model, data_dirs, small, tmp_path, monkeypatch):
   config = MODULES[name].get_config(arg)
   data_dir, test_images = data_dirs.get(name, ("", 451))
+  if name in published_archives.ARCHIVES:
+    row = published_archives.ARCHIVES[name]
+    archives.publish(monkeypatch, name, pathlib.Path(data_dir) / row.name)
   config.data_dir, config.devices = data_dir, 1
   for part in (config.student, config.faculty.specialist, config.faculty.generalist):
     part.model = model

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import socket
 import sys
 import time
 
@@ -10,13 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edjax.data import datasets, folder, prepared, splits
+from edjax.data import archives, datasets, folder, prepared, splits
 from edjax.errors import UserError
 from tests.archives import (
   cifar100_files,
   cifar_records,
   colour,
   idx_bytes,
+  publish,
+  refuse_sockets,
   save,
   write_fashion,
   write_tar,
@@ -26,11 +27,7 @@ from tests.archives import (
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-  def refuse(*args, **kwargs):
-    raise AssertionError("a data set opened a socket")
-
-  monkeypatch.setattr(socket, "socket", refuse)
-  monkeypatch.setattr(socket, "getaddrinfo", refuse)
+  refuse_sockets(monkeypatch)
 
 
 def fails(*words, **arguments):
@@ -273,10 +270,13 @@ def test_arguments_out_of_range(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["files", "folder", "archive"])
-def test_cifar100(tmp_path, form):
+def test_cifar100(tmp_path, form, monkeypatch):
   files, (train_images, train_labels), (test_images, test_labels) = cifar100_files()
   if form == "archive":
-    write_tar(tmp_path / "cifar-100-binary.tar.gz", "cifar-100-binary", files)
+    archive = tmp_path / "cifar-100-binary.tar.gz"
+    write_tar(archive, "cifar-100-binary", files)
+    fails(archive, "168,513,733 bytes", "cs.toronto.edu", name="cifar100", data_dir=str(tmp_path))
+    publish(monkeypatch, "cifar100", archive)
   else:
     place = tmp_path if form == "files" else tmp_path / "cifar-100-binary"
     place.mkdir(exist_ok=True)
@@ -297,12 +297,13 @@ def test_cifar100(tmp_path, form):
   assert data.mean == (0.5071, 0.4867, 0.4408) and data.std == (0.2675, 0.2565, 0.2761)
 
 
-def test_cifar10(tmp_path):
+def test_cifar10(tmp_path, monkeypatch):
   batches = {f"data_batch_{i}.bin": cifar_records(10 + i, 1, 3) for i in range(1, 6)}
   files = {name: content for name, (content, _, _) in batches.items()}
   files["test_batch.bin"], test_images, _ = cifar_records(9, 1, 3)
   files["batches.meta.txt"] = b"airplane\nautomobile\nbird\n\n"
   write_tar(tmp_path / "cifar-10-binary.tar.gz", "cifar-10-batches-bin", files)
+  publish(monkeypatch, "cifar10", tmp_path / "cifar-10-binary.tar.gz")
   data = datasets.load("cifar10", data_dir=str(tmp_path), validation_fraction=0)
   assert np.array_equal(data.train.images, np.concatenate([b[1] for b in batches.values()]))
   assert np.array_equal(data.train.labels, np.concatenate([b[2] for b in batches.values()]))
@@ -310,17 +311,22 @@ def test_cifar10(tmp_path):
   assert data.class_names == ("airplane", "automobile", "bird")
 
 
-def test_damaged_cifar(tmp_path):
+def test_damaged_cifar(tmp_path, monkeypatch):
   files, _, _ = cifar100_files()
   arguments = {"name": "cifar100", "data_dir": str(tmp_path)}
   archive = tmp_path / "cifar-100-binary.tar.gz"
   write_tar(archive, "cifar-100-binary", {**files, "test.bin": files["test.bin"][:-5]})
+  publish(monkeypatch, "cifar100", archive)
   fails(archive, "test.bin", "3074", str(12 * 3074 - 5), **arguments)
   write_tar(archive, "cifar-100-binary", {"train.bin": files["train.bin"]})
+  publish(monkeypatch, "cifar100", archive)
   fails(archive, "lacks test.bin, fine_label_names.txt", "binary", **arguments)
-  content = archive.read_bytes()
+  content, whole = archive.read_bytes(), archives.ARCHIVES["cifar100"]
   for damaged in (content[: len(content) // 2], b"<html>", b""):
     archive.write_bytes(damaged)
+    monkeypatch.setitem(archives.ARCHIVES, "cifar100", whole)
+    fails(archive, f"expected {len(content):,} bytes, found {len(damaged):,}", **arguments)
+    publish(monkeypatch, "cifar100", archive)  # damaged where it is published
     fails(archive, "fetch the archive again", **arguments)
   for name, content in files.items():
     (tmp_path / name).write_bytes(content)
@@ -487,6 +493,23 @@ def test_broken_image_names_the_file(tmp_path, kind):
     content = path.read_bytes()
     path.write_bytes({"html": b"<html>", "empty": b""}.get(kind, content[: len(content) // 2]))
   fails(path, "cannot be read as an image", name="folder", data_dir=str(tmp_path))
+
+
+def test_folder_passes_bad_images_over(tmp_path):
+  write_tree(tmp_path / "train")
+  write_tree(tmp_path / "test", count=3)
+  arguments = {"name": "folder", "data_dir": str(tmp_path), "image_size": 4}
+  whole = datasets.load(**arguments, validation_fraction=0)
+  broken = tmp_path / "train" / "bee" / "4.png"
+  broken.write_bytes(b"<html>")
+  fails(broken, "bad_images=skip", **arguments)
+  fails("'ignore'", "error, skip", **arguments, bad_images="ignore")
+  rest = datasets.load(**arguments, validation_fraction=0, bad_images="skip")
+  assert np.array_equal(rest.train.images, np.delete(whole.train.images, 14, axis=0))
+  assert np.array_equal(rest.train.labels, np.delete(whole.train.labels, 14))
+  assert np.array_equal(rest.test.images, whole.test.images)
+  (tmp_path / "test" / "ant" / "0.png").write_bytes(b"")
+  fails("test/ant/0.png", "2 among 26", "one in a hundred", **arguments, bad_images="skip")
 
 
 # --- tensorflow-datasets -------------------------------------------------------------------------

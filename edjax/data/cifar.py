@@ -6,11 +6,10 @@ the fine one), then 3072 pixels, channel by channel (red, green, blue), each 32 
 
 import dataclasses
 import pathlib
-import tarfile
-import zlib
 
 import numpy as np
 
+from edjax.data import archives
 from edjax.data.splits import Split
 from edjax.errors import UserError
 
@@ -21,7 +20,7 @@ SIZE = 32
 class Layout:
   """What the files of one archive are called and how long a record's label is."""
 
-  archive: str
+  archive: str  # a row of archives.ARCHIVES
   folder: str
   train: tuple[str, ...]
   test: tuple[str, ...]
@@ -30,7 +29,7 @@ class Layout:
 
 
 CIFAR10 = Layout(
-  archive="cifar-10-binary.tar.gz",
+  archive="cifar10",
   folder="cifar-10-batches-bin",
   train=tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
   test=("test_batch.bin",),
@@ -38,7 +37,7 @@ CIFAR10 = Layout(
   label_bytes=1,
 )
 CIFAR100 = Layout(
-  archive="cifar-100-binary.tar.gz",
+  archive="cifar100",
   folder="cifar-100-binary",
   train=("train.bin",),
   test=("test.bin",),
@@ -51,15 +50,16 @@ def read(directory, layout):
   """Reads a CIFAR data set.
 
   Args:
-    directory: holds the files themselves, or the archive's folder, or the archive, which is read
-      without unpacking it to disk; the first of these that is there is used.
+    directory: holds the files themselves, or the archive's folder, or the archive, which is
+      verified and read without unpacking it to disk; the first of these that is there is used.
     layout: `CIFAR10` or `CIFAR100`.
 
   Returns:
     (train, test, class names); labels are the fine ones.
 
   Raises:
-    UserError: if a file is missing or does not hold whole records.
+    UserError: if a file is missing or does not hold whole records, or the archive is not the
+      published one.
   """
   files = _contents(pathlib.Path(directory), layout)
   text = files[layout.names][1].decode("utf-8", errors="replace")
@@ -102,26 +102,23 @@ def _split(files, wanted, layout):
 
 def _contents(directory, layout):
   """Returns {file name: (where it was read, its bytes)} for all files the layout names."""
-  wanted = (*layout.train, *layout.test, layout.names)
+  wanted, archive = (*layout.train, *layout.test, layout.names), archives.ARCHIVES[layout.archive]
   for folder in (directory, directory / layout.folder):
     if (folder / layout.train[0]).is_file():
       missing = [name for name in wanted if not (folder / name).is_file()]
       if missing:
-        raise UserError(f"{folder} lacks {', '.join(missing)}; unpack {layout.archive} there again")
+        raise UserError(f"{folder} lacks {', '.join(missing)}; unpack {archive.name} there again")
       return {name: (folder / name, (folder / name).read_bytes()) for name in wanted}
-  return _archive_contents(directory / layout.archive, wanted)
+  path = directory / archive.name
+  archives.verify(path, archive)
+  return _archive_contents(path, wanted)
 
 
 def _archive_contents(path, wanted):
-  found = {}
-  try:
-    with tarfile.open(path, "r:gz") as archive:
-      for member in archive:
-        name = pathlib.PurePosixPath(member.name).name
-        if member.isfile() and name in wanted:
-          found[name] = (f"{path}:{member.name}", archive.extractfile(member).read())
-  except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-    raise UserError(f"{path}: cannot be read ({error}); fetch the archive again") from error
+  _, kept = archives.scan(path, lambda name: pathlib.PurePosixPath(name).name in wanted)
+  found = {
+    pathlib.PurePosixPath(name).name: (f"{path}:{name}", content) for name, content in kept.items()
+  }
   missing = [name for name in wanted if name not in found]
   if missing:
     raise UserError(f"{path} lacks {', '.join(missing)}; fetch the *binary* version of the archive")

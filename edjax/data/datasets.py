@@ -2,6 +2,9 @@
 
 Nothing is ever downloaded: a data set that is not on disk is an error that says which files are
 wanted, where they are published and where they were looked for.
+
+Small images are read into memory. Photographs are decoded once, to squares of one size in a cache
+beside their archive (`prepare`), and from then on mapped into memory.
 """
 
 import dataclasses
@@ -11,16 +14,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edjax.data import cifar, digits, folder, idx, prepared, splits
+from edjax.data import cifar, decode, digits, folder, idx, photographs, prepared, splits
 from edjax.data.splits import Split
 from edjax.errors import UserError, choose
 
 SOURCES = ("auto", "files", "tfds")
+_BLOCK = 1024
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-  """A data set in memory, cut for training, for choosing and for the exam."""
+  """A data set, cut for training, for choosing and for the exam."""
 
   name: str
   class_names: tuple[str, ...]
@@ -35,19 +39,32 @@ class Dataset:
 class Row:
   """What is known of a data set before it is read.
 
-  `read` takes a directory if `files` says that files are needed, and `image_size` too if `resizes`;
-  it returns (train, test, class names). `traces` are paths one of which is there when the published
-  files are. `tfds` says whether tensorflow-datasets prepares this data set under the same name.
-  `mean` and `std` are the field's usual figures; where there are none, the training images tell.
+  `read` takes a directory if `files` says that files are needed, and the options of `load` that
+  `takes` names; it returns (train, test, class names). `traces` are paths one of which is there
+  when the published files are; without any, `read` finds its files itself. `tfds` says whether
+  tensorflow-datasets prepares this data set under the same name. `mean` and `std` are the field's
+  usual figures; where there are none, the training images tell.
   """
 
   read: Callable
   files: str = ""
   traces: tuple[str, ...] = ()
   tfds: bool = False
-  resizes: bool = False
+  takes: tuple[str, ...] = ()
   mean: tuple[float, ...] = ()
   std: tuple[float, ...] = ()
+
+
+def _photographs(name, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)):
+  """Returns the row of photographs; the figures are ImageNet's, which the field uses for all."""
+  return Row(
+    read=functools.partial(photographs.read, name),
+    files=photographs.wanted(name),
+    tfds=bool(photographs.album(name).tfds),
+    takes=("image_size", "bad_images", "source"),
+    mean=mean,
+    std=std,
+  )
 
 
 DATASETS = {
@@ -68,8 +85,8 @@ DATASETS = {
   "cifar10": Row(
     read=functools.partial(cifar.read, layout=cifar.CIFAR10),
     files=(
-      "cifar-10-binary.tar.gz, or what it holds (data_batch_1.bin to data_batch_5.bin,"
-      " test_batch.bin and batches.meta.txt), published at"
+      "cifar-10-binary.tar.gz (170,052,171 bytes), or what it holds (data_batch_1.bin to"
+      " data_batch_5.bin, test_batch.bin and batches.meta.txt), published at"
       " https://www.cs.toronto.edu/~kriz/cifar.html"
     ),
     traces=("data_batch_1.bin", "cifar-10-batches-bin", "cifar-10-binary.tar.gz"),
@@ -80,24 +97,44 @@ DATASETS = {
   "cifar100": Row(
     read=functools.partial(cifar.read, layout=cifar.CIFAR100),
     files=(
-      "cifar-100-binary.tar.gz, or what it holds (train.bin, test.bin and fine_label_names.txt),"
-      " published at https://www.cs.toronto.edu/~kriz/cifar.html"
+      "cifar-100-binary.tar.gz (168,513,733 bytes), or what it holds (train.bin, test.bin and"
+      " fine_label_names.txt), published at https://www.cs.toronto.edu/~kriz/cifar.html"
     ),
     traces=("train.bin", "cifar-100-binary", "cifar-100-binary.tar.gz"),
     tfds=True,
     mean=(0.5071, 0.4867, 0.4408),
     std=(0.2675, 0.2565, 0.2761),
   ),
+  "food101": _photographs("food101"),
+  "caltech256": _photographs("caltech256"),
+  "caltech256_clutter": _photographs("caltech256_clutter"),
+  "tiny_imagenet": _photographs(
+    "tiny_imagenet", mean=(0.4802, 0.4481, 0.3975), std=(0.2302, 0.2265, 0.2262)
+  ),
   "folder": Row(
     read=folder.read,
     files="train/<class>/<image> and test/<class>/<image>, or <class>/<image> alone",
-    resizes=True,
+    takes=("image_size", "bad_images"),
   ),
 }
 
 
-def load(name, *, data_dir="", validation_fraction=0.1, train_limit=0, image_size=0, source="auto"):
-  """Loads a data set into memory and cuts it.
+def row_of(name):
+  """Returns what is known of a data set; raises UserError for a name that is none."""
+  return _photographs(name) if name.startswith("tfds:") else choose(DATASETS, name, "dataset")
+
+
+def load(
+  name,
+  *,
+  data_dir="",
+  validation_fraction=0.1,
+  train_limit=0,
+  image_size=0,
+  bad_images="error",
+  source="auto",
+):
+  """Loads a data set, or maps it, and cuts it.
 
   The validation part is cut from the training images class by class, by the rule of
   `splits.held_out`: it depends on the labels, their order and `validation_fraction` and on nothing
@@ -105,14 +142,19 @@ def load(name, *, data_dir="", validation_fraction=0.1, train_limit=0, image_siz
   The two sources of a data set store its images in different orders, and so cut different parts.
 
   Args:
-    name: a key of `DATASETS`.
+    name: a key of `DATASETS`; or "tfds:NAME" for whatever tensorflow-datasets has prepared with an
+      image and a label: it is treated as photographs, and is 160 pixels wide if not told otherwise.
     data_dir: where the files are; "~" is the home directory. Not needed for "digits".
     validation_fraction: of the training images of each class, in [0, 1); 0 leaves the validation
       part empty (n = 0).
     train_limit: how many of the other training images are kept, in the classes' proportions and
       always the same (`splits.limited`); 0 keeps all, otherwise at least one per class.
-    image_size: side in pixels that images are brought to. Only "folder" resizes (0 means 32);
-      elsewhere it must be 0 or what the images have.
+    image_size: side in pixels that images are brought to, by the rule of `decode.square`. Only
+      "folder" (0 means 32) and photographs (0 means what their row says) are resized; elsewhere it
+      must be 0 or what the images have. Photographs that are not in a cache of this size are
+      prepared first, which is said on standard error.
+    bad_images: what becomes of files of a folder or an archive that are no readable image: "error",
+      or "skip" to leave out at most one in a hundred. A cache keeps to what it was prepared with.
     source: "files" for the published files, "tfds" for what tensorflow-datasets has prepared under
       data_dir/<name>/<version>, "auto" for the files if they are there and else the prepared.
 
@@ -123,19 +165,21 @@ def load(name, *, data_dir="", validation_fraction=0.1, train_limit=0, image_siz
   Raises:
     UserError: if an argument is out of range or the files are missing, damaged or inconsistent.
   """
-  row = choose(DATASETS, name, "dataset")
+  row = row_of(name)
   if not 0 <= validation_fraction < 1:
     raise UserError(f"validation_fraction must lie in [0, 1), not {validation_fraction}")
   if train_limit < 0 or image_size < 0:
     raise UserError(
       f"train_limit and image_size must be 0 or more, not {train_limit} and {image_size}"
     )
-  train, test, class_names = _read(name, row, data_dir, image_size, source)
+  choose(decode.POLICIES, bad_images, "bad_images")
+  options = {"image_size": image_size, "bad_images": bad_images, "source": source}
+  train, test, class_names = _read(name, row, data_dir, options)
   _check(name, {"train": train, "test": test}, len(class_names))
   side = train.images.shape[1:3]
   if image_size and side != (image_size, image_size):
     raise UserError(
-      f"dataset {name!r} has images of {side[0]}x{side[1]} pixels and only 'folder' resizes;"
+      f"dataset {name!r} has images of {side[0]}x{side[1]} pixels and is not resized;"
       f" leave out image_size={image_size}"
     )
   held_out = splits.held_out(train.labels, validation_fraction)
@@ -160,17 +204,56 @@ def channel_statistics(images):
     values. std is at least 1/255, so that one may divide by it.
   """
   values = np.arange(256) / 255
+  counts_by_channel = np.zeros((images.shape[-1], 256), np.int64)
+  for start in range(0, len(images), _BLOCK):
+    block = images[start : start + _BLOCK]
+    for channel, counts in enumerate(counts_by_channel):
+      counts += np.bincount(block[..., channel].ravel(), minlength=256)
   means, stds = [], []
-  for channel in range(images.shape[-1]):
-    counts = np.bincount(images[..., channel].ravel(), minlength=256)
+  for counts in counts_by_channel:
     mean = float(counts @ values / counts.sum())
     means.append(mean)
     stds.append(max(float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum())), 1 / 255))
   return tuple(means), tuple(stds)
 
 
-def _read(name, row, data_dir, image_size, source):
+def directory_of(name, data_dir):
+  """Returns the folder of a data set's files; raises UserError, saying what it should hold."""
+  files = row_of(name).files
+  if not data_dir:
+    raise UserError(f"dataset {name!r} needs --config.data_dir=DIR, a folder with {files}")
+  directory = pathlib.Path(data_dir).expanduser()
+  if not directory.is_dir():
+    raise UserError(f"no folder {directory} for dataset {name!r}; it should hold {files}")
+  return directory
+
+
+def require(name, *, data_dir="", image_size=0, source="auto", **_):
+  """Raises UserError, as `load` would, if the files are not there; opens none of them."""
+  row = row_of(name)
+  if row.files:
+    directory = directory_of(name, data_dir)
+    if "source" in row.takes:
+      photographs.require(name, directory, image_size, source)
+    elif row.traces:
+      _locate(name, row, directory, source)
+
+
+def _locate(name, row, directory, source):
+  """Returns the folder that tensorflow-datasets prepared, or None if the files are there."""
+  if source != "tfds" and any((directory / trace).exists() for trace in row.traces):
+    return None
+  version = prepared.find(directory, name) if source != "files" else None
+  if version is None:
+    wanted = {"files": row.files, "tfds": prepared.wanted(name)}
+    wanted["auto"] = f"{wanted['files']}; or {wanted['tfds']}"
+    raise UserError(f"dataset {name!r} is not in {directory}; wanted there: {wanted[source]}")
+  return version
+
+
+def _read(name, row, data_dir, options):
   """Returns (train, test, class names) from the files or the prepared data set."""
+  source = options["source"]
   if source not in SOURCES:
     raise UserError(f"unknown source {source!r}; choose one of {', '.join(SOURCES)}")
   if source == "tfds" and not row.tfds:
@@ -178,25 +261,11 @@ def _read(name, row, data_dir, image_size, source):
     raise UserError(f"dataset {name!r} is not read with source='tfds'; it is for {known}")
   if not row.files:
     return row.read()
-  if not data_dir:
-    raise UserError(f"dataset {name!r} needs --config.data_dir=DIR, a folder with {row.files}")
-  directory = pathlib.Path(data_dir).expanduser()
-  if not directory.is_dir():
-    raise UserError(f"no folder {directory} for dataset {name!r}; it should hold {row.files}")
-  if row.resizes:
-    return row.read(directory, image_size)
-  there = any((directory / trace).exists() for trace in row.traces)
-  if source != "tfds" and there:
-    return row.read(directory)
-  version = prepared.find(directory, name) if source != "files" else None
+  directory = directory_of(name, data_dir)
+  version = _locate(name, row, directory, source) if row.traces else None
   if version is not None:
     return prepared.read(version)
-  wanted = {
-    "files": row.files,
-    "tfds": f"{name}/<version> as tensorflow-datasets prepares it with file_format='array_record'",
-  }
-  wanted["auto"] = f"{wanted['files']}; or {wanted['tfds']}"
-  raise UserError(f"dataset {name!r} is not in {directory}; wanted there: {wanted[source]}")
+  return row.read(directory, **{key: options[key] for key in row.takes})
 
 
 def _check(name, parts, classes):

@@ -5,11 +5,10 @@ fixed fifth becomes the test split.
 """
 
 import concurrent.futures
-import hashlib
 
 import numpy as np
-from PIL import Image, ImageOps
 
+from edjax.data import decode, splits
 from edjax.data.splits import Split
 from edjax.errors import UserError
 
@@ -25,22 +24,23 @@ LAYOUT = (
 )
 
 
-def read(directory, image_size=0):
+def read(directory, image_size=0, bad_images="error"):
   """Reads a folder of images.
 
   If `train/` has sub-folders, it is the training split and the first of `test/`, `val/` and
   `validation/` that exists is the test split; the others are not read. Otherwise every sub-folder
-  is a class, and the fifth (rounded, at least one, never all) of its files whose relative paths
-  have the smallest SHA-256 are its test images, whatever the order on disk.
+  is a class, and a fifth of its files is its test split, by the rule of `splits.by_name` on paths
+  such as `class/image.jpg`, whatever the order on disk.
 
   Classes are the sorted names of the sub-folders. Images lie directly in them; hidden files and
   folders, and files without one of `SUFFIXES` (in any case), are passed over. Every image becomes
-  a square of `image_size` pixels as `read_image` says. There are three channels, unless every
+  a square of `image_size` pixels as `decode.square` says. There are three channels, unless every
   image of both splits is plain grey (modes 1, L, I and I;16): then one.
 
   Args:
     directory: a pathlib.Path.
     image_size: side of the square in pixels; 0 means 32.
+    bad_images: "error", or "skip" to leave out at most one in a hundred that cannot be read.
 
   Returns:
     (train, test, class names).
@@ -54,15 +54,20 @@ def read(directory, image_size=0):
   paths = [path for part in (train, test) for name in names for path in part[name]]
   labels = [label for part in (train, test) for label, name in enumerate(names) for _ in part[name]]
   size = image_size or DEFAULT_SIZE
-  images, all_grey = np.empty((len(paths), size, size, 3), np.uint8), True
+  refusals = decode.Refusals(bad_images, len(paths))
+  images, kept, all_grey = np.empty((len(paths), size, size, 3), np.uint8), [], True
   with concurrent.futures.ThreadPoolExecutor() as pool:
-    for i, image in enumerate(pool.map(lambda path: read_image(path, size), paths)):
-      images[i] = image
+    found = pool.map(lambda path: _read_or_refuse(path, size), paths)
+    for row, (image, reason) in enumerate(found):
+      if reason:
+        refusals.add({"file": str(paths[row]), "why": reason})
+        continue
+      images[len(kept)] = image
+      kept.append(row)
       all_grey = all_grey and image.shape[-1] == 1
-  if all_grey:
-    images = np.ascontiguousarray(images[..., :1])
-  count = sum(map(len, train.values()))
-  whole = Split(images, np.asarray(labels, np.int32))
+  images = np.ascontiguousarray(images[: len(kept), ..., :1]) if all_grey else images[: len(kept)]
+  whole = Split(images, np.asarray(labels, np.int32)[kept])
+  count = int(np.searchsorted(kept, sum(map(len, train.values()))))
   return (
     Split(whole.images[:count], whole.labels[:count]),
     Split(whole.images[count:], whole.labels[count:]),
@@ -71,50 +76,31 @@ def read(directory, image_size=0):
 
 
 def read_image(path, size):
-  """Reads one image file as a square of bytes.
-
-  The first frame is turned upright by its EXIF orientation. Its short side is resized to `size`
-  (bilinear, antialiased) and the middle of its long side kept. 16-bit grey is divided by 257,
-  anything transparent is laid on white, palettes, CMYK and other colour spaces become RGB.
+  """Reads one image file as a square of bytes, by the rule of `decode.square`.
 
   Args:
-    path: a file that Pillow opens.
+    path: a pathlib.Path.
     size: side of the square in pixels.
 
   Returns:
     uint8 [size, size, 1] if the image is plain grey, else [size, size, 3].
 
   Raises:
-    UserError: naming the file, if Pillow cannot read it.
+    decode.BadImage: if it cannot be read.
   """
   try:
-    with Image.open(path) as image:
-      square = ImageOps.fit(
-        _to_bytes(ImageOps.exif_transpose(image)), (size, size), Image.Resampling.BILINEAR
-      )
-  except Exception as error:  # Pillow's plugins raise nearly any kind for a damaged file.
-    reason = " ".join(str(error).split()) or type(error).__name__
-    raise UserError(
-      f"{path}: cannot be read as an image ({reason}); replace or remove it"
-    ) from error
-  return np.asarray(square).reshape(size, size, -1)
+    content = path.read_bytes()
+  except OSError as error:
+    raise decode.BadImage(error.strerror or str(error)) from error
+  return decode.square(content, size)
 
 
-def _to_bytes(image):
-  """Returns the image in mode L or RGB."""
-  if image.mode.startswith("I"):
-    # 16-bit files open as I;16 or, like PGM, as 32-bit I; Pillow's own conversion would clip.
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-      raise ValueError("integer pixels outside 0..65535")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
-  if image.mode == "F":
-    raise ValueError("floating-point pixels have no stated range")
-  if image.has_transparency_data:
-    image = image.convert("RGBA")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
-  return image.convert("L" if image.mode in ("1", "L") else "RGB")
+def _read_or_refuse(path, size):
+  """Returns (image, ""), or (None, why not)."""
+  try:
+    return read_image(path, size), ""
+  except decode.BadImage as error:
+    return None, str(error)
 
 
 def _find_files(directory):
@@ -163,12 +149,10 @@ def _images(folder):
 
 
 def _cut(name, paths):
-  """Returns a class's (training, test) files by the digest rule of `read`."""
+  """Returns a class's (training, test) files."""
   if len(paths) < 2:
     raise UserError(
       f"{paths[0].parent} holds one image; a class needs two, one to train on and one to test on"
     )
-  digest = {path: hashlib.sha256(f"{name}/{path.name}".encode()).digest() for path in paths}
-  count = max(1, int(TEST_FRACTION * len(paths) + 0.5))
-  test = set(sorted(paths, key=digest.get)[:count])
-  return [path for path in paths if path not in test], [path for path in paths if path in test]
+  test = splits.by_name([f"{name}/{path.name}" for path in paths], TEST_FRACTION)
+  return tuple([path for path, out in zip(paths, test, strict=True) if out == k] for k in (0, 1))

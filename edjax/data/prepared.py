@@ -4,10 +4,18 @@
 downloaded here: what is not on disk is an error.
 """
 
+import contextlib
+
 import numpy as np
 
+from edjax.data import filling
 from edjax.data.splits import Split
 from edjax.errors import UserError
+
+
+def wanted(name):
+  """Says what `find` looks for."""
+  return f"{name}/<version> as tensorflow-datasets prepares it with file_format='array_record'"
 
 
 def find(directory, name):
@@ -32,6 +40,52 @@ def read(folder):
   Raises:
     UserError: if tensorflow-datasets is not installed, or a file is missing or damaged.
   """
+  with _reading(folder) as tfds:
+    builder = tfds.builder_from_directory(folder)
+    names = tuple(builder.info.features["label"].names)
+    return _read_split(builder, "train"), _read_split(builder, "test"), names
+
+
+def photographs(folder, name):
+  """Lists a prepared data set of JPEG or PNG files of any sizes, without decoding them.
+
+  Args:
+    folder: what `find` returned. Its features must hold `image` and `label`; its splits are `train`
+      and `test`, or, where there is none, `validation` (as of food101).
+    name: of the data set.
+
+  Returns:
+    A `filling.Source`.
+
+  Raises:
+    UserError: as `read` does.
+  """
+  with _reading(folder) as tfds:
+    builder = tfds.builder_from_directory(folder)
+    test = "test" if "test" in builder.info.splits else "validation"
+    undecoded = {"image": tfds.decode.SkipDecoding()}
+    sources = {
+      part: builder.as_data_source(split=split, decoders=undecoded)
+      for part, split in (("train", "train"), ("test", test))
+    }
+    rows = [(part, row) for part, source in sources.items() for row in range(len(source))]
+    labels = {
+      part: np.array([example["label"] for example in source], np.int32)
+      for part, source in sources.items()
+    }
+
+  def contents(start):
+    with _reading(folder):
+      for part, row in rows[start:]:
+        yield (part, row), f"{folder}:{part}/{row}", bytes(sources[part][row]["image"])
+
+  origin = {"tfds": f"{folder.parent.name}/{folder.name}"}
+  return filling.Source(name, origin, tuple(builder.info.features["label"].names), labels, contents)
+
+
+@contextlib.contextmanager
+def _reading(folder):
+  """Gives the module tensorflow_datasets; what it raises becomes one line."""
   try:
     import tensorflow_datasets as tfds
   except ImportError as error:
@@ -39,9 +93,7 @@ def read(folder):
       f"{folder} needs tensorflow-datasets, which is not installed: pip install 'edjax[tfds]'"
     ) from error
   try:
-    builder = tfds.builder_from_directory(folder)
-    names = tuple(builder.info.features["label"].names)
-    return _read_split(builder, "train"), _read_split(builder, "test"), names
+    yield tfds
   except Exception as error:  # ArrayRecord, tfds and Pillow each raise kinds of their own.
     reason = " ".join(str(error).split()) or type(error).__name__
     raise UserError(f"{folder}: cannot be read ({reason}); prepare the data set again") from error

@@ -7,6 +7,8 @@ subjects.
 
 import numpy as np
 
+_BLOCK = 1024
+
 
 def similar_order(images, labels, num_classes):
   """Orders classes along the Fiedler vector of the similarity of their mean images.
@@ -25,9 +27,8 @@ def similar_order(images, labels, num_classes):
   2002), so cutting it in stretches is spectral clustering in one dimension. It depends on nothing
   random.
   """
-  pixels = images.reshape(len(images), -1).astype(np.float64) / 255.0
-  means = np.stack([pixels[labels == label].mean(0) for label in range(num_classes)])
-  squares = ((means[:, None] - means[None]) ** 2).sum(-1)
+  means = _class_means(images, labels, num_classes)
+  squares = np.stack([((means - mean) ** 2).sum(-1) for mean in means])
   apart = ~np.eye(num_classes, dtype=bool)
   alike = np.where(apart, np.exp(-squares / np.median(squares[apart])), 0.0)
   degree = alike.sum(1)
@@ -38,3 +39,13 @@ def similar_order(images, labels, num_classes):
   if degree[order[:third]].mean() > degree[order[-third:]].mean():
     order = order[::-1]
   return tuple(int(label) for label in order)
+
+
+def _class_means(images, labels, num_classes):
+  """Returns float64 [classes, pixels], reading the images in blocks that memory is sure to hold."""
+  sums = np.zeros((num_classes, int(np.prod(images.shape[1:]))))
+  for start in range(0, len(images), _BLOCK):
+    block = images[start : start + _BLOCK].reshape(-1, sums.shape[1])
+    for label in np.unique(labels[start : start + _BLOCK]):
+      sums[label] += block[labels[start : start + _BLOCK] == label].sum(0, dtype=np.int64)
+  return sums / np.bincount(labels, minlength=num_classes)[:, None] / 255.0

@@ -6,23 +6,77 @@ with different seeds are thus chosen between, and examined, on the same images.
 """
 
 import dataclasses
+import hashlib
 
 import numpy as np
 
 SPLIT_SEED = 2311_13811
 
 
+class Rows:
+  """Some rows of a memory-mapped array, read from the disk when they are asked for.
+
+  Indexing by an int, a slice or an array gives a numpy array of those rows alone; `np.asarray`
+  reads all, or remains a map of the file if that is all of it.
+  """
+
+  def __init__(self, source, rows):
+    """Takes an array [m, …] and which of its rows these are, int [n]."""
+    self._source, self._rows = source, np.asarray(rows)
+    self.shape, self.dtype = (len(self._rows), *source.shape[1:]), source.dtype
+
+  def __len__(self):
+    return len(self._rows)
+
+  def __getitem__(self, which):
+    return np.asarray(self._source[self._rows[which]])
+
+  def __array__(self, dtype=None, copy=None):
+    whole = len(self) == len(self._source) and np.all(self._rows == np.arange(len(self)))
+    return np.asarray(self._source if whole else self[:], dtype, copy=copy)
+
+  def take(self, rows):
+    """Returns the `Rows` at `rows` (bool [n] or int [m]), reading nothing."""
+    return Rows(self._source, self._rows[rows])
+
+
 @dataclasses.dataclass(frozen=True)
 class Split:
-  """Labelled images: `images` uint8 [n, height, width, channels], `labels` int32 [n]."""
+  """Labelled images: `images` uint8 [n, height, width, channels], `labels` int32 [n].
 
-  images: np.ndarray
+  `images` are `Rows` where they are more than memory may hold: to be indexed row by row or in
+  blocks, and read whole by `np.asarray` only.
+  """
+
+  images: np.ndarray | Rows
   labels: np.ndarray
 
 
 def take(split, rows):
   """Returns the images and labels at `rows` (bool [n] or int [m]) as a `Split`."""
-  return Split(split.images[rows], split.labels[rows])
+  images = split.images
+  taken = images.take(rows) if isinstance(images, Rows) else images[rows]
+  return Split(taken, split.labels[rows])
+
+
+def by_name(names, fraction):
+  """Says which files a cut by name holds out, whatever order they are found in.
+
+  Those whose names have the smallest SHA-256: fraction · n of them (halves up), but at least one
+  and never all.
+
+  Args:
+    names: n >= 2 different strings.
+    fraction: in (0, 1).
+
+  Returns:
+    bool [n].
+  """
+  digests = [hashlib.sha256(name.encode()).digest() for name in names]
+  count = min(max(1, int(fraction * len(names) + 0.5)), len(names) - 1)
+  held_out = np.zeros(len(names), bool)
+  held_out[sorted(range(len(names)), key=digests.__getitem__)[:count]] = True
+  return held_out
 
 
 def held_out(labels, fraction):

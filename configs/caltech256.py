@@ -1,0 +1,72 @@
+r"""Caltech-256 (Griffin et al. 2007): resnet34 teaches resnet18 29,780 photographs.
+
+python -m edjax.main --config=configs/caltech256.py --config.data_dir=DIR
+
+`DIR` holds 256_ObjectCategories.tar. The first run decodes the photographs, as `python -m
+edjax.data prepare caltech256 --data_dir=DIR` does, to the middle 160×160 pixels of a short side of
+160: 2.3 GB beside the archive. No split is published: a fifth of each class is the test split, by
+the SHA-256 of the file's name, always the same; `--config.dataset=caltech256_clutter` adds the
+257th folder as a class. Nor has a distillation library a recipe for it: this is mdistiller's for
+ImageNet and this pair (arXiv:2203.08679: 100 epochs, 0.1 at batch 256, divided by 10 after 30, 60
+and 90, weight decay 1e-4), with shifts of 16 pixels and flips where it takes resized crops. Not run
+by edjax's authors on the photographs, only on generated ones of the archive's layout.
+"""
+
+from configs import common, published
+
+_EPOCHS = 100
+_RATE = 0.1
+_MILESTONES = (30, 60, 90)
+
+
+def get_config(arg=""):
+  config = common.base("caltech256", "caltech256")
+  config.student.model = "resnet18"
+  config.recipe.update(batch_size=256, pad=16, flip=True, weight_decay=1e-4)
+  for part in (config.faculty.specialist, config.faculty.generalist):
+    part.update(model="resnet34", epochs=_EPOCHS, learning_rate=_RATE)
+    part.update(schedule="steps", milestones=_MILESTONES)
+  common.education(config, _EPOCHS, _RATE)
+  return common.apply(config, arg, VARIANTS)
+
+
+def ce(config):
+  """The student alone."""
+  common.one_grade(config, "none", _EPOCHS, _RATE)
+  config.recipe.update(schedule="steps", milestones=_MILESTONES)
+
+
+def kd(config):
+  """Ordinary distillation from a generalist, with the literature's weights."""
+  common.one_grade(config, "generalist", _EPOCHS, _RATE)
+  config.recipe.update(schedule="steps", milestones=_MILESTONES)
+  config.methods.ce.weight, config.methods.kd.weight = 0.1, 0.9
+
+
+def paper(config):
+  """The published curriculum, its 150 + 30 + 60 epochs scaled."""
+  common.paper(config, (62, 13, 25))
+  config.grades.learning_rate = (_RATE,)
+  config.recipe.update(schedule="steps", milestones=(62, 75, 87))
+
+
+def ed(config):
+  """The default curriculum, for other methods than the default's."""
+  common.education(config, _EPOCHS, _RATE)
+  config.recipe.update(schedule="cosine", milestones=())
+
+
+def smoke(config):
+  """Seconds on a CPU, once the archive is prepared at 32 pixels."""
+  common.smoke(config, train_limit=500)
+  config.data.image_size = 32
+  config.recipe.update(batch_size=64, pad=4)
+
+
+VARIANTS = {
+  "ce": ce,
+  "kd": kd,
+  "paper": paper,
+  **published.variants(kd, ed),
+  "smoke": smoke,
+}

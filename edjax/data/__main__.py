@@ -1,0 +1,65 @@
+"""The command: `python -m edjax.data prepare NAME --data_dir=DIR [--size=PIXELS] …`."""
+
+import argparse
+import sys
+
+from edjax import metrics
+from edjax.data import datasets, decode, photographs
+from edjax.errors import UserError
+
+
+def main(argv):
+  """Runs the command with the given arguments; raises UserError."""
+  options = _parser().parse_args(argv)
+  progress = metrics.Progress()
+  try:
+    place, meta = photographs.prepare(
+      options.name,
+      datasets.directory_of(options.name, options.data_dir),
+      options.size,
+      options.bad_images,
+      source=options.source,
+      decoder=options.decoder,
+      progress=progress,
+    )
+  finally:
+    progress.close()
+  counts, size = meta["images"], meta["size"]
+  print(
+    f"{place}: {counts['train']:,} images for training and {counts['test']:,} for the exam, of"
+    f" {size}x{size} pixels, {len(meta['skipped'])} of them passed over, decoded by"
+    f" {meta['decoder']}; {sum(counts.values()) * size * size * 3 / 1e9:.2f} GB"
+  )
+
+
+def _parser():
+  parser = argparse.ArgumentParser(prog="python -m edjax.data", description=__doc__)
+  commands = parser.add_subparsers(required=True, metavar="prepare")
+  prepare = commands.add_parser(
+    "prepare", help="decode photographs once, to what runs map into memory; continues by itself"
+  )
+  prepare.add_argument("name", metavar="NAME", help=f"{', '.join(photographs.ALBUMS)} or tfds:NAME")
+  prepare.add_argument("--data_dir", required=True, metavar="DIR", help="where the archive is")
+  prepare.add_argument(
+    "--size", type=int, default=0, help="side of the squares in pixels; 0: the data set's usual"
+  )
+  prepare.add_argument("--bad_images", default="error", choices=list(decode.POLICIES))
+  prepare.add_argument("--source", default="auto", choices=datasets.SOURCES)
+  prepare.add_argument(
+    "--decoder", default="", choices=list(decode.DECODERS), help="the fastest one if not given"
+  )
+  return parser
+
+
+def run():
+  """Runs the command; what a user can put right ends in one line and exit code 1."""
+  try:
+    main(sys.argv[1:])
+  except UserError as error:
+    sys.exit(f"edjax: {error}")
+  except KeyboardInterrupt:
+    sys.exit("edjax: interrupted; the same command continues")
+
+
+if __name__ == "__main__":
+  run()

@@ -1,0 +1,226 @@
+"""How a cache of photographs is filled: decoded on all cores, and picked up where it was left.
+
+Threads are enough: reading, decoding, resizing and writing happen outside Python's lock. The
+decoded squares go to files whose room on the disk is reserved beforehand. `progress.json` says how
+many images, in the order of the source, are written; it is saved every `SAVE_SECONDS`, after what
+it counts has reached the disk.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import os
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from edjax.data import decode
+from edjax.errors import UserError
+from edjax.metrics import replace_file
+
+FORMAT = 1
+PARTS = ("train", "test")
+SAVE_SECONDS = 5.0  # how much decoding a power cut or a kill may cost
+_BATCH_FILES, _BATCH_BYTES = 32, 1 << 22
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """Photographs to be prepared.
+
+  Attributes:
+    name: of the data set.
+    origin: what tells this source from others, as JSON.
+    class_names: one per label.
+    labels: {part: int32 [n]}.
+    contents: a function of k that yields ((part, row), name of the file, its bytes), each image
+      once, always in one order, from the k-th on.
+  """
+
+  name: str
+  origin: dict
+  class_names: tuple[str, ...]
+  labels: dict[str, np.ndarray]
+  contents: Callable
+
+
+def fill(place, source, size, bad_images, decoder, progress):
+  """Decodes what is not decoded yet, and finishes the cache by writing its meta.json.
+
+  Args:
+    place: a folder that is there and nobody else writes to.
+    source, size, bad_images, decoder, progress: as in `cache.prepare`.
+
+  Raises:
+    UserError: naming the image that cannot be read.
+    OSError: if the folder cannot be written to; what is written is kept.
+  """
+  counts = {part: len(source.labels[part]) for part in PARTS}
+  total = sum(counts.values())
+  stamp = {
+    "format": FORMAT, "dataset": source.name, "source": source.origin, "size": size,
+    "decoder": decoder, "images": counts,
+  }  # fmt: skip
+  refusals = decode.Refusals(bad_images, total)
+  done, skipped = _resume(place, stamp)
+  refusals.rows += skipped
+  if done and progress:
+    progress.line(f"{place}: continuing after {done:,} of {total:,} images")
+  if not done:
+    _reserve(place, counts, size)
+  with contextlib.ExitStack() as stack:
+    files = {part: stack.enter_context(_Squares(place / f"{part}.npy", size)) for part in PARTS}
+
+    def save():
+      for file in files.values():
+        file.sync()
+      state = stamp | {"done": done, "skipped": skipped}
+      replace_file(place / "progress.json", json.dumps(state).encode())
+
+    began, first, saved = time.monotonic(), done, time.monotonic()
+    try:
+      decoded = _decoded(source.contents(done), files, size, decoder)
+      for count, bad in stack.enter_context(contextlib.closing(decoded)):
+        for row in bad:
+          refusals.add(row)
+        done, skipped = done + count, list(refusals.rows)
+        now = time.monotonic()
+        if now - saved >= SAVE_SECONDS:
+          save()
+          saved = now
+        if progress:
+          rate = (done - first) / max(now - began, 1e-9)
+          progress.update(
+            label=f"preparing {source.name}", epoch=None, epochs=None, step=done, steps=total,
+            images_per_second=rate, seconds_left=(total - done) / rate,
+          )  # fmt: skip
+    except BaseException:
+      with contextlib.suppress(OSError):  # the first error is the one to be told
+        save()
+      raise
+    if done != total:
+      raise UserError(
+        f"{place}: the source gave {done:,} images, but lists {total:,}; prepare it again"
+      )
+    for file in files.values():
+      file.sync()
+  for part in PARTS:
+    with open(place / f"{part}_labels.npy", "wb") as file:
+      np.save(file, source.labels[part])
+      file.flush()
+      os.fsync(file.fileno())
+  complete = stamp | {
+    "class_names": source.class_names,
+    "skipped": skipped,
+    "versions": _versions(decoder),
+  }
+  replace_file(place / "meta.json", json.dumps(complete, indent=1).encode())
+  (place / "progress.json").unlink(missing_ok=True)
+
+
+def _resume(place, stamp):
+  """Returns what an interrupted run of the same kind left: (images done, rows passed over)."""
+  try:
+    state = json.loads((place / "progress.json").read_text())
+    for part, count in stamp["images"].items():
+      if len(np.load(place / f"{part}.npy", mmap_mode="r")) != count:
+        return 0, []
+  except (OSError, ValueError):
+    return 0, []
+  same = all(state.get(key) == value for key, value in stamp.items())
+  return (state["done"], state["skipped"]) if same else (0, [])
+
+
+def _reserve(place, counts, size):
+  """Makes the files of squares, with their room on the disk: a full one is an error here."""
+  (place / "progress.json").unlink(missing_ok=True)
+  paths = {part: place / f"{part}.npy" for part in PARTS}
+  try:
+    for part, path in paths.items():
+      path.unlink(missing_ok=True)
+      np.lib.format.open_memmap(path, "w+", np.uint8, (counts[part], size, size, 3))
+      if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+          os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+  except OSError:
+    for path in paths.values():
+      path.unlink(missing_ok=True)
+    raise
+
+
+def _versions(decoder):
+  packages = {"pillow": ("pillow",), "simplejpeg": ("simplejpeg", "opencv-python-headless")}
+  found = {}
+  for package in ("edjax", "numpy", "pillow", *packages[decoder]):
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+      found[package] = importlib.metadata.version(package)
+  return found
+
+
+class _Squares:
+  """A .npy file of squares, written row by row."""
+
+  def __init__(self, path, size):
+    self._path, self._size = path, size
+
+  def __enter__(self):
+    self._start = np.lib.format.open_memmap(self._path, "r").offset
+    self._file = os.open(self._path, os.O_RDWR)
+    return self
+
+  def __exit__(self, *error):
+    os.close(self._file)
+
+  def write(self, row, pixels):
+    """Writes uint8 [size, size, 1 or 3]; rows may be written by several threads at once."""
+    whole = np.ascontiguousarray(np.broadcast_to(pixels, (self._size, self._size, 3)))
+    view, offset = memoryview(whole).cast("B"), self._start + row * whole.nbytes
+    while view:
+      written = os.pwrite(self._file, view, offset)
+      view, offset = view[written:], offset + written
+
+  def sync(self):
+    os.fsync(self._file)
+
+
+def _decoded(contents, files, size, decoder):
+  """Decodes and writes on all cores; yields (how many images, [the bad ones]) in order."""
+
+  def work(batch):
+    bad = []
+    for (part, row), name, content in batch:
+      try:
+        files[part].write(row, decode.square(content, size, decoder))
+      except decode.BadImage as error:
+        bad.append({"part": part, "row": row, "file": name, "why": str(error)})
+    return len(batch), bad
+
+  workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+  waiting = collections.deque()
+  with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+    try:
+      for batch in _batches(contents):
+        waiting.append(pool.submit(work, batch))
+        while len(waiting) > 3 * workers:
+          yield waiting.popleft().result()
+      while waiting:
+        yield waiting.popleft().result()
+    finally:
+      for future in waiting:
+        future.cancel()
+
+
+def _batches(contents):
+  batch, length = [], 0
+  for item in contents:
+    batch.append(item)
+    length += len(item[2])
+    if len(batch) == _BATCH_FILES or length >= _BATCH_BYTES:
+      yield batch
+      batch, length = [], 0
+  if batch:
+    yield batch
