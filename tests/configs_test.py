@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from configs import common
+from configs import common, published
 from edjax import checkpoint, curriculum, methods, models, school, workdirs
 from edjax.data import archives as published_archives
 from edjax.data import datasets
@@ -21,6 +21,7 @@ CLASSES = {
   "caltech256": 256, "tiny_imagenet": 200,
 }  # fmt: skip
 MODULES = {name: importlib.import_module(f"configs.{name}") for name in CLASSES}
+SHARED = {"smoke", *published.METHODS}  # the methods go to school in methods_school_test
 ROWS = [(name, arg) for name, module in MODULES.items() for arg in ("", *module.VARIANTS)]
 
 
@@ -219,7 +220,7 @@ def data_dirs(tmp_path_factory):
     *(
       pytest.param(name, arg, "resnet8_half", marks=pytest.mark.slow)
       for name, module in MODULES.items()
-      for arg in ("smoke", *(f"{arg},smoke" for arg in module.VARIANTS if arg != "smoke"))
+      for arg in ("smoke", *(f"{arg},smoke" for arg in module.VARIANTS if arg not in SHARED))
       if (name, arg) != ("folder", "kd,smoke")
     ),
   ],
