@@ -113,6 +113,7 @@ def test_without_other_classes_only_the_own_is_left(everyone):
   np.testing.assert_allclose(losses, expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_two_devices_remember_what_one_does():
   """Specialists remember the images of their own seats, and nobody else's."""
   table = {"ce": {"weight": 1.0}, "crd": {"weight": 0.8, "negatives": 9, "width": 4}}
