@@ -122,7 +122,9 @@ def carry(fresh, opt_state, grown):
 
   def pick(path, leaf):
     names = [getattr(entry, "key", None) for entry in path]
-    stays = path in old and "student" in names and not (grown and HEAD in names)
+    # A method may have a part called "student", too: what comes first says whose it is.
+    whose = next((name for name in names if name in ("student", "methods")), None)
+    stays = path in old and whose == "student" and not (grown and HEAD in names)
     return _extend(old[path], leaf) if stays else leaf
 
   return jax.tree.map_with_path(pick, fresh)

@@ -195,6 +195,19 @@ def test_carry_leaves_the_methods_to_begin_anew():
   assert carried["methods"][""]["crd"].tolist() == [0, 0, 0]
 
 
+def test_carry_knows_a_methods_student_from_the_student():
+  """CRD has an embedding of that name, whose width follows the head's."""
+
+  def state(width):
+    return {
+      "methods": {"crd": {"student": np.full((width, 2), width)}},
+      "student": {"a": np.ones(3)},
+    }
+
+  kept = fragments.carry(state(4), state(6), grown=True)
+  assert kept["methods"]["crd"]["student"].shape == (4, 2)
+
+
 def test_what_methods_learned_is_remembered():
   def leaf(value, *shape):
     return np.full(shape, value, np.float32)
