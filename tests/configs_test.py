@@ -214,14 +214,11 @@ def data_dirs(tmp_path_factory):
   "name, arg, model",
   [
     ("digits", "smoke", "small"),
-    ("cifar100", "smoke", "small"),
-    ("folder", "kd,smoke", "resnet8_half"),
     ("food101", "ce,smoke", "small"),
     *(
       pytest.param(name, arg, "resnet8_half", marks=pytest.mark.slow)
       for name, module in MODULES.items()
       for arg in ("smoke", *(f"{arg},smoke" for arg in module.VARIANTS if arg not in SHARED))
-      if (name, arg) != ("folder", "kd,smoke")
     ),
   ],
 )

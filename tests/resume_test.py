@@ -150,6 +150,7 @@ def whole(compiled, tmp_path_factory):
   return workdir, cache
 
 
+@pytest.mark.slow
 def test_killed_in_a_teacher(whole, compiled, tmp_path):
   kill(tmp_path / "run", compiled, in_a_teacher)
   said = go(tmp_path / "run", compiled)

@@ -75,6 +75,7 @@ def test_partition_leaves_the_classifier_alone():
     assert fragments.union(*fragments.partition(params, frozen, reuses)) == params
 
 
+@pytest.mark.slow
 def test_a_school_ends_in_the_teachers_classifier(compiled, tmp_path):
   """Two grades; the graduate holds the generalist's matrix to the bit, columns in label order."""
   config = digits.get_config("kd,smoke")
