@@ -49,29 +49,31 @@ class Fleet:
     """Maps a train step over the devices and over the steps of a chunk.
 
     Args:
-      step: `(state, key, images, labels, rows, teachers, seats) -> state`, per device.
+      step: `(state, key, images, labels, rows, teachers, seats, ahead) -> state`, per device.
 
     Returns:
-      `run(state, key, images, labels, order, first, last, teachers, seats) -> state`, which runs
-      steps first…last−1 of an epoch. `order` is int32 [devices, steps, batch / devices] and `seats`
-      have a leading device axis, both from `divide`; everything else comes from `replicate`. The
-      state is donated.
+      `run(state, key, images, labels, order, first, last, teachers, seats, ahead, start) -> state`,
+      which runs steps first…last−1 of an epoch. `order` is int32 [devices, steps, batch / devices],
+      `seats` have a leading device axis, and `ahead` is a tree of [devices, steps, …] for the steps
+      from `start` on, all from `divide`; everything else comes from `replicate`. The state is
+      donated.
     """
 
-    def one(position, state, key, images, labels, order, teachers, seats):
-      return step(state, key, images, labels, order[position], teachers, seats)
+    def one(position, state, key, images, labels, order, teachers, seats, ahead, start):
+      laid = jax.tree.map(lambda leaf: leaf[position - start], ahead)
+      return step(state, key, images, labels, order[position], teachers, seats, laid)
 
-    def chunk(state, key, images, labels, order, first, last, teachers, seats):
+    def chunk(state, key, images, labels, order, first, last, *others):
       if self.on_cpu:
-        return one(first, state, key, images, labels, order, teachers, seats)
+        return one(first, state, key, images, labels, order, *others)
       return jax.lax.fori_loop(
-        first, last, lambda p, s: one(p, s, key, images, labels, order, teachers, seats), state
+        first, last, lambda p, s: one(p, s, key, images, labels, order, *others), state
       )
 
     mapped = jax.pmap(
       chunk,
       AXIS,
-      in_axes=(None, None, None, None, 0, None, None, None, 0),
+      in_axes=(None, None, None, None, 0, None, None, None, 0, 0, None),
       out_axes=None,
       devices=self.devices,
       donate_argnums=0,
@@ -79,9 +81,9 @@ class Fleet:
     if not self.on_cpu:
       return mapped
 
-    def run(state, key, images, labels, order, first, last, teachers, seats):
+    def run(state, key, images, labels, order, first, last, *others):
       for position in range(first, last):
-        state = mapped(state, key, images, labels, order, position, last, teachers, seats)
+        state = mapped(state, key, images, labels, order, position, last, *others)
         if self.size > 1:
           jax.block_until_ready(state)
       return state

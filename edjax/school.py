@@ -33,8 +33,6 @@ from edjax.step import no_sums
 from edjax.term import Study, prepare
 from edjax.transcript import grade_row, left_out, transcript
 
-_ROWS_PER_EPOCH = 20
-
 
 def run(config, workdir):
   """Runs the school of a config in a work directory, or what is left of it.
@@ -160,7 +158,6 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress):
   """Trains one grade to its end and examines it; returns the last state and what is known of it."""
   grade, per_epoch, batch_size = term.grade, term.seating.steps, study.recipe.batch_size
   last_grade = grade is study.curriculum.grades[-1]
-  stride = max(1, per_epoch // _ROWS_PER_EPOCH)
   step, compiled = int(state.step), False
   saved_at, began = time.monotonic(), time.monotonic() - meta["seconds"]
 
@@ -171,7 +168,7 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress):
 
   while step < term.steps:
     epoch, position = divmod(step, per_epoch)
-    last = min(per_epoch, (position // stride + 1) * stride)
+    last = min(per_epoch, (position // term.stretch + 1) * term.stretch)
     set_out = time.monotonic()
     state = term.teach(state, epoch, position, last)
     step += last - position

@@ -21,6 +21,8 @@ from edjax.models.folding import fold
 from edjax.models.macs import network_macs, training_macs
 from edjax.step import AXIS, Lesson, start, train_step
 
+_STRETCHES_PER_EPOCH = 20
+
 
 @dataclasses.dataclass(frozen=True)
 class Study:
@@ -66,7 +68,9 @@ class Term:
     macs_per_step: {"student", "teachers"}, training.
     begin: `(state of the last grade or None) -> state` with which the grade begins, grafted.
     restore: `({path: array}) -> state` that a checkpoint of this grade holds.
-    teach: `(state, epoch, first, last) -> state` runs steps first…last−1 of an epoch.
+    stretch: after how many steps of an epoch the host looks at what came of them.
+    teach: `(state, epoch, first, last) -> state` runs steps first…last−1 of an epoch, all of one
+      stretch.
     answer: from `Classroom.examiner`.
   """
 
@@ -79,6 +83,7 @@ class Term:
   macs_per_step: dict
   begin: Callable
   restore: Callable
+  stretch: int
   teach: Callable
   answer: Callable
 
@@ -143,6 +148,7 @@ def prepare(study, room, number, first_step):
     for name, (_, variables) in frozen.items()
   }
   seats, answered = _seat_teachers(roles, grade, seating, room)
+  stretch = max(1, seating.steps // _STRETCHES_PER_EPOCH)
   begin = functools.partial(_begin, lesson, key, teachers, room, grade.carry_momentum)
   return Term(
     grade=grade,
@@ -161,8 +167,9 @@ def prepare(study, room, number, first_step):
     restore=lambda arrays: room.fleet.replicate(
       checkpoint.unflatten(_like(lesson, key, teachers, room), arrays)
     ),
+    stretch=stretch,
     teach=_teach(
-      lesson, room, seating, members, (study.seed, number), key, places, teachers, seats
+      lesson, room, seating, members, (study.seed, number), key, places, teachers, seats, stretch
     ),
     answer=room.examiner(network),
   )
@@ -232,18 +239,19 @@ def _seat_teachers(roles, grade, seating, room):
   return seats, macs
 
 
-def _teach(lesson, room, seating, members, seed, key, places, teachers, seats):
+def _teach(lesson, room, seating, members, seed, key, places, teachers, seats, stretch):
   run = room.fleet.trainer(functools.partial(train_step, lesson))
   key, labels, teachers = room.fleet.replicate((key, places, teachers))
 
-  @functools.lru_cache(maxsize=1)
+  @functools.lru_cache(maxsize=2)
   def rows_of(epoch):
     rows = memory.epoch_order(seating, members, seed, epoch)
-    rows = rows.reshape(seating.steps, room.fleet.size, -1).swapaxes(0, 1)
-    return room.fleet.divide(np.ascontiguousarray(rows))
+    rows = np.ascontiguousarray(rows.reshape(seating.steps, room.fleet.size, -1).swapaxes(0, 1))
+    return rows, room.fleet.divide(rows)
 
   def teach(state, epoch, first, last):
-    images = room.images["train"]
-    return run(state, key, images, labels, rows_of(epoch), first, last, teachers, seats)
+    images, (_, rows) = room.images["train"], rows_of(epoch)
+    ahead, start = {}, first // stretch * stretch
+    return run(state, key, images, labels, rows, first, last, teachers, seats, ahead, start)
 
   return teach

@@ -51,6 +51,7 @@ def test_convolutions_are_lowered_and_the_last_matrix_is_not(kind):
     jnp.asarray(made.order()[0]),
     made.teachers,
     seats,
+    {},
   )
   found = products(traced.jaxpr)
   convolutions = {types for name, types in found if name == "conv_general_dilated"}

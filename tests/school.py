@@ -116,7 +116,7 @@ class Desk:
     rows = self.order()
     order = fleet.divide(rows.reshape(len(rows), fleet.size, -1).swapaxes(0, 1).copy())
     return lambda state, first, last: run(
-      state, key, images, labels, order, first, last, teachers, seats
+      state, key, images, labels, order, first, last, teachers, seats, {}, 0
     )
 
   def train(self, steps=1, devices=1):

@@ -208,7 +208,7 @@ def one_step(desk):
   def run(teachers):
     def mapped(rows, seats):
       return step.train_step(
-        desk.lesson, state, jax.random.key(7), images, labels, rows, teachers, seats
+        desk.lesson, state, jax.random.key(7), images, labels, rows, teachers, seats, {}
       )
 
     after = jax.vmap(mapped, axis_name=step.AXIS)(rows[None], seats)
