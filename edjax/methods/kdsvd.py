@@ -123,11 +123,24 @@ def _decompose(matrix):
   rows, columns = matrix.shape[1:]
   shorter = "bij,bik->bjk" if columns <= rows else "bij,bkj->bik"
   gram = jnp.einsum(shorter, matrix, matrix, precision="highest")
-  squares, vectors = (x[..., ::-1] for x in jnp.linalg.eigh(gram))
+  squares, vectors = (x[..., ::-1] for x in _eigen(gram))
   if columns > rows:
     vectors = unit(jnp.einsum("bij,bir->bjr", matrix, vectors, precision="highest"), 1)
   there = squares > jnp.maximum(1e-6 * squares[:, :1], 1e-24)
   return squares * there, vectors * there[:, None]
+
+
+def _eigen(gram):
+  """Eigenvalues [batch, n] and vectors [batch, n, n].
+
+  On a CPU one matrix after the other: jaxlib (0.10) hands the matrices of a batch to the threads
+  that run the step, and waits there for them; when every thread waits so, none is left to work.
+  """
+  return jax.lax.platform_dependent(
+    gram,
+    cpu=lambda grams: jax.lax.map(lambda one: tuple(jnp.linalg.eigh(one)), grams),
+    default=lambda grams: tuple(jnp.linalg.eigh(grams)),
+  )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

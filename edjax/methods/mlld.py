@@ -78,7 +78,8 @@ def _terms(ours, theirs, temperature, batch):
   for logits in (ours, theirs):
     p = jax.nn.softmax(logits / temperature)
     rows.append(present * jnp.matmul(p, gather(p, batch).T, precision="highest"))
-    columns.append(total(p[:, :, None] * p[:, None, :], batch))
+    own = jnp.matmul((batch.mask[:, None] * p).T, p, precision="highest")
+    columns.append(own if batch.axis is None else jax.lax.psum(own, batch.axis))
   between_classes = jnp.sum((columns[0] - columns[1]) ** 2) / ours.shape[1]
   return (
     _instance(ours, theirs, temperature),
