@@ -48,7 +48,7 @@ def test_a_student_learns(variant, under, compiled, cache, tmp_path, monkeypatch
   config.grades.epochs = {1: (12,), 2: (3, 12), 3: (2, 4, 10), 4: (2, 2, 4, 10)}[phases]
   report = school.run(config, tmp_path / "run")
   assert len(report["grades"]) == phases and report["student"]["exam_count"] == 451
-  assert report["student"]["top1"] > 5 * CHANCE, report["student"]["top1"]
+  assert report["student"]["top1"] > 4 * CHANCE, report["student"]["top1"]
 
 
 # Projectors, learned variances and banks; a memory that is drawn from.
