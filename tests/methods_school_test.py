@@ -33,6 +33,10 @@ PUPIL = dataclasses.replace(
 )
 
 
+# At its published weight attention transfer outweighs the labels at first.
+PATIENCE = {"at": 3}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("under", ["alone", "ed"])
 @pytest.mark.parametrize("variant", published.METHODS)
@@ -45,16 +49,17 @@ def test_a_student_learns(variant, under, compiled, cache, tmp_path, monkeypatch
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="pupil", epochs=12)
   phases = len(config.grades.epochs)
-  config.grades.epochs = {1: (12,), 2: (3, 12), 3: (2, 4, 10), 4: (2, 2, 4, 10)}[phases]
+  epochs = {1: (12,), 2: (3, 12), 3: (2, 4, 10), 4: (2, 2, 4, 10)}[phases]
+  config.grades.epochs = tuple(PATIENCE.get(variant, 1) * length for length in epochs)
   report = school.run(config, tmp_path / "run")
   assert len(report["grades"]) == phases and report["student"]["exam_count"] == 451
-  assert report["student"]["top1"] > 4 * CHANCE, report["student"]["top1"]
+  assert report["student"]["top1"] > 5 * CHANCE, report["student"]["top1"]
 
 
-# Projectors, learned variances and banks; a memory that is drawn from.
+# Projectors, learned variances, a learned temperature, statistics; a memory that is drawn from.
 LEARNING = (
   "--config.methods={'ce':{'weight':1.0},'vid':{'weight':0.1},'crd':{'weight':0.5,'negatives':64},"
-  "'ofd':{'weight':0.001}}",
+  "'ofd':{'weight':0.001},'fitnet':{'weight':1.0},'srrl':{'weight':0.1},'ctkd':{'weight':0.5}}",
 )
 
 
