@@ -12,6 +12,7 @@ always held by a process's own devices; pmap sees those of all processes as one.
 """
 
 import atexit
+import collections
 import contextlib
 import ctypes
 import dataclasses
@@ -20,6 +21,7 @@ import pickle
 import re
 import signal
 import sys
+import time
 
 import jax
 import numpy as np
@@ -31,6 +33,7 @@ from edjax.step import AXIS
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _SILENCE_SECONDS = 60  # after which a process counts as lost
+_GRACE_SECONDS = 3  # in which the others say what they have been told is wrong
 _LONGEST_REASON = 1000  # bytes
 _PIECE = 2**26  # bytes that are sent at once
 _LOST = (
@@ -144,9 +147,6 @@ def fleet(count, batch_size):
   """
   there, processes = jax.devices(), jax.process_count()
   by_process = [[d for d in there if d.process_index == number] for number in range(processes)]
-  if len(set(map(len, by_process))) > 1:
-    counts = ", ".join(str(len(devices)) for devices in by_process)
-    raise UserError(f"the processes have {counts} devices; each must have as many as the others")
   if not 0 <= count <= len(there):
     raise UserError(f"devices is {count}, but there are {len(there)} ({there[0].platform})")
   if count % processes:
@@ -172,7 +172,8 @@ def join(coordinator=None, num_processes=None, process_id=None):
 
   Enter it before anything asks JAX for a device. A process that leaves it by an error does not
   wait for the others, and a process that has lost another one ends with exit code 1: within
-  `_SILENCE_SECONDS`, or at once if the first process is the one that is lost.
+  `_SILENCE_SECONDS`, or at once if the first process is the one that is lost. Those that have not
+  all met after JAX's five minutes end in the same way.
 
   Args:
     coordinator: "host:port" of the first process. Slurm, Open MPI, Kubernetes and TPU pods tell JAX
@@ -184,6 +185,8 @@ def join(coordinator=None, num_processes=None, process_id=None):
     UserError: if only some are given, or the others do not come.
   """
   _check_address(coordinator, num_processes, process_id)
+  # JAX's runtime aborts a process whose fellow is lost or does not come; only C can say more then.
+  ctypes.CDLL(None).signal(signal.SIGABRT, _at_abort)
   try:
     jax.distributed.initialize(
       coordinator, num_processes, process_id, heartbeat_timeout_seconds=_SILENCE_SECONDS
@@ -196,9 +199,11 @@ def join(coordinator=None, num_processes=None, process_id=None):
         "--num_processes and --process_id"
       )
     raise UserError(f"--multihost: {reason}") from error
-  # JAX's runtime aborts a process whose fellow is lost; only a handler in C is called in time.
-  ctypes.CDLL(None).signal(signal.SIGABRT, _AT_ABORT)
   atexit.register(_end_alone)
+  counts = collections.Counter(device.process_index for device in jax.devices())
+  if len(set(counts.values())) > 1:
+    there = ", ".join(str(counts[number]) for number in sorted(counts))
+    raise UserError(f"the processes have {there} devices; each must have as many as the others")
   try:
     yield
   except jax.errors.JaxRuntimeError as error:
@@ -231,8 +236,8 @@ def _check_address(coordinator, num_processes, process_id):
 
 
 @ctypes.CFUNCTYPE(None, ctypes.c_int)
-def _AT_ABORT(_):
-  os.write(sys.__stderr__.fileno(), f"edjax: {_LOST}\n".encode())
+def _at_abort(_):
+  os.write(2, f"edjax: aborted by JAX's runtime (see above), most likely as {_LOST}\n".encode())
   os._exit(1)
 
 
@@ -241,6 +246,8 @@ def _end_alone():
   if jax.distributed.is_initialized():
     sys.stdout.flush()
     sys.stderr.flush()
+    if jax.process_index() == 0:
+      time.sleep(_GRACE_SECONDS)  # JAX aborts the others as soon as this one is gone
     os._exit(1)
 
 
@@ -276,16 +283,16 @@ def _send(message):
 
 
 def together(work):
-  """Returns `work()`, which every process does; a UserError in one of them is raised in all."""
+  """Returns `work()`, which every process does; a user's error in one of them is raised in all."""
   if jax.process_count() == 1:
     return work()
   result, wrong = None, ""
   try:
     result = work()
-  except UserError as error:
+  except (UserError, OSError) as error:
     wrong = str(error)
-  wrong = wrong.encode()[:_LONGEST_REASON].ljust(_LONGEST_REASON, b"\0")
-  for number, row in enumerate(multihost_utils.process_allgather(np.frombuffer(wrong, np.uint8))):
+  said = wrong.encode()[:_LONGEST_REASON].ljust(_LONGEST_REASON, b"\0")
+  for number, row in enumerate(multihost_utils.process_allgather(np.frombuffer(said, np.uint8))):
     reason = row.tobytes().rstrip(b"\0").decode(errors="ignore")
     if reason:
       raise UserError(f"process {number}: {reason}")
