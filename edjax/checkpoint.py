@@ -22,6 +22,9 @@ from flax.traverse_util import unflatten_dict
 
 from edjax.errors import UserError
 
+# Of several processes the first comes here alone, and orbax must not wait for the others.
+_FIRST_ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
+
 
 def flatten(tree):
   """Returns {path: host array}, paths like "variables/params/head/dense/kernel"."""
@@ -75,9 +78,15 @@ class Store:
     # Orbax would clear away what a killed run was writing while this one may be writing it anew.
     for unfinished in self.directory.glob("*.orbax-checkpoint-tmp*"):
       shutil.rmtree(unfinished)
+    self.directory.mkdir(parents=True, exist_ok=True)
     self._manager = ocp.CheckpointManager(
       self.directory,
-      options=ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=True),
+      options=ocp.CheckpointManagerOptions(
+        max_to_keep=keep,
+        create=False,
+        enable_async_checkpointing=True,
+        multiprocessing_options=_FIRST_ALONE,
+      ),
     )
 
   def __enter__(self):
@@ -152,7 +161,7 @@ def save_variables(directory, variables, info):
     unfinished.mkdir(parents=True)
     arrays = flatten(variables)
     _check_space(unfinished, arrays)
-    with ocp.PyTreeCheckpointer() as checkpointer:
+    with _checkpointer() as checkpointer:
       checkpointer.save(unfinished / "variables", arrays)
     info = info | {"sha256": sha256(variables)}
     info = info | {"digest": _digest(arrays, info)}
@@ -178,7 +187,7 @@ def load_variables(directory):
     raise UserError(f"{directory} holds no network (a folder with info.json and variables/)")
   try:
     info = json.loads((directory / "info.json").read_text())
-    with ocp.PyTreeCheckpointer() as checkpointer:
+    with _checkpointer() as checkpointer:
       arrays = checkpointer.restore(directory / "variables", args=_to_host(directory / "variables"))
     variables = unflatten_dict(arrays, sep="/")
     if info.pop("digest") != _digest(arrays, info):
@@ -189,8 +198,15 @@ def load_variables(directory):
   return variables, info
 
 
+def _checkpointer():
+  return ocp.Checkpointer(
+    ocp.PyTreeCheckpointHandler(multiprocessing_options=_FIRST_ALONE),
+    multiprocessing_options=_FIRST_ALONE,
+  )
+
+
 def _to_host(directory):
-  with ocp.PyTreeCheckpointer() as checkpointer:
+  with _checkpointer() as checkpointer:
     tree = checkpointer.metadata(directory).item_metadata.tree
   return ocp.args.PyTreeRestore(
     restore_args=jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)

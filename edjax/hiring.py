@@ -8,7 +8,7 @@ import hashlib
 import pathlib
 import shutil
 
-from edjax import convert, curriculum, faculty, models
+from edjax import convert, curriculum, faculty, models, parallel
 from edjax import methods as methods_table
 from edjax.errors import UserError
 from edjax.term import Study
@@ -38,9 +38,8 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
     labels = tuple(order[place] for place in subjects[number].classes)
   if chosen.checkpoint:
     given = (chosen.checkpoint.split(",") if general else chosen.checkpoint)[number]
-    if convert.is_file(given):
-      given = _converted(given, workdir / "teachers" / name)
-    return faculty.load(given, name, labels, room.dataset)
+    folder = workdir / "teachers" / name
+    return parallel.tell(lambda: _given(given, folder, name, labels, room.dataset))
   recipe = _teacher_recipe(recipe, chosen)
   seed = config.faculty.seed + (number if general else 0)
   settings = _teacher_settings(config, chosen, labels, recipe, room.dataset, seed)
@@ -49,9 +48,9 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
   if config.faculty.cache:
     tag = f"{config.dataset}_{chosen.model}_{len(labels)}_{faculty.fingerprint(settings)}"
     places.append(pathlib.Path(config.faculty.cache) / tag)
-  for place in places:
-    if (place / "info.json").exists():
-      return faculty.load(place, name, labels, room.dataset)
+  found = parallel.tell(lambda: _found(places, name, labels, room.dataset))
+  if found:
+    return found
   subject = curriculum.Subject(name, tuple(range(len(labels))))
   study = Study(
     label=f"teacher {name}",
@@ -67,10 +66,14 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
   )
   variables, record = train(study)
   cost = record["grades"][0]["train_macs"]
-  for place in places:
-    faculty.save(place, chosen.model, labels, room.dataset, variables, training_macs=cost)
-  shutil.rmtree(here / "checkpoints")
-  return faculty.load(here / "network", name, labels, room.dataset)
+
+  def keep():
+    for place in places:
+      faculty.save(place, chosen.model, labels, room.dataset, variables, training_macs=cost)
+    shutil.rmtree(here / "checkpoints")
+    return faculty.load(here / "network", name, labels, room.dataset)
+
+  return parallel.tell(keep)
 
 
 def check(config, plan, recipe):
@@ -116,6 +119,20 @@ def options(config, name):
   """Returns the settings of a teacher, by name."""
   general = curriculum.is_generalist(name)
   return config.faculty.generalist if general else config.faculty.specialist
+
+
+def _given(path, directory, name, labels, dataset):
+  """Returns the teacher of a folder, or of a file of PyTorch's, which is converted first."""
+  folder = _converted(path, directory) if convert.is_file(path) else path
+  return faculty.load(folder, name, labels, dataset)
+
+
+def _found(places, name, labels, dataset):
+  """Returns the teacher of the first folder that holds one, or None."""
+  for place in places:
+    if (place / "info.json").exists():
+      return faculty.load(place, name, labels, dataset)
+  return None
 
 
 def _converted(path, directory):

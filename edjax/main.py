@@ -18,6 +18,12 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _WORKDIR = flags.DEFINE_string("workdir", "", "Where to write; runs/<config name> if not given.")
 _MODE = flags.DEFINE_enum("mode", "train", ["train", "exam"], "Run the school, or only the exam.")
+_MULTIHOST = flags.DEFINE_bool("multihost", False, "This is one of several processes that train.")
+_JOB = (
+  flags.DEFINE_string("coordinator", None, "With --multihost: host:port of process 0."),
+  flags.DEFINE_integer("num_processes", None, "With --multihost: how many processes there are."),
+  flags.DEFINE_integer("process_id", None, "With --multihost: which one this is, from 0."),
+)
 
 
 def main(argv):
@@ -27,14 +33,31 @@ def main(argv):
     raise UserError(f"unknown argument {argv[1]!r}; settings are given as --config.key=value")
   if _CONFIG.value is None:
     raise UserError("give a config, such as --config=configs/digits.py")
-  config = _CONFIG.value
-  datasets.require(config.dataset, data_dir=config.data_dir, **config.data)
-  from edjax import school  # after the flags and the files: it takes seconds to import
-
+  config, mode = _CONFIG.value, _MODE.value
   workdir = _WORKDIR.value or os.path.join("runs", config.name)
-  if _MODE.value == "exam":
+  job = {flag.name: flag.value for flag in _JOB}
+  if _MULTIHOST.value:
+    from edjax import parallel
+
+    with parallel.join(**job):
+      settings = config.to_dict() | {"data_dir": "", "workdir": workdir, "mode": mode}
+      parallel.agree("the command", lambda: settings)
+      _run(config, workdir, mode)
+    return
+  for name, value in job.items():
+    if value is not None:
+      raise UserError(f"--{name} is for several processes; give --multihost too")
+  datasets.require(config.dataset, data_dir=config.data_dir, **config.data)
+  _run(config, workdir, mode)
+
+
+def _run(config, workdir, mode):
+  from edjax import parallel, school  # after the flags and the files: it takes seconds to import
+
+  if mode == "exam":
     scores = school.exam(config, workdir)
-    print(json.dumps({key: scores[key] for key in ("count", "top1", "top5", "nll", "ece")}))
+    figures = {key: scores[key] for key in ("count", "top1", "top5", "nll", "ece")}
+    parallel.alone(lambda: print(json.dumps(figures)))
   else:
     school.run(config, workdir)
 

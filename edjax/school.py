@@ -52,7 +52,7 @@ def run(config, workdir):
   methods = methods_table.build(config.methods)
   num_fragments = len(models.body(config.student.model).fragments)
   fleet = parallel.fleet(config.devices, recipe.batch_size)
-  dataset = datasets.load(config.dataset, data_dir=config.data_dir, **config.data)
+  dataset = _dataset(config)
   num_classes = len(dataset.class_names)
   plan = curriculum.build(
     dict(config.grades), config.subjects, num_classes, num_fragments, config.faculty.generalists
@@ -60,8 +60,8 @@ def run(config, workdir):
   for grade in plan.grades:
     methods_table.chosen(methods, grade.methods)
   hiring.check(config, plan, recipe)
-  workdirs.claim(workdir, config.to_dict())
-  progress = metrics.Progress()
+  parallel.tell(lambda: workdirs.claim(workdir, config.to_dict()))
+  progress = parallel.alone(metrics.Progress)
   try:
     room = Classroom(dataset, fleet)
     hire = functools.partial(
@@ -89,9 +89,13 @@ def run(config, workdir):
     variables, record = attend(study, room, progress)
     graduate = fragments.graduate(variables, np.argsort(order))
     labels = tuple(range(num_classes))
-    faculty.save(workdir / "graduate", study.model, labels, dataset, graduate, name=config.name)
+    parallel.tell(
+      lambda: faculty.save(
+        workdir / "graduate", study.model, labels, dataset, graduate, name=config.name
+      )
+    )
     written = transcript(config.name, study, room, graduate, record)
-    report.write(workdir, written)
+    parallel.tell(lambda: report.write(workdir, written))
     progress.line(
       f"graduate: top-1 {100 * written['student']['top1']:.2f} % on {len(dataset.test.labels):,} "
       f"test images, {metrics.duration(time.monotonic() - began)}; see {workdir / 'report.html'}"
@@ -104,14 +108,18 @@ def run(config, workdir):
 def exam(config, workdir):
   """Examines the graduate of a work directory on the test split; returns `metrics.exam_scores`."""
   place = pathlib.Path(workdir) / "graduate"
-  if not place.exists():
-    raise UserError(
-      f"{workdir} holds no graduate to examine; give the same command without --mode=exam first"
-    )
+
+  def check():
+    if not place.exists():
+      raise UserError(
+        f"{workdir} holds no graduate to examine; give the same command without --mode=exam first"
+      )
+
+  parallel.tell(check)
   fleet = parallel.fleet(config.devices, config.recipe.batch_size)
-  room = Classroom(datasets.load(config.dataset, data_dir=config.data_dir, **config.data), fleet)
+  room = Classroom(_dataset(config), fleet)
   labels = tuple(range(len(room.dataset.class_names)))
-  graduate = faculty.load(place, "the exam", labels, room.dataset)
+  graduate = parallel.tell(lambda: faculty.load(place, "the exam", labels, room.dataset))
   answer = room.examiner(graduate.network)
   return metrics.exam_scores(*answer(graduate.variables, "test", graduate.classes), {})
 
@@ -132,9 +140,11 @@ def attend(study, room, progress):
     UserError: if the loss stops being finite, or the disk is full.
   """
   grades = study.curriculum.grades
-  journal = metrics.Journal(study.directory / "metrics.jsonl")
-  with checkpoint.Store(study.directory / "checkpoints", study.keep) as store:
-    found = store.newest()
+  journal = parallel.alone(lambda: metrics.Journal(study.directory / "metrics.jsonl"))
+  with parallel.alone(
+    lambda: checkpoint.Store(study.directory / "checkpoints", study.keep)
+  ) as store:
+    found = parallel.tell(store.newest)
     done, arrays, meta = found or (0, None, {"grade": 0, "grades": [], "best": None})
     journal.rewind(done)
     state, first_step = None, meta.get("first_step", 0)
@@ -178,7 +188,8 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress):
       raise UserError(
         f"{study.label}: the loss is not finite at step {term.first_step + int(broken) + 1} "
         f"({grade.name}, epoch {int(broken) // per_epoch + 1}); the last good checkpoint stays in "
-        f"{store.directory}; lower its learning_rate or warm up longer, in another --workdir"
+        f"{study.directory / 'checkpoints'}; lower its learning_rate or warm up longer, in another "
+        "--workdir"
       )
     state = state.replace(sums=room.fleet.replicate(no_sums()))
     images, seconds = float(sums["images"]), time.monotonic() - set_out
@@ -255,17 +266,26 @@ def _exam_epoch(room, term, state, step, meta, journal, last_grade):
   return [scores["top1"], test["top1"]]
 
 
+def _dataset(config):
+  """Returns the data set, which every process reads for itself; all must have the same."""
+  dataset = parallel.together(
+    lambda: datasets.load(config.dataset, data_dir=config.data_dir, **config.data)
+  )
+  parallel.agree("the data set", lambda: faculty.sample_digest(dataset.train))
+  return dataset
+
+
 def _class_order(config, room, hire):
   """Returns the data set's labels in the order in which the subjects teach them."""
   train, num_classes = room.dataset.train, len(room.dataset.class_names)
   if config.class_order == "similar":
-    return similar_order(train.images, train.labels, num_classes)
+    return parallel.tell(lambda: similar_order(train.images, train.labels, num_classes))
   if config.class_order == "easiest":
     teacher = hire(curriculum.GENERALIST, (), tuple(range(num_classes)))
     answered = room.examiner(teacher.network)(
       room.fleet.replicate(teacher.variables), "validation", teacher.classes
     )
-    return faculty.easiest_first(teacher, answered)
+    return parallel.tell(lambda: faculty.easiest_first(teacher, answered))
   return curriculum.class_order(config.class_order, num_classes, config.seed)
 
 

@@ -282,7 +282,7 @@ def test_where_no_network_is(tmp_path):
 
 def test_a_failed_write_leaves_the_network_that_was_there(tmp_path, monkeypatch):
   checkpoint.save_variables(tmp_path / "network", state(1)["params"], {})
-  monkeypatch.setattr(ocp.PyTreeCheckpointer, "save", full)
+  monkeypatch.setattr(ocp.Checkpointer, "save", full)
   with pytest.raises(UserError, match="No space left on device"):
     checkpoint.save_variables(tmp_path / "network", state(2)["params"], {})
   monkeypatch.undo()

@@ -1,20 +1,18 @@
 """The command as tests give it, inside this process or as a process of its own."""
 
 import dataclasses
-import functools
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 
-import flax.linen as nn
 from absl import app, flags
 
 from edjax import main
-from edjax.models import layers
 
 ROOT = pathlib.Path(__file__).parent.parent
+JOB = "multihost", "coordinator", "num_processes", "process_id"
 DIGITS = "--config=configs/digits.py:paper,smoke", "--config.grades.teachers=both"
 
 
@@ -54,7 +52,7 @@ def give(capfd, *arguments):
     sys.argv, sys.path[:] = argv, path
     for name in [name for name in values if name.startswith("config.")]:
       delattr(values, name)
-    for name in ("config", "workdir", "mode"):
+    for name in ("config", "workdir", "mode", *JOB):
       values[name].unparse()
     values.mark_as_parsed()
   return Ended(code, *capfd.readouterr())
@@ -92,25 +90,3 @@ def refused(ended, *words):
 def files(folder):
   """{path: bytes} of everything below a folder."""
   return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-class Layer(nn.Module):
-  """A convolution, a normalisation and a ReLU: the least a fragment can be."""
-
-  channels: int
-  stride: int
-
-  @nn.compact
-  def __call__(self, x, norm):
-    x = norm(name="bn")(layers.conv(self.channels, 3, self.stride, name="conv")(x))
-    return nn.relu(x), (nn.relu(x),), (x,)
-
-
-# Three fragments that compile in a fraction of a second.
-SMALL = layers.Body(
-  fragments=tuple(
-    functools.partial(Layer, channels, stride) for channels, stride in ((4, 2), (6, 1), (8, 2))
-  ),
-  head=layers.Classifier,
-  width=8,
-)

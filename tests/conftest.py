@@ -48,11 +48,11 @@ def compiled(tmp_path_factory):
 
 @pytest.fixture
 def small(compiled, monkeypatch):
-  """Makes `command.SMALL` a model that a config can name "small"."""
+  """Makes `SMALL` a model that a config can name "small"."""
   from edjax import models
-  from tests import command
+  from tests.small import SMALL
 
-  monkeypatch.setitem(models.MODELS, "small", command.SMALL)
+  monkeypatch.setitem(models.MODELS, "small", SMALL)
 
 
 @pytest.fixture

@@ -203,7 +203,7 @@ def test_a_missing_or_unfit_teacher_file(capfd, place):
 
 def test_a_network_of_ones_own(small, capfd, place):
   """Named by its module, without a row in edjax; grown by grades and examined again."""
-  own = "--config.student.model=tests.command:SMALL"
+  own = "--config.student.model=tests.small:SMALL"
   given = "--config=configs/digits.py:smoke", "--config.faculty.specialist.model=small"
   given = *given, "--config.faculty.generalist.model=small", own, "--workdir=run"
   assert command.give(capfd, *given).code == 0

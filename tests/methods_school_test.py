@@ -7,7 +7,7 @@ import pytest
 
 from configs import digits, published
 from edjax import methods, models, school
-from tests import command, resume_test
+from tests import resume_test, small
 
 CHANCE = 0.1
 
@@ -24,9 +24,9 @@ def cache(tmp_path_factory):
 
 # Three convolutions, which compile quickly; the teachers are the same, so every method fits them.
 PUPIL = dataclasses.replace(
-  command.SMALL,
+  small.SMALL,
   fragments=tuple(
-    functools.partial(command.Layer, channels, stride)
+    functools.partial(small.Layer, channels, stride)
     for channels, stride in ((12, 1), (16, 2), (24, 2))
   ),
   width=24,

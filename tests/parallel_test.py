@@ -45,12 +45,12 @@ def trainer(name):
 
 
 def train(name, *chunks):
-  """The state on the host after chunks of steps."""
+  """The state on the host after chunks of steps, each within an epoch; epochs are alike."""
   team, run = trainer(name)
   state, first = desk().state(team), 0
   for length in chunks:
     state = run(state, first, first + length)
-    first += length
+    first = (first + length) % STEPS
   return jax.device_get(state)
 
 
@@ -92,7 +92,8 @@ def test_chunks_do_not_change_a_bit(name):
 @pytest.mark.parametrize("name", ["four", "chunked"])
 def test_fleets_train_alike(name):
   """With crops and flips drawn per image, specialists at their own seats, and batch statistics."""
-  one, other = train("one", STEPS), train(name, STEPS)
+  one, other = (train(fleet, *[STEPS] * 4) for fleet in ("one", name))
+  assert one.step == 24
   assert jax.tree.structure(one) == jax.tree.structure(other)
   jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), one, other)
   start = desk().variables["params"]["head"]["dense"]["kernel"]

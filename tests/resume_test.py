@@ -12,6 +12,7 @@ import pytest
 from configs import digits
 from edjax import checkpoint, metrics, models, school
 from tests import command
+from tests.small import SMALL
 
 # Two subjects and two grades, every step a checkpoint.
 SCHOOL = (
@@ -232,7 +233,7 @@ def finished(compiled, tmp_path_factory):
   """The work directory of a finished run of `config()`, which tests leave as it is."""
   workdir = tmp_path_factory.mktemp("finished") / "run"
   with pytest.MonkeyPatch.context() as patch:
-    patch.setitem(models.MODELS, "small", command.SMALL)
+    patch.setitem(models.MODELS, "small", SMALL)
     school.run(config(), workdir)
   return workdir
 
