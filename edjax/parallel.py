@@ -9,14 +9,18 @@ are queued.
 
 import ctypes
 import dataclasses
+import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from edjax.data import residence
 from edjax.errors import UserError
 from edjax.step import AXIS
 
+_BLOCK_BYTES = 1 << 26  # of images that are copied to the devices at a time
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
@@ -34,6 +38,11 @@ class Fleet:
   def on_cpu(self):
     return self.devices[0].platform == "cpu"
 
+  @property
+  def memory(self):
+    """Bytes that a device has for arrays; None where it does not say, as on a CPU."""
+    return (self.devices[0].memory_stats() or {}).get("bytes_limit")
+
   def replicate(self, tree):
     """Puts a copy of every array on every device."""
     return jax.device_put(tree, self._sharding(PartitionSpec()))
@@ -42,8 +51,56 @@ class Fleet:
     """Puts slice i of every array's leading axis, which is `size` long, on device i."""
     return jax.device_put(tree, self._sharding(PartitionSpec(AXIS)))
 
+  def settle(self, images, divided=False):
+    """Copies images that the host's memory may not hold, a block at a time.
+
+    Args:
+      images: uint8 [n, …], an array or `splits.Rows`.
+      divided: whether a device is to have a stretch of them or all.
+
+    Returns:
+      uint8 [n, …] on every device, or [devices, ceil(n / devices), …] of which each has its own;
+      past the last image of the last stretch others are repeated.
+    """
+    stretch = -(-len(images) // self.size) if divided else len(images)
+    starts = stretch * np.arange(self.size)[:, None] if divided else np.array(0)
+    block = min(stretch, max(1, _BLOCK_BYTES // max(1, starts.size * images[:1].nbytes)))
+    shape = (*starts.shape[:1], stretch, *images.shape[1:])
+    sharding = self._sharding(PartitionSpec(AXIS) if divided else PartitionSpec())
+    whole = jax.jit(lambda: jnp.zeros(shape, images.dtype), out_shardings=sharding)()
+    write = jax.jit(
+      lambda whole, part, start: jax.lax.dynamic_update_slice_in_dim(
+        whole, part, start, starts.ndim // 2
+      ),
+      donate_argnums=0,
+      out_shardings=sharding,
+    )
+    for start in range(0, stretch, max(1, block)):
+      start = min(start, stretch - block)  # blocks of one shape compile once
+      part = images[np.minimum(starts + start + np.arange(block), len(images) - 1)]
+      part = self.divide(part) if divided else self.replicate(part)
+      whole = jax.block_until_ready(write(whole, part, start))  # else the parts pile up
+    return whole
+
   def _sharding(self, spec):
     return NamedSharding(jax.sharding.Mesh(np.array(self.devices), (AXIS,)), spec)
+
+  def finder(self, divided=False):
+    """Maps the looking up of images; returns `find(images, rows)`.
+
+    `images` are from `settle` or `replicate` and `divided` alike, `rows` int32 [devices, …] from
+    `divide`; what is found is uint8 [devices, …, height, width, channels], each device its own.
+    """
+    by_all = functools.partial(residence.look_up_divided, axis=AXIS)
+    mapped = jax.pmap(
+      by_all if divided else residence.look_up,
+      AXIS,
+      in_axes=(0 if divided else None, 0),
+      devices=self.devices,
+    )
+    if not self.on_cpu or self.size == 1:
+      return mapped
+    return lambda *arguments: jax.block_until_ready(mapped(*arguments))
 
   def trainer(self, step):
     """Maps a train step over the devices and over the steps of a chunk.
@@ -91,15 +148,15 @@ class Fleet:
     return run
 
   def examiner(self, step):
-    """Maps an exam step; returns `run(variables, images, rows) -> logits`.
+    """Maps an exam step; returns `run(variables, images) -> logits`.
 
-    `rows` is int32 [devices, batch / devices] from `divide`; the logits are host arrays [batch,
-    classes].
+    `images` are uint8 [devices, batch / devices, …] from `divide` or a `finder`; the logits are
+    host arrays [batch, classes].
     """
-    mapped = jax.pmap(step, AXIS, in_axes=(None, None, 0), devices=self.devices)
+    mapped = jax.pmap(step, AXIS, in_axes=(None, 0), devices=self.devices)
 
-    def run(variables, images, rows):
-      logits = np.asarray(mapped(variables, images, rows))
+    def run(variables, images):
+      logits = np.asarray(mapped(variables, images))
       return logits.reshape(-1, logits.shape[-1])
 
     return run

@@ -233,9 +233,9 @@ def _look(lesson, key, images, labels):
   return views, {"others": labels[partners], "share": share}
 
 
-def exam_step(network, how, variables, images, rows):
-  """Returns the logits [batch / devices, classes] of `images[rows]`, in inference mode."""
-  return network.apply(variables, augment.normalise(how, images[rows])).logits
+def exam_step(network, how, variables, images):
+  """Returns the logits [batch / devices, classes] of images in inference mode."""
+  return network.apply(variables, augment.normalise(how, images)).logits
 
 
 def _learning(lesson, variables, methods):
