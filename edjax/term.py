@@ -72,8 +72,7 @@ class Term:
     restore: `({path: array}) -> state` that a checkpoint of this grade holds.
     stretch: after how many steps of an epoch the host looks at what came of them.
     ahead: a `stream.Stream` of what is laid out for a stretch, to be closed.
-    teach: `(state, epoch, first, last) -> state` runs steps first…last−1 of an epoch, all of one
-      stretch.
+    teach: `(state, epoch, first, last) -> state` runs steps first…last−1 of an epoch.
     answer: from `Classroom.examiner`.
   """
 
@@ -154,8 +153,13 @@ def prepare(study, room, number, first_step):
   seats, answered = _seat_teachers(roles, grade, seating, room)
   stretch = max(1, seating.steps // _STRETCHES_PER_EPOCH)
   stretch = max(1, min(stretch, _STRETCH_BYTES // (recipe.batch_size * room.image_bytes)))
-  order_of = _order(room.fleet, seating, members, (study.seed, number))
-  ahead = _ahead(room, order_of, stretch, seating.steps, grade.epochs)
+
+  @functools.lru_cache(maxsize=2)
+  def rows_of(epoch):
+    rows = memory.epoch_order(seating, members, (study.seed, number), epoch)
+    return np.ascontiguousarray(rows.reshape(seating.steps, room.fleet.size, -1).swapaxes(0, 1))
+
+  ahead = _ahead(room, rows_of, stretch, seating.steps, grade.epochs)
   begin = functools.partial(_begin, lesson, key, teachers, room, grade.carry_momentum)
   return Term(
     grade=grade,
@@ -176,7 +180,7 @@ def prepare(study, room, number, first_step):
     ),
     stretch=stretch,
     ahead=ahead,
-    teach=_teach(lesson, room, order_of, ahead, key, places, teachers, seats, stretch),
+    teach=_teach(lesson, room, rows_of, key, places, teachers, seats, stretch, ahead),
     answer=room.examiner(network),
   )
 
@@ -245,19 +249,7 @@ def _seat_teachers(roles, grade, seating, room):
   return seats, macs
 
 
-def _order(fleet, seating, members, seed):
-  """Returns `(epoch) -> its rows` [devices, steps, batch / devices], on the host and divided."""
-
-  @functools.lru_cache(maxsize=2)
-  def order_of(epoch):
-    rows = memory.epoch_order(seating, members, seed, epoch)
-    rows = np.ascontiguousarray(rows.reshape(seating.steps, fleet.size, -1).swapaxes(0, 1))
-    return rows, fleet.divide(rows)
-
-  return order_of
-
-
-def _ahead(room, order_of, stretch, steps, epochs):
+def _ahead(room, rows_of, stretch, steps, epochs):
   """Returns a `stream.Stream` of what the steps of a stretch take, by (epoch, first step).
 
   That is {"images": uint8 [devices, stretch, batch / devices, …]}. What the host has to lay out, it
@@ -268,7 +260,7 @@ def _ahead(room, order_of, stretch, steps, epochs):
   def lay_out(place):
     epoch, start = place
     numbers = np.minimum(np.arange(start, start + stretch), steps - 1)
-    return {"images": room.seen("train", order_of(epoch)[0][:, numbers])}
+    return {"images": room.seen("train", rows_of(epoch)[:, numbers])}
 
   def following(place):
     epoch, start = place
@@ -281,13 +273,21 @@ def _ahead(room, order_of, stretch, steps, epochs):
   return Stream(lay_out, following)
 
 
-def _teach(lesson, room, order_of, ahead, key, places, teachers, seats, stretch):
+def _teach(lesson, room, rows_of, key, places, teachers, seats, stretch, ahead):
   run = room.fleet.trainer(functools.partial(train_step, lesson))
   key, labels, teachers = room.fleet.replicate((key, places, teachers))
 
+  @functools.lru_cache(maxsize=2)
+  def divided(epoch):
+    return room.fleet.divide(rows_of(epoch))
+
   def teach(state, epoch, first, last):
-    rows, start = order_of(epoch)[1], first // stretch * stretch
-    laid = ahead((epoch, start))
-    return run(state, key, None, labels, rows, first, last, teachers, seats, laid, start)
+    rows = divided(epoch)
+    while first < last:
+      start = first // stretch * stretch
+      end, laid = min(last, start + stretch), ahead((epoch, start))
+      state = run(state, key, None, labels, rows, first, end, teachers, seats, laid, start)
+      first = end
+    return state
 
   return teach

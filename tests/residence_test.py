@@ -71,7 +71,7 @@ def taught(ready, state, first, last):
   """The state after steps of the grade."""
   while first < last:
     epoch, position = divmod(first, ready.seating.steps)
-    end = min(last - first + position, (position // ready.stretch + 1) * ready.stretch)
+    end = min(last - first + position, ready.seating.steps)
     state = ready.teach(state, epoch, position, end)
     first += end - position
   return state
