@@ -320,6 +320,20 @@ def test_a_cache_is_mapped_and_not_read(tmp_path, food):
   assert np.array_equal(whole[2:9:3], everything[2:9:3])
 
 
+def test_the_kernel_is_told_what_will_be_read(tmp_path, food, monkeypatch):
+  images = load(tmp_path).train.images
+  content, told = (tmp_path / "edjax-food101-16" / "train.npy").read_bytes(), []
+  monkeypatch.setattr(
+    os, "posix_fadvise", lambda file, start, length, how: told.append(content[start:][:length])
+  )
+  asked = np.array([[7, 3], [17, 0]])
+  found = images[asked]
+  assert told == [images._source[row].tobytes() for row in asked.ravel()]
+  assert found.shape == (2, 2, 16, 16, 3) and b"".join(told) == found.tobytes()
+  (tmp_path / "edjax-food101-16" / "train.npy").unlink()
+  assert np.array_equal(images[asked], found)  # what is mapped stays
+
+
 def test_the_cache_does_not_depend_on_threads_or_batches(tmp_path, food, monkeypatch):
   load(tmp_path)
   place = cache.folder(tmp_path, "food101", 16)
