@@ -106,31 +106,31 @@ class Fleet:
     """Maps a train step over the devices and over the steps of a chunk.
 
     Args:
-      step: `(state, key, images, labels, rows, teachers, seats, ahead) -> state`, per device.
+      step: `(state, key, labels, rows, teachers, seats, ahead) -> state`, per device.
 
     Returns:
-      `run(state, key, images, labels, order, first, last, teachers, seats, ahead, start) -> state`,
+      `run(state, key, labels, order, first, last, teachers, seats, ahead, start) -> state`,
       which runs steps first…last−1 of an epoch. `order` is int32 [devices, steps, batch / devices],
       `seats` have a leading device axis, and `ahead` is a tree of [devices, steps, …] for the steps
       from `start` on, all from `divide`; everything else comes from `replicate`. The state is
       donated.
     """
 
-    def one(position, state, key, images, labels, order, teachers, seats, ahead, start):
+    def one(position, state, key, labels, order, teachers, seats, ahead, start):
       laid = jax.tree.map(lambda leaf: leaf[position - start], ahead)
-      return step(state, key, images, labels, order[position], teachers, seats, laid)
+      return step(state, key, labels, order[position], teachers, seats, laid)
 
-    def chunk(state, key, images, labels, order, first, last, *others):
+    def chunk(state, key, labels, order, first, last, *others):
       if self.on_cpu:
-        return one(first, state, key, images, labels, order, *others)
+        return one(first, state, key, labels, order, *others)
       return jax.lax.fori_loop(
-        first, last, lambda p, s: one(p, s, key, images, labels, order, *others), state
+        first, last, lambda p, s: one(p, s, key, labels, order, *others), state
       )
 
     mapped = jax.pmap(
       chunk,
       AXIS,
-      in_axes=(None, None, None, None, 0, None, None, None, 0, 0, None),
+      in_axes=(None, None, None, 0, None, None, None, 0, 0, None),
       out_axes=None,
       devices=self.devices,
       donate_argnums=0,
@@ -138,9 +138,9 @@ class Fleet:
     if not self.on_cpu:
       return mapped
 
-    def run(state, key, images, labels, order, first, last, *others):
+    def run(state, key, labels, order, first, last, *others):
       for position in range(first, last):
-        state = mapped(state, key, images, labels, order, position, last, *others)
+        state = mapped(state, key, labels, order, position, last, *others)
         if self.size > 1:
           jax.block_until_ready(state)
       return state

@@ -286,7 +286,7 @@ def _teach(lesson, room, rows_of, key, places, teachers, seats, stretch, ahead):
     while first < last:
       start = first // stretch * stretch
       end, laid = min(last, start + stretch), ahead((epoch, start))
-      state = run(state, key, None, labels, rows, first, end, teachers, seats, laid, start)
+      state = run(state, key, labels, rows, first, end, teachers, seats, laid, start)
       first = end
     return state
 
