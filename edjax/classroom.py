@@ -1,33 +1,65 @@
-"""A data set on the devices of a run: what training reads, and the exams."""
+"""A data set within reach of a run's devices: what training reads, and the exams."""
 
 import functools
 
 import numpy as np
 
 from edjax import metrics
-from edjax.data import memory
+from edjax.data import memory, residence
 from edjax.data.augment import Augment
+from edjax.data.splits import Rows
+from edjax.data.stream import Stream
 from edjax.step import exam_step
 
-_EXAM_BATCH = 512
+_EXAM_BATCH, _EXAM_PIXELS = 512, 1 << 21  # on a device at once, whichever is less
 
 
 class Classroom:
-  """The images of a data set, uint8, copied once to every device.
+  """The images of a data set, uint8, copied once to the devices or left on the host.
 
   Attributes:
     dataset: a `datasets.Dataset`.
     fleet: a `parallel.Fleet`.
-    images: {split: device array}.
+    residence: "device", "sharded" or "streamed", see `residence.settle`.
+    said: a line about that, "" where every device has them all.
   """
 
-  def __init__(self, dataset, fleet):
+  def __init__(self, dataset, fleet, where="auto"):
     self.dataset, self.fleet = dataset, fleet
     self.splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    self.images = {
-      name: fleet.replicate(np.asarray(split.images)) for name, split in self.splits.items()
-    }
     self.image_shape = dataset.train.images.shape[1:]
+    count = sum(len(split.labels) for split in self.splits.values())
+    size = count * self.image_bytes
+    mapped = isinstance(dataset.train.images, Rows)
+    self.residence = residence.settle(where, size, fleet.memory, fleet.size, mapped)
+    place = residence.RESIDENCES[self.residence].format(devices=fleet.size)
+    self.said = place and f"{count:,} images, {size / 1e9:.2f} GB, {place}"
+    self._look_up = None if self.residence == "streamed" else self._settle()
+
+  def _settle(self):
+    divided = self.residence == "sharded"
+    settled = {}
+    for name, split in self.splits.items():
+      mapped = isinstance(split.images, Rows)
+      copy = functools.partial(self.fleet.settle, divided=divided)
+      settled[name] = (copy if divided or mapped else self.fleet.replicate)(split.images)
+    find = self.fleet.finder(divided)
+    return lambda split, rows: find(settled[split], self.fleet.divide(rows))
+
+  def seen(self, split, rows):
+    """Returns the images at int32 rows [devices, …], each device's own.
+
+    They are uint8 [devices, …, height, width, channels], on the devices, which divide the leading
+    axis. If they are streamed, this may run in a thread of its own.
+    """
+    if self._look_up is None:
+      return self.fleet.divide(self.splits[split].images[rows])
+    return self._look_up(split, rows)
+
+  @property
+  def image_bytes(self):
+    """Of one image."""
+    return int(np.prod(self.image_shape))
 
   def augment(self, **how):
     """How images enter a network; without arguments, as they do in an exam."""
@@ -45,18 +77,27 @@ class Classroom:
     `logits` are [n, classes] for the n images whose label is in `order`, each exactly once;
     `labels` are their places in `order`. None for a split without such images.
     """
-    size = _EXAM_BATCH * self.fleet.size
-    ask = self.fleet.examiner(functools.partial(exam_step, network, self.augment()))
+    size = min(_EXAM_BATCH, max(1, _EXAM_PIXELS // int(np.prod(self.image_shape[:2]))))
+    step = functools.partial(exam_step, network, self.augment())
+    ask = self.fleet.examiner(step)
 
     def answer(variables, split, order):
       places = self.places(split, order)
       chosen = np.flatnonzero(places >= 0)
       if not len(chosen):
         return None
-      logits = []
-      for batch in memory.exam_batches(len(chosen), size):
-        rows = self.fleet.divide(chosen[batch].astype(np.int32).reshape(self.fleet.size, -1))
-        logits.append(ask(variables, self.images[split], rows))
+      batches = memory.exam_batches(len(chosen), size * self.fleet.size)
+
+      def lay_out(number):
+        rows = chosen[batches[number]].astype(np.int32).reshape(self.fleet.size, -1)
+        return self.seen(split, rows)
+
+      def following(number):
+        more = self.residence == "streamed" and number + 1 < len(batches)
+        return number + 1 if more else None
+
+      with Stream(lay_out, following) as laid_out:
+        logits = [ask(variables, laid_out(number)) for number in range(len(batches))]
       return np.concatenate(logits)[: len(chosen)], places[chosen]
 
     return answer

@@ -16,6 +16,7 @@ import collections
 import contextlib
 import ctypes
 import dataclasses
+import functools
 import os
 import pickle
 import re
@@ -24,13 +25,16 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
+from edjax.data import residence
 from edjax.errors import UserError
 from edjax.step import AXIS
 
+_BLOCK_BYTES = 1 << 26  # of images that are copied to the devices at a time
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _SILENCE_SECONDS = 60  # after which a process counts as lost
 _GRACE_SECONDS = 3  # in which the others say what they have been told is wrong
@@ -57,6 +61,11 @@ class Fleet:
     return self.devices[0].platform == "cpu"
 
   @property
+  def memory(self):
+    """Bytes that a device has for arrays; None where it does not say, as on a CPU."""
+    return (self.devices[self._own[0]].memory_stats() or {}).get("bytes_limit")
+
+  @property
   def _own(self):
     """Places of this process's devices."""
     return [n for n, d in enumerate(self.devices) if d.process_index == jax.process_index()]
@@ -72,39 +81,87 @@ class Fleet:
       jax.tree.map(lambda leaf: leaf[own], tree), self._sharding(PartitionSpec(AXIS))
     )
 
+  def settle(self, images, divided=False):
+    """Copies images that the host's memory may not hold, a block at a time.
+
+    Args:
+      images: uint8 [n, …], an array or `splits.Rows`.
+      divided: whether a device is to have a stretch of them or all.
+
+    Returns:
+      uint8 [n, …] on every device, or [devices, ceil(n / devices), …] of which each has its own;
+      past the last image of the last stretch others are repeated.
+    """
+    stretch = -(-len(images) // self.size) if divided else len(images)
+    starts = stretch * np.arange(self.size)[:, None] if divided else np.array(0)
+    block = min(stretch, max(1, _BLOCK_BYTES // max(1, starts.size * images[:1].nbytes)))
+    shape = (*((len(self._own),) if divided else ()), stretch, *images.shape[1:])
+    sharding = self._sharding(PartitionSpec(AXIS) if divided else PartitionSpec())
+    whole = jax.jit(lambda: jnp.zeros(shape, images.dtype), out_shardings=sharding)()
+    write = jax.jit(
+      lambda whole, part, start: jax.lax.dynamic_update_slice_in_dim(
+        whole, part, start, starts.ndim // 2
+      ),
+      donate_argnums=0,
+      out_shardings=sharding,
+    )
+    for start in range(0, stretch, max(1, block)):
+      start = min(start, stretch - block)  # blocks of one shape compile once
+      part = images[np.minimum(starts + start + np.arange(block), len(images) - 1)]
+      part = self.divide(part) if divided else self.replicate(part)
+      whole = jax.block_until_ready(write(whole, part, start))  # else the parts pile up
+    return whole
+
   def _sharding(self, spec):
     own = np.array([self.devices[place] for place in self._own])
     return NamedSharding(jax.sharding.Mesh(own, (AXIS,)), spec)
+
+  def finder(self, divided=False):
+    """Maps the looking up of images; returns `find(images, rows)`.
+
+    `images` are from `settle` or `replicate` and `divided` alike, `rows` int32 [devices, …] from
+    `divide`; what is found is uint8 [devices, …, height, width, channels], each device its own.
+    """
+    by_all = functools.partial(residence.look_up_divided, axis=AXIS)
+    mapped = jax.pmap(
+      by_all if divided else residence.look_up,
+      AXIS,
+      in_axes=(0 if divided else None, 0),
+      devices=self.devices,
+    )
+    if not self.on_cpu or self.size == 1:
+      return mapped
+    return lambda *arguments: jax.block_until_ready(mapped(*arguments))
 
   def trainer(self, step):
     """Maps a train step over the devices and over the steps of a chunk.
 
     Args:
-      step: `(state, key, images, labels, rows, teachers, seats, ahead) -> state`, per device.
+      step: `(state, key, labels, rows, teachers, seats, ahead) -> state`, per device.
 
     Returns:
-      `run(state, key, images, labels, order, first, last, teachers, seats, ahead, start) -> state`,
+      `run(state, key, labels, order, first, last, teachers, seats, ahead, start) -> state`,
       which runs steps first…last−1 of an epoch. `order` is int32 [devices, steps, batch / devices],
       `seats` have a leading device axis, and `ahead` is a tree of [devices, steps, …] for the steps
       from `start` on, all from `divide`; everything else comes from `replicate`. The state is
       donated.
     """
 
-    def one(position, state, key, images, labels, order, teachers, seats, ahead, start):
+    def one(position, state, key, labels, order, teachers, seats, ahead, start):
       laid = jax.tree.map(lambda leaf: leaf[position - start], ahead)
-      return step(state, key, images, labels, order[position], teachers, seats, laid)
+      return step(state, key, labels, order[position], teachers, seats, laid)
 
-    def chunk(state, key, images, labels, order, first, last, *others):
+    def chunk(state, key, labels, order, first, last, *others):
       if self.on_cpu:
-        return one(first, state, key, images, labels, order, *others)
+        return one(first, state, key, labels, order, *others)
       return jax.lax.fori_loop(
-        first, last, lambda p, s: one(p, s, key, images, labels, order, *others), state
+        first, last, lambda p, s: one(p, s, key, labels, order, *others), state
       )
 
     mapped = jax.pmap(
       chunk,
       AXIS,
-      in_axes=(None, None, None, None, 0, None, None, None, 0, 0, None),
+      in_axes=(None, None, None, 0, None, None, None, 0, 0, None),
       out_axes=None,
       devices=self.devices,
       donate_argnums=0,
@@ -112,9 +169,9 @@ class Fleet:
     if not self.on_cpu:
       return mapped
 
-    def run(state, key, images, labels, order, first, last, *others):
+    def run(state, key, labels, order, first, last, *others):
       for position in range(first, last):
-        state = mapped(state, key, images, labels, order, position, last, *others)
+        state = mapped(state, key, labels, order, position, last, *others)
         if self.size > 1:
           jax.block_until_ready(state)
       return state
@@ -122,19 +179,19 @@ class Fleet:
     return run
 
   def examiner(self, step):
-    """Maps an exam step; returns `run(variables, images, rows) -> logits`.
+    """Maps an exam step; returns `run(variables, images) -> logits`.
 
-    `rows` is int32 [devices, batch / devices] from `divide`; the logits are host arrays [batch,
-    classes], the same in every process.
+    `images` are uint8 [devices, batch / devices, …] from `divide` or a `finder`; the logits are
+    host arrays [batch, classes], the same in every process.
     """
 
-    def everyone(variables, images, rows):
-      return jax.lax.all_gather(step(variables, images, rows), AXIS)
+    def everyone(variables, images):
+      return jax.lax.all_gather(step(variables, images), AXIS)
 
-    mapped = jax.pmap(everyone, AXIS, in_axes=(None, None, 0), out_axes=None, devices=self.devices)
+    mapped = jax.pmap(everyone, AXIS, in_axes=(None, 0), out_axes=None, devices=self.devices)
 
-    def run(variables, images, rows):
-      logits = np.asarray(mapped(variables, images, rows))
+    def run(variables, images):
+      logits = np.asarray(mapped(variables, images))
       return logits.reshape(-1, logits.shape[-1])
 
     return run

@@ -5,6 +5,7 @@ a run that was killed and is started again ends with the same bits. `attend` is 
 loop; teachers without a checkpoint go through it too, as students of one grade without a teacher.
 """
 
+import contextlib
 import functools
 import pathlib
 import time
@@ -26,9 +27,9 @@ from edjax import (
 )
 from edjax import methods as methods_table
 from edjax.classroom import Classroom, grade_exam
-from edjax.data import datasets
+from edjax.data import datasets, residence
 from edjax.data.similarity import similar_order
-from edjax.errors import UserError
+from edjax.errors import UserError, choose
 from edjax.step import no_sums
 from edjax.term import Study, prepare
 from edjax.transcript import grade_row, left_out, transcript
@@ -51,6 +52,7 @@ def run(config, workdir):
   recipe = curriculum.Recipe(**config.recipe)
   methods = methods_table.build(config.methods)
   num_fragments = len(models.body(config.student.model).fragments)
+  choose(residence.RESIDENCES, config.residence, "residence")
   fleet = parallel.fleet(config.devices, recipe.batch_size)
   dataset = _dataset(config)
   num_classes = len(dataset.class_names)
@@ -63,7 +65,9 @@ def run(config, workdir):
   parallel.tell(lambda: workdirs.claim(workdir, config.to_dict()))
   progress = parallel.alone(metrics.Progress)
   try:
-    room = Classroom(dataset, fleet)
+    room = Classroom(dataset, fleet, config.residence)
+    if room.said:
+      progress.line(room.said)
     hire = functools.partial(
       hiring.hire, config, room, recipe, workdir, lambda study: attend(study, room, progress)
     )
@@ -117,7 +121,7 @@ def exam(config, workdir):
 
   parallel.tell(check)
   fleet = parallel.fleet(config.devices, config.recipe.batch_size)
-  room = Classroom(_dataset(config), fleet)
+  room = Classroom(_dataset(config), fleet, config.residence)
   labels = tuple(range(len(room.dataset.class_names)))
   graduate = parallel.tell(lambda: faculty.load(place, "the exam", labels, room.dataset))
   answer = room.examiner(graduate.network)
@@ -158,7 +162,8 @@ def attend(study, room, progress):
       else:
         state, arrays = term.restore(arrays), None
         progress.line(f"{study.label}: continuing after step {done:,}, in {term.grade.name}")
-      state, meta = _attend_grade(study, room, term, state, meta, journal, store, progress)
+      with contextlib.closing(term.ahead):
+        state, meta = _attend_grade(study, room, term, state, meta, journal, store, progress)
       first_step += term.steps
     store.wait()
   return jax.device_get(state.variables), {"grades": meta["grades"], "best": meta["best"]}

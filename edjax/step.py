@@ -123,28 +123,25 @@ def no_sums():
   return {name: jnp.float32(0) for name in ("loss", "right", "images")}
 
 
-def train_step(lesson, state, key, images, labels, rows, teachers, seats, ahead):
+def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
   """One step of stochastic gradient descent.
 
   Args:
     lesson: static.
     state: replicated over devices.
     key: of the grade; the step's own is `fold_in(key, state.step)`.
-    images: uint8 [n, height, width, channels], the training set, on every device; None where
-      `ahead` has those of this step.
     labels: int32 [n], places in the class order.
     rows: int32 [batch / devices], the images on this device's seats.
     teachers: {name: variables}, constants.
     seats: {name: (places, mask)} from `memory.teacher_seats`, for teachers who do not answer all.
-    ahead: what was laid out for this step on the host: {"images": uint8 [batch / devices, …]} where
-      they are not on the devices, or nothing.
+    ahead: what was laid out for this step: {"images": uint8 [batch / devices, height, width,
+      channels]}, those on this device's seats.
 
   Returns:
     The next state, the same on every device.
   """
   key = jax.random.fold_in(key, state.step)
-  seen = ahead["images"] if images is None else images[rows]
-  views, mixture = _look(lesson, key, seen, labels[rows])
+  views, mixture = _look(lesson, key, ahead["images"], labels[rows])
   views = [precision.enter(view, lesson.precision) for view in views]
   batch = Batch(
     labels=labels[rows],
@@ -233,9 +230,9 @@ def _look(lesson, key, images, labels):
   return views, {"others": labels[partners], "share": share}
 
 
-def exam_step(network, how, variables, images, rows):
-  """Returns the logits [batch / devices, classes] of `images[rows]`, in inference mode."""
-  return network.apply(variables, augment.normalise(how, images[rows])).logits
+def exam_step(network, how, variables, images):
+  """Returns the logits [batch / devices, classes] of images in inference mode."""
+  return network.apply(variables, augment.normalise(how, images)).logits
 
 
 def _learning(lesson, variables, methods):

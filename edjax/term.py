@@ -15,6 +15,7 @@ import numpy as np
 from edjax import checkpoint, curriculum, faculty, fragments, models, optimisers, precision
 from edjax import methods as methods_table
 from edjax.data import memory
+from edjax.data.stream import Stream
 from edjax.data.strong import MULTI_LEVEL
 from edjax.errors import UserError
 from edjax.models.folding import fold
@@ -22,6 +23,7 @@ from edjax.models.macs import network_macs, training_macs
 from edjax.step import AXIS, Lesson, start, train_step
 
 _STRETCHES_PER_EPOCH = 20
+_STRETCH_BYTES = 1 << 26  # of the images of a stretch, unless a single step has more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +71,8 @@ class Term:
     begin: `(state of the last grade or None) -> state` with which the grade begins, grafted.
     restore: `({path: array}) -> state` that a checkpoint of this grade holds.
     stretch: after how many steps of an epoch the host looks at what came of them.
-    teach: `(state, epoch, first, last) -> state` runs steps first…last−1 of an epoch, all of one
-      stretch.
+    ahead: a `stream.Stream` of what is laid out for a stretch, to be closed.
+    teach: `(state, epoch, first, last) -> state` runs steps first…last−1 of an epoch.
     answer: from `Classroom.examiner`.
   """
 
@@ -84,6 +86,7 @@ class Term:
   begin: Callable
   restore: Callable
   stretch: int
+  ahead: Stream
   teach: Callable
   answer: Callable
 
@@ -149,6 +152,14 @@ def prepare(study, room, number, first_step):
   }
   seats, answered = _seat_teachers(roles, grade, seating, room)
   stretch = max(1, seating.steps // _STRETCHES_PER_EPOCH)
+  stretch = max(1, min(stretch, _STRETCH_BYTES // (recipe.batch_size * room.image_bytes)))
+
+  @functools.lru_cache(maxsize=2)
+  def rows_of(epoch):
+    rows = memory.epoch_order(seating, members, (study.seed, number), epoch)
+    return np.ascontiguousarray(rows.reshape(seating.steps, room.fleet.size, -1).swapaxes(0, 1))
+
+  ahead = _ahead(room, rows_of, stretch, seating.steps, grade.epochs)
   begin = functools.partial(_begin, lesson, key, teachers, room, grade.carry_momentum)
   return Term(
     grade=grade,
@@ -168,9 +179,8 @@ def prepare(study, room, number, first_step):
       checkpoint.unflatten(_like(lesson, key, teachers, room), arrays)
     ),
     stretch=stretch,
-    teach=_teach(
-      lesson, room, seating, members, (study.seed, number), key, places, teachers, seats, stretch
-    ),
+    ahead=ahead,
+    teach=_teach(lesson, room, rows_of, key, places, teachers, seats, stretch, ahead),
     answer=room.examiner(network),
   )
 
@@ -239,19 +249,45 @@ def _seat_teachers(roles, grade, seating, room):
   return seats, macs
 
 
-def _teach(lesson, room, seating, members, seed, key, places, teachers, seats, stretch):
+def _ahead(room, rows_of, stretch, steps, epochs):
+  """Returns a `stream.Stream` of what the steps of a stretch take, by (epoch, first step).
+
+  That is {"images": uint8 [devices, stretch, batch / devices, …]}. What the host has to lay out, it
+  lays out while the devices work at the stretch before, be it of another epoch. At the end of an
+  epoch the last step stands in for those that are missing, so that every stretch has one shape.
+  """
+
+  def lay_out(place):
+    epoch, start = place
+    numbers = np.minimum(np.arange(start, start + stretch), steps - 1)
+    return {"images": room.seen("train", rows_of(epoch)[:, numbers])}
+
+  def following(place):
+    epoch, start = place
+    if room.residence != "streamed":
+      return None
+    if start + stretch < steps:
+      return epoch, start + stretch
+    return (epoch + 1, 0) if epoch + 1 < epochs else None
+
+  return Stream(lay_out, following)
+
+
+def _teach(lesson, room, rows_of, key, places, teachers, seats, stretch, ahead):
   run = room.fleet.trainer(functools.partial(train_step, lesson))
   key, labels, teachers = room.fleet.replicate((key, places, teachers))
 
   @functools.lru_cache(maxsize=2)
-  def rows_of(epoch):
-    rows = memory.epoch_order(seating, members, seed, epoch)
-    rows = np.ascontiguousarray(rows.reshape(seating.steps, room.fleet.size, -1).swapaxes(0, 1))
-    return rows, room.fleet.divide(rows)
+  def divided(epoch):
+    return room.fleet.divide(rows_of(epoch))
 
   def teach(state, epoch, first, last):
-    images, (_, rows) = room.images["train"], rows_of(epoch)
-    ahead, start = {}, first // stretch * stretch
-    return run(state, key, images, labels, rows, first, last, teachers, seats, ahead, start)
+    rows = divided(epoch)
+    while first < last:
+      start = first // stretch * stretch
+      end, laid = min(last, start + stretch), ahead((epoch, start))
+      state = run(state, key, labels, rows, first, end, teachers, seats, laid, start)
+      first = end
+    return state
 
   return teach

@@ -5,7 +5,7 @@ import json
 from edjax import metrics
 from edjax.errors import UserError
 
-MAY_DIFFER = ("data_dir", "checkpoint.", "devices", "faculty.cache")
+MAY_DIFFER = ("data_dir", "checkpoint.", "devices", "residence", "faculty.cache")
 
 
 def claim(workdir, settings):

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -10,6 +12,7 @@ from PIL import Image
 
 from edjax.data import decode
 from edjax.errors import UserError
+from tests import command
 from tests.archives import colour, jpeg, shade
 
 
@@ -152,6 +155,89 @@ def test_our_own_limit_of_pixels(square):
     square(png_header(9_460, 9_460), 16)
   with pytest.raises(decode.BadImage, match="truncated"):
     square(png_header(9_450, 9_450), 16)
+
+
+def jpeg_header(width, height):
+  """Returns a JPEG file that ends where its pixels would begin."""
+  content = bytearray(encoded(smooth(8, 8), "JPEG"))
+  frame = content.index(b"\xff\xc0")
+  content[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+  return bytes(content[: content.index(b"\xff\xda") + 14])
+
+
+def odd_images():
+  """Returns {kind: bytes} of files that are unusual, and images all the same."""
+  picture = Image.fromarray(smooth(40, 56))
+  frames = [Image.new("RGB", (9, 9), c) for c in ((250, 0, 0), (0, 250, 0))]
+  moving = {"save_all": True, "append_images": frames[1:]}
+  turned = Image.Exif()
+  turned[0x0112] = 6
+  palette = picture.convert("P")
+  return {
+    "grey jpg": encoded(picture.convert("L"), "JPEG"),
+    "cmyk jpg": encoded(picture.convert("CMYK"), "JPEG"),
+    "progressive jpg": encoded(picture, "JPEG", progressive=True),
+    "turned jpg": encoded(picture, "JPEG", exif=turned),
+    "jpg and more": encoded(picture, "JPEG") + b"\0" * 999,
+    "16-bit png": encoded(smooth(20, 30)[..., 0] * np.uint16(257), "PNG"),
+    "palette with alpha": encoded(palette, "PNG", transparency=bytes(range(256))),
+    "grey with alpha": encoded(picture.convert("LA"), "PNG"),
+    "animated gif": encoded(frames[0], "GIF", **moving),
+    "animated png": encoded(frames[0], "PNG", **moving),
+    "animated webp": encoded(frames[0], "WEBP", **moving),
+    "one pixel": encoded(picture.crop((0, 0, 1, 1)), "JPEG"),
+    "one pixel png": encoded(picture.crop((0, 0, 1, 1)), "PNG"),
+    "one row": encoded(picture.crop((0, 0, 56, 1)), "JPEG"),
+  }
+
+
+def judged(content, decoder):
+  """Returns the pixels as int, or None for a file that is refused."""
+  try:
+    return decode.square(content, 16, decoder).astype(int)
+  except decode.BadImage:
+    return None
+
+
+@pytest.mark.parametrize("kind", [*odd_images(), *bad_images(), "cut jpg"])
+def test_decoders_agree_on_what_an_image_is(kind):
+  for module in decode.DECODERS["simplejpeg"]:
+    pytest.importorskip(module)
+  odd, bad = odd_images(), bad_images()
+  whole = odd["progressive jpg"]
+  cut = [whole[:length] for length in range(1, len(whole), 97)]
+  for content in {"cut jpg": cut}.get(kind, [odd.get(kind) or bad.get(kind, ("",))[0]]):
+    one, other = (judged(content, decoder) for decoder in decode.DECODERS)
+    assert (one is None) == (other is None) == (kind not in odd)
+    if one is not None:
+      assert one.shape == other.shape and np.abs(one - other).mean() < 6
+
+
+_BOMB = """
+import resource, sys
+from edjax.data import decode
+content = open(sys.argv[1], "rb").read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+  decode.square(content, 16, sys.argv[2])
+except decode.BadImage as error:
+  print(error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize("decoder", decode.DECODERS)
+@pytest.mark.parametrize("header", [jpeg_header, png_header])
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, decoder, header):
+  for module in decode.DECODERS[decoder]:
+    pytest.importorskip(module)
+  (tmp_path / "bomb").write_bytes(header(20_000, 20_000))
+  ended = subprocess.run(
+    [sys.executable, "-c", _BOMB, str(tmp_path / "bomb"), decoder],
+    capture_output=True, text=True, cwd=command.ROOT, check=True,
+  )  # fmt: skip
+  reason, kibibytes = ended.stdout.splitlines()
+  assert "pixels" in reason and int(kibibytes) < 64 * 1024  # of 1.2 GB
 
 
 def test_decoders_agree():

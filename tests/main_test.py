@@ -50,6 +50,7 @@ QUICK = (
     ([*DIGITS, "--config.student.model=resnet21"], ["model", "'resnet21'", "wrn_16_2"]),
     ([*DIGITS, "--config.faculty.specialist.model=vgg"], ["model", "'vgg'", "resnet110"]),
     ([*DIGITS, "--config.faculty.generalist.model=vgg"], ["model", "'vgg'", "resnet110"]),
+    ([*DIGITS, "--config.residence=streaming"], ["residence", "did you mean 'streamed'", "auto"]),
     ([*DIGITS, "--config.dataset=digit"], ["dataset", "did you mean 'digits'", "cifar100"]),
     (
       [*DIGITS, "--config.methods={'kb':{'weight':1.0}}"],

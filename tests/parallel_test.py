@@ -125,7 +125,7 @@ def test_exams_keep_the_order_of_the_images(devices):
   team = school.fleet(devices)
   ask = team.examiner(functools.partial(step.exam_step, network, school.AUGMENT))
   rows = np.random.default_rng(0).permutation(len(images))[:16].astype(np.int32)
-  got = ask(*team.replicate((variables, images)), team.divide(rows.reshape(devices, -1)))
+  got = ask(team.replicate(variables), team.divide(images[rows.reshape(devices, -1)]))
   mean, std = (np.array(x)[None, None, None] for x in (school.AUGMENT.mean, school.AUGMENT.std))
   views = ((images[rows] / 255 - mean) / std).astype(np.float32)
   assert isinstance(got, np.ndarray) and got.shape == (16, 2)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from edjax.data import archives, cache, datasets, decode, filling, photographs
 from edjax.errors import UserError
 from tests import archives as made
 from tests import command
+from tests.decode_test import bad_images, odd_images
 
 
 @pytest.fixture(autouse=True)
@@ -318,6 +320,20 @@ def test_a_cache_is_mapped_and_not_read(tmp_path, food):
   assert np.array_equal(whole[2:9:3], everything[2:9:3])
 
 
+def test_the_kernel_is_told_what_will_be_read(tmp_path, food, monkeypatch):
+  images = load(tmp_path).train.images
+  content, told = (tmp_path / "edjax-food101-16" / "train.npy").read_bytes(), []
+  monkeypatch.setattr(
+    os, "posix_fadvise", lambda file, start, length, how: told.append(content[start:][:length])
+  )
+  asked = np.array([[7, 3], [17, 0]])
+  found = images[asked]
+  assert told == [images._source[row].tobytes() for row in asked.ravel()]
+  assert found.shape == (2, 2, 16, 16, 3) and b"".join(told) == found.tobytes()
+  (tmp_path / "edjax-food101-16" / "train.npy").unlink()
+  assert np.array_equal(images[asked], found)  # what is mapped stays
+
+
 def test_the_cache_does_not_depend_on_threads_or_batches(tmp_path, food, monkeypatch):
   load(tmp_path)
   place = cache.folder(tmp_path, "food101", 16)
@@ -508,6 +524,32 @@ def test_bad_images_of_an_archive(tmp_path, monkeypatch):
   assert row["file"] == name and "<html>404" in row["why"]
   assert (row["part"], row["row"]) == ("test", 16)
   assert np.array_equal(load(tmp_path).test.images, data.test.images)  # as it was prepared
+
+
+@pytest.mark.parametrize("decoder", decode.DECODERS)
+def test_every_kind_of_image_in_an_archive(tmp_path, monkeypatch, decoder):
+  """What is an image is kept, whatever its kind; what is none is named, or left out and counted."""
+  for module in decode.DECODERS[decoder]:
+    pytest.importorskip(module)
+  odd = {("apple_pie", i): content for i, content in enumerate(odd_images().values())}
+  bad = {kind: (("cheesecake", i), b) for i, (kind, (b, _)) in enumerate(bad_images().items())}
+  prepare = functools.partial(photographs.prepare, "food101", image_size=16, decoder=decoder)
+  for kind, (key, content) in bad.items():
+    directory = tmp_path / kind.replace(" ", "_")
+    directory.mkdir()
+    path = made.write_food101(directory, changed={key: content}, train=9, test=3)
+    made.publish(monkeypatch, "food101", path)
+    name = f"{path}:food-101/images/cheesecake/{1000 + 7 * key[1]}.jpg"
+    fails(name, "bad_images=skip", call=prepare, directory=directory)
+  path = made.write_food101(tmp_path, changed=odd | dict(bad.values()), train=180, test=60)
+  made.publish(monkeypatch, "food101", path)
+  place, meta = prepare(directory=tmp_path, bad_images="skip")
+  assert [row["file"].rsplit("/", 2)[1:] for row in meta["skipped"]] == [
+    ["cheesecake", f"{1000 + 7 * i}.jpg"] for i in range(len(bad))
+  ]
+  train, test, _ = cache.read(place)
+  assert len(train.labels) + len(test.labels) == 720 - len(bad)
+  assert len(train.images) == len(train.labels) and len(test.images) == len(test.labels)
 
 
 def test_too_many_bad_images(tmp_path, monkeypatch):

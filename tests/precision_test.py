@@ -46,12 +46,11 @@ def test_convolutions_are_lowered_and_the_last_matrix_is_not(kind):
   traced = jax.make_jaxpr(functools.partial(train_step, made.lesson), axis_env=[(AXIS, 1)])(
     made.state(),
     jax.random.key(0),
-    made.images,
     made.labels,
     jnp.asarray(made.order()[0]),
     made.teachers,
     seats,
-    {},
+    {"images": made.images[made.order()[0]]},
   )
   found = products(traced.jaxpr)
   convolutions = {types for name, types in found if name == "conv_general_dilated"}

@@ -161,9 +161,10 @@ def test_killed_in_a_teacher(whole, compiled, tmp_path):
 
 
 def test_killed_at_the_graft_and_while_saving(whole, compiled, tmp_path):
+  """The images living elsewhere each time, which changes nothing."""
   cache = f"--config.faculty.cache={whole[1]}"
-  kill(tmp_path / "run", compiled, at_the_graft, cache)
-  kill(tmp_path / "run", compiled, while_saving, cache)
+  kill(tmp_path / "run", compiled, at_the_graft, cache, "--config.residence=streamed")
+  kill(tmp_path / "run", compiled, while_saving, cache, "--config.residence=sharded")
   newest = damage(tmp_path / "run" / "checkpoints", flip)
   said = go(tmp_path / "run", compiled, cache)
   assert f"checkpoint {newest} is damaged" in said

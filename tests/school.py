@@ -108,15 +108,15 @@ class Desk:
   def trainer(self, fleet, train_step=step.train_step, teachers=None):
     """Returns `run(state, first, last) -> state` over one epoch; `teachers` are on the devices."""
     run = fleet.trainer(functools.partial(train_step, self.lesson))
-    everywhere = jax.random.key(7), self.images, self.labels
-    key, images, labels = fleet.replicate(everywhere)
+    key, labels = fleet.replicate((jax.random.key(7), self.labels))
     teachers = teachers or fleet.replicate(self.teachers)
     found = {role.name: self.where(role, fleet.size) for role in self.lesson.roles}
     seats = fleet.divide({name: where for name, where in found.items() if where is not None})
     rows = self.order()
-    order = fleet.divide(rows.reshape(len(rows), fleet.size, -1).swapaxes(0, 1).copy())
+    rows = rows.reshape(len(rows), fleet.size, -1).swapaxes(0, 1).copy()
+    order, ahead = fleet.divide((rows, {"images": self.images[rows]}))
     return lambda state, first, last: run(
-      state, key, images, labels, order, first, last, teachers, seats, {}, 0
+      state, key, labels, order, first, last, teachers, seats, ahead, 0
     )
 
   def train(self, steps=1, devices=1):

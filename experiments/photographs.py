@@ -1,0 +1,252 @@
+r"""Photographs from archive to graduate: how fast, and in how much memory, on this machine.
+
+python experiments/photographs.py --out=DIR [--images=20000] [--size=64] [--batch=64] [--rounds=7]
+
+Generates an archive of Food-101's layout (101 classes, three of four images for training, JPEGs of
+about 512×384 pixels and 50 KB), prepares it, and sends the smallest networks to the school of
+configs/food101.py:kd for one epoch, streamed. Each stage is a process of its own: "laid_out" copies
+batches from the cache, as streaming does, and learns nothing; "paces" trains without a teacher, in
+alternating rounds streamed and resident, and compares the bits that come of it. Prints one row of
+JSON; what it wrote to DIR is not removed, and used again.
+
+"anon" is the most memory of its own that a process had at any time (RssAnon of /proc/self/status,
+looked at every 5 ms): pages of the mapped cache are the kernel's, who takes them back as it likes.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from configs import food101  # noqa: E402
+from edjax.data import archives, photographs  # noqa: E402
+
+_CLASSES = 101
+_GIB = 1 << 30
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser.add_argument("--out", type=pathlib.Path, required=True)
+  parser.add_argument("--images", type=int, default=20_000)
+  parser.add_argument("--size", type=int, default=64, help="side in pixels of what is trained on")
+  parser.add_argument("--batch", type=int, default=64)
+  parser.add_argument("--rounds", type=int, default=7, help="of a twentieth of an epoch each")
+  parser.add_argument("--stage", choices=_STAGES, help=argparse.SUPPRESS)
+  options = parser.parse_args()
+  options.out.mkdir(parents=True, exist_ok=True)
+  if options.stage:
+    with _Watch() as watch:
+      row = _STAGES[options.stage](options)
+    print(json.dumps(row | watch.peaks()))
+    return
+  stages = {}
+  for stage in _STAGES:
+    command = [sys.executable, __file__, *sys.argv[1:], f"--stage={stage}"]
+    ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    stages[stage] = json.loads(ended.stdout.splitlines()[-1])
+  row = {
+    "images": options.images,
+    "size": options.size,
+    "batch": options.batch,
+    "cores": len(os.sched_getaffinity(0)),
+    "machine": _processor(),
+    **stages,
+  }
+  print(json.dumps(row))
+
+
+def _generate(options):
+  """Writes the archive, in the order and with the names of the published one."""
+  path = options.out / "food-101.tar.gz"
+  if path.exists():
+    return {"archive_gib": path.stat().st_size / _GIB}
+  names = [f"dish_{number:03}" for number in range(_CLASSES)]
+  draw, parts = np.random.default_rng(0), {"train": [], "test": []}
+  unfinished = path.with_suffix(".part")
+  with tarfile.open(unfinished, "w:gz", compresslevel=1) as archive:
+    for label, name in enumerate(names):
+      for number in range(label, options.images, _CLASSES):
+        key = f"{name}/{number}"
+        parts["test" if number // _CLASSES % 4 == 3 else "train"].append(key)
+        _add(archive, f"images/{key}.jpg", _photograph(draw, label))
+    for part, lines in {"classes": names, "labels": names, **parts}.items():
+      _add(archive, f"meta/{part}.txt", "\n".join(lines).encode())
+  unfinished.rename(path)
+  return {"archive_gib": path.stat().st_size / _GIB}
+
+
+def _add(archive, name, content):
+  member = tarfile.TarInfo(f"food-101/{name}")
+  member.size = len(content)
+  archive.addfile(member, io.BytesIO(content))
+
+
+def _photograph(draw, label):
+  """Returns a JPEG of coloured clouds, by class, with grain."""
+  width, height = [(512, 384), (512, 384), (512, 512), (384, 512), (512, 340)][draw.integers(5)]
+  tint = np.random.default_rng(label).integers(40, 216, (3, 4, 3))
+  clouds = np.clip(tint + draw.normal(0, 30, tint.shape), 0, 255).astype(np.uint8)
+  smooth = np.asarray(Image.fromarray(clouds).resize((width, height), Image.Resampling.BICUBIC))
+  grain = draw.integers(-20, 21, (height, width, 1), np.int16)
+  file = io.BytesIO()
+  image = Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8))
+  image.save(file, "JPEG", quality=75)
+  return file.getvalue()
+
+
+def _prepare(options):
+  """Verifies the archive and decodes it to a cache, through the public path."""
+  path = options.out / "food-101.tar.gz"
+  with open(path, "rb") as file:
+    digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+  archives.ARCHIVES["food101"] = archives.Archive(
+    path.name, path.stat().st_size, digest, "nowhere: it is generated"
+  )
+  began = time.perf_counter()
+  place, meta = photographs.prepare("food101", options.out, options.size)
+  seconds = time.perf_counter() - began
+  images = sum(meta["images"].values())
+  return {
+    "decoder": meta["decoder"],
+    "seconds": round(seconds, 1),
+    "images_per_second_and_core": round(images / seconds / len(os.sched_getaffinity(0)), 1),
+    "cache_gib": round(sum(file.stat().st_size for file in place.iterdir()) / _GIB, 3),
+  }
+
+
+def _go_to_school(options):
+  """Trains a teacher and its student; returns the pace of the student's grade."""
+  from edjax import school
+
+  config = food101.get_config("kd,smoke")
+  with config.unlocked():
+    config.residence, config.data_dir = "streamed", str(options.out)
+    config.data.update(image_size=options.size, train_limit=0)
+    config.recipe.batch_size, config.devices = options.batch, 1
+  report = school.run(config, options.out / "school")
+  return {
+    "images_per_second": round(report["grades"][-1]["images_per_second"], 1),
+    "top1": report["student"]["top1"],
+    "seconds": round(report["seconds"], 1),
+  }
+
+
+def _paces(options):
+  """Trains the same network in turns; returns the median images per second of each residence."""
+  from edjax import checkpoint, curriculum, methods, parallel, term
+  from edjax.classroom import Classroom
+  from edjax.data import datasets
+
+  dataset = datasets.load("food101", data_dir=str(options.out), image_size=options.size)
+  everything = curriculum.Subject("everything", tuple(range(_CLASSES)))
+  study = term.Study(
+    label="student",
+    model="resnet8_half",
+    curriculum=curriculum.ordinary(everything, 3, 1, 0.1),
+    order=everything.classes,
+    teachers={},
+    recipe=curriculum.Recipe(batch_size=options.batch, pad=4, flip=True),
+    methods=methods.build({"ce": {"weight": 1.0}}),
+    seed=0,
+    directory=options.out,
+    every_seconds=0.0,
+    keep=0,
+  )
+  terms, states, rates = {}, {}, {}
+  for where in ("streamed", "device"):
+    room = Classroom(dataset, parallel.fleet(1, options.batch), where)
+    terms[where] = term.prepare(study, room, 0, 0)
+    states[where], rates[where] = terms[where].begin(), []
+  stretch = terms["device"].stretch
+  for number in range(options.rounds + 1):  # the first compiles
+    for where, ready in terms.items():
+      first, began = number * stretch, time.perf_counter()
+      states[where] = ready.teach(states[where], 0, first, first + stretch)
+      states[where].step.block_until_ready()
+      rates[where].append(stretch * options.batch / (time.perf_counter() - began))
+  for ready in terms.values():
+    ready.ahead.close()
+  digests = {checkpoint.sha256(state.variables) for state in states.values()}
+  medians = {where: round(statistics.median(taken[1:]), 1) for where, taken in rates.items()}
+  return medians | {"rounds": options.rounds, "steps": stretch, "same_bits": len(digests) == 1}
+
+
+def _lay_out(options):
+  """Lays batches out as a streamed run does, and learns nothing."""
+  from edjax import parallel
+  from edjax.classroom import Classroom
+  from edjax.data import datasets
+
+  dataset = datasets.load("food101", data_dir=str(options.out), image_size=options.size)
+  room = Classroom(dataset, parallel.fleet(1, options.batch), "streamed")
+  order = np.random.default_rng(0).permutation(len(dataset.train.labels)).astype(np.int32)
+  stretch = min(len(order), (1 << 26) // room.image_bytes)
+  rates = []
+  for start in range(0, len(order) - stretch + 1, stretch):
+    began = time.perf_counter()
+    room.seen("train", order[None, start : start + stretch]).block_until_ready()
+    rates.append(stretch / (time.perf_counter() - began))
+  return {"images_per_second": round(statistics.median(rates)), "rounds": len(rates)}
+
+
+_STAGES = {
+  "generate": _generate,
+  "prepare": _prepare,
+  "laid_out": _lay_out,
+  "paces": _paces,
+  "school": _go_to_school,
+}
+
+
+class _Watch:
+  """The most memory this process has, as the kernel tells it."""
+
+  def __enter__(self):
+    self._most, self._over = {"RssAnon": 0, "VmRSS": 0}, threading.Event()
+    self._thread = threading.Thread(target=self._look)
+    self._thread.start()
+    return self
+
+  def __exit__(self, *error):
+    self._over.set()
+    self._thread.join()
+
+  def _look(self):
+    while not self._over.wait(0.005):
+      for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key in self._most:
+          self._most[key] = max(self._most[key], int(value.split()[0]) * 1024)
+
+  def peaks(self):
+    """Returns the figures in GiB."""
+    return {
+      "anon_gib": round(self._most["RssAnon"] / _GIB, 3),
+      "rss_gib": round(self._most["VmRSS"] / _GIB, 3),
+    }
+
+
+def _processor():
+  for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+    if line.startswith("model name"):
+      return line.partition(":")[2].strip()
+  return platform.processor()
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,307 @@
+"""Images on every device, divided over them or streamed from a file: the same bits."""
+
+import contextlib
+import pathlib
+import threading
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from edjax import curriculum, faculty, methods, parallel, term
+from edjax.classroom import Classroom
+from edjax.data import datasets, memory, residence, similarity, stream
+from edjax.data.datasets import Dataset
+from edjax.data.splits import Rows, Split
+from edjax.errors import UserError
+from tests import school
+from tests.parallel_test import FLEETS
+from tests.school import bits
+
+PLACES = ("device", "sharded", "streamed")
+GIB = 1 << 30
+
+
+@pytest.fixture
+def split(tmp_path):
+  """54 of 60 pictures in a file that is mapped; no device count here divides them by chance."""
+  images, labels = school.pictures()
+  np.save(tmp_path / "images.npy", images)
+  rows = np.delete(np.arange(60), [0, 7, 11, 31, 52, 57])
+  return Split(Rows(np.load(tmp_path / "images.npy", mmap_mode="r"), rows), labels[rows])
+
+
+def classroom(split, team, where):
+  names = tuple(map(str, range(school.CLASSES)))
+  empty = Split(split.images.take(np.arange(0)), split.labels[:0])
+  how = school.AUGMENT
+  return Classroom(Dataset("random", names, split, empty, split, how.mean, how.std), team, where)
+
+
+def study(epochs=3):
+  """Ordinary training of the least network on batches of eight, shifted and mirrored."""
+  row = {"fragments": (0,), "subjects": (0,), "teachers": ("none",), "epochs": (epochs,)}
+  row |= {"learning_rate": (0.1,), "final_rate": (0.0,), "warmup_epochs": (0.0,), "frozen": (0,)}
+  row |= {"lower_rate": (1.0,), "carry_momentum": (False,), "rehearsal": (1.0,), "methods": ("",)}
+  row |= {"reference_width": (0,), "reference_grid": (1,), "reference_relu": (True,)}
+  return term.Study(
+    label="student",
+    model="small",
+    curriculum=curriculum.build(row, (1, 1), school.CLASSES, 3),
+    order=tuple(range(school.CLASSES)),
+    teachers={},
+    recipe=curriculum.Recipe(batch_size=8, pad=2, flip=True),
+    methods=methods.build({"ce": {"weight": 1.0}}),
+    seed=0,
+    directory=pathlib.Path(),
+    every_seconds=0.0,
+    keep=1,
+  )
+
+
+def prepared(room, stretch=2):
+  """The grade of `study`, laid out so many steps at a time: six steps an epoch."""
+  ready = term.prepare(study(), room, 0, 0)
+  assert ready.seating.steps == 6 and ready.stretch == stretch
+  return ready
+
+
+def taught(ready, state, first, last):
+  """The state after steps of the grade."""
+  while first < last:
+    epoch, position = divmod(first, ready.seating.steps)
+    end = min(last - first + position, ready.seating.steps)
+    state = ready.teach(state, epoch, position, end)
+    first += end - position
+  return state
+
+
+def trained(fleet, where, split):
+  """(state after two epochs and a half, answers of an exam), of one fleet and residence."""
+  room = classroom(split, FLEETS[fleet](), where)
+  ready = prepared(room)
+  state = taught(ready, ready.begin(), 0, 15)
+  answers, labels = ready.answer(state.variables, "test", ready.order)
+  assert ready.answer(state.variables, "validation", ready.order) is None
+  ready.ahead.close()
+  return jax.device_get(state), answers.tobytes(), labels.tolist()
+
+
+@pytest.fixture
+def laid_out(small, monkeypatch):
+  """Three stretches an epoch, and an exam of several batches."""
+  monkeypatch.setattr(term, "_STRETCHES_PER_EPOCH", 3)
+  monkeypatch.setattr("edjax.classroom._EXAM_BATCH", 5)
+
+
+@pytest.mark.parametrize("fleet", FLEETS)
+@pytest.mark.usefixtures("laid_out")
+def test_residence_does_not_change_a_bit(fleet, split):
+  whole, answers, labels = trained(fleet, "device", split)
+  assert whole.step == 15 and labels == split.labels.tolist()
+  for where in ("sharded", "streamed"):
+    other, *exam = trained(fleet, where, split)
+    assert bits(other) == bits(whole), where
+    assert exam == [answers, labels], where
+
+
+@pytest.mark.usefixtures("laid_out")
+def test_a_run_that_stopped_within_a_stretch_continues(split):
+  """In another process, on another residence; the ninth step is the first of a stretch's two."""
+  room = classroom(split, school.fleet(), "streamed")
+  ready = prepared(room)
+  with contextlib.closing(ready.ahead):
+    state = jax.device_get(taught(ready, ready.begin(), 0, 9))
+    whole = bits(taught(ready, room.fleet.replicate(state), 9, 15))
+  for where in residence.RESIDENCES:
+    room = classroom(split, school.fleet(), where)
+    ready = prepared(room)
+    with contextlib.closing(ready.ahead):
+      assert bits(taught(ready, room.fleet.replicate(state), 9, 15)) == whole, where
+
+
+@pytest.mark.usefixtures("laid_out")
+def test_stretches_are_laid_out_in_order_and_across_epochs(split, monkeypatch):
+  room = classroom(split, school.fleet(), "streamed")
+  asked, see = [], room.seen
+  monkeypatch.setattr(
+    room, "seen", lambda *which: asked.append((*which, threading.current_thread())) or see(*which)
+  )
+  ready = prepared(room)
+  with contextlib.closing(ready.ahead):
+    state = taught(ready, ready.begin(), 2, 8)  # resumed; the end is that of an epoch's first
+  rows = [rows for _, rows, _ in asked]
+  orders = [
+    memory.epoch_order(ready.seating, _members(split), (0, 0), epoch).reshape(3, 1, 2, 8)
+    for epoch in (0, 1)
+  ]
+  expected = [orders[0][1], orders[0][2], orders[1][0], orders[1][1]]
+  assert np.array_equal(rows, expected)
+  assert [thread is threading.main_thread() for *_, thread in asked] == [True] + [False] * 3
+  assert state.step == 6
+  # The end of the grade is the end of the stream.
+  asked.clear()
+  taught(ready, ready.begin(), 16, 18)
+  ready.ahead.close()
+  assert len(asked) == 1
+
+
+def _members(split):
+  return [np.flatnonzero(split.labels < 3), np.flatnonzero(split.labels >= 3)]
+
+
+@pytest.mark.usefixtures("laid_out")
+def test_a_stretch_holds_no_more_than_its_bytes(split, monkeypatch):
+  """A batch is 1,536 bytes, and an epoch's last stretch is as long as the others."""
+  monkeypatch.setattr(term, "_STRETCHES_PER_EPOCH", 1)
+  team = school.fleet()
+  for limit, steps in ((1, 1), (3 * 1536 - 1, 2), (4 * 1536, 4), (1 << 20, 6)):
+    monkeypatch.setattr(term, "_STRETCH_BYTES", limit)
+    for where in PLACES:
+      room = classroom(split, team, where)
+      ready = prepared(room, steps)
+      for start in range(0, 6, steps):
+        with ready.ahead:
+          images = ready.ahead((0, start))["images"]
+        assert images.shape == (1, steps, 8, *school.SHAPE)
+        rows = memory.epoch_order(ready.seating, _members(split), (0, 0), 0)[start:][:steps]
+        assert np.array_equal(images[0, : len(rows)], split.images[rows])
+
+
+class Watched(Rows):
+  """Rows that say how many of them are read at a time."""
+
+  def __getitem__(self, which):
+    found = super().__getitem__(which)
+    self.most = max(getattr(self, "most", 0), len(found.reshape(-1, *school.SHAPE)))
+    return found
+
+  def __array__(self, dtype=None, copy=None):
+    raise AssertionError("all images are read at once")
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.usefixtures("laid_out")
+def test_a_mapped_set_is_never_read_whole(split, where, monkeypatch):
+  monkeypatch.setattr(parallel, "_BLOCK_BYTES", 20 * 192)
+  split = Split(Watched(split.images, np.arange(54)), split.labels)
+  trained("four", where, split)
+  assert 16 <= split.images.most <= 20
+  similarity.similar_order(split.images, split.labels, school.CLASSES)
+  faculty.sample_digest(split)
+  datasets.channel_statistics(split.images)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 53, 54])
+def test_divided_images_are_found(split, count, monkeypatch):
+  """Whoever has them, however few there are."""
+  monkeypatch.setattr(parallel, "_BLOCK_BYTES", 12 * 192)
+  images, team = split.images.take(np.arange(count)), school.fleet(4)
+  settled = team.settle(images, divided=True)
+  stretch = -(-count // 4)
+  assert settled.shape == (4, stretch, *school.SHAPE)
+  for number, shard in enumerate(settled.addressable_shards):
+    own = images[number * stretch : (number + 1) * stretch]
+    assert shard.device == team.devices[number]
+    assert np.array_equal(np.asarray(shard.data)[0, : len(own)], own)
+  assert np.array_equal(team.settle(images), images[:])
+  rows = np.random.default_rng(0).integers(0, count, (4, 3, 2)).astype(np.int32)
+  for divided in (False, True):
+    found = team.finder(divided)(team.settle(images, divided), team.divide(rows))
+    assert found.dtype == np.uint8 and np.array_equal(found, images[rows])
+    assert [shard.data.shape[0] for shard in found.addressable_shards] == [1] * 4
+
+
+@pytest.mark.parametrize(
+  "size, limit, devices, mapped, where",
+  [
+    (1, None, 1, False, "device"),  # a CPU's memory is the host's
+    (900 * GIB, None, 4, False, "device"),
+    (1, None, 4, True, "streamed"),
+    (40 * GIB, 80 * GIB, 1, True, "device"),
+    (40 * GIB, 80 * GIB, 1, False, "device"),
+    (40 * GIB + 1, 80 * GIB, 1, True, "streamed"),
+    (40 * GIB + 1, 80 * GIB, 2, True, "sharded"),
+    (160 * GIB, 80 * GIB, 4, False, "sharded"),
+    (160 * GIB + 1, 80 * GIB, 4, False, "streamed"),
+  ],
+)
+def test_where_images_live(size, limit, devices, mapped, where):
+  assert residence.settle("auto", size, limit, devices, mapped) == where
+  for wanted in PLACES:
+    assert residence.settle(wanted, size, limit, devices, mapped) == wanted
+  with pytest.raises(UserError, match="residence 'shared' .*'sharded'.*auto, device, sharded, str"):
+    residence.settle("shared", size, limit, devices, mapped)
+
+
+def test_what_is_said_of_it(split):
+  def said(images, where, devices=2):
+    return classroom(Split(images, split.labels), school.fleet(devices), where).said
+
+  assert said(split.images, "device") == said(split.images[:], "auto") == ""
+  assert "108 images, 0.00 GB, stay on the host" in said(split.images, "auto")
+  assert "divided over 2 devices" in said(split.images[:], "sharded")
+
+
+# --- the thread ----------------------------------------------------------------------------------
+
+
+def numbered(count, make=lambda number: number):
+  return stream.Stream(make, lambda number: number + 1 if number + 1 < count else None)
+
+
+def threads():
+  return [thread for thread in threading.enumerate() if thread.name.startswith("edjax-stream")]
+
+
+def test_one_ahead_and_no_more():
+  made, gate = [], threading.Event()
+
+  def make(number):
+    if number:
+      assert gate.wait(10)
+    made.append(number)
+    return number
+
+  with numbered(4, make) as things:
+    assert things(0) == 0 and made == [0]  # while 1 waits
+    gate.set()
+    assert things(1) == 1
+    things._waiting.result()
+    time.sleep(0.05)
+    assert made == [0, 1, 2] and len(threads()) == 1
+    assert things(1) == 1  # another than the next is made when it is asked for
+    assert things(2) == 2 and things(3) == 3 and things(3) == 3
+  assert not threads()
+
+
+def test_errors_of_the_thread_are_raised_where_they_matter():
+  def make(number):
+    if number == 1:
+      raise OSError(5, "Input/output error")
+    return number
+
+  with numbered(3, make) as things:
+    assert things(0) == 0
+    with pytest.raises(OSError, match="Input/output"):
+      things(1)
+    assert things(2) == 2
+  assert not threads()
+
+
+def test_an_interrupted_run_leaves_no_thread():
+  started, gate = threading.Event(), threading.Event()
+
+  def make(number):
+    if number:
+      started.set()
+      gate.wait(10)
+    return number
+
+  with pytest.raises(KeyboardInterrupt), numbered(9, make) as things:
+    things(0)
+    started.wait(10)
+    threading.Timer(0.1, gate.set).start()
+    raise KeyboardInterrupt
+  assert not threads()
