@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from edjax import (
+  bank,
   checkpoint,
   curriculum,
   faculty,
@@ -60,6 +61,7 @@ def run(config, workdir):
   for grade in plan.grades:
     methods_table.chosen(methods, grade.methods)
   hiring.check(config, plan, recipe)
+  kept = bank.settings(config.faculty, workdir, plan, recipe, methods)
   workdirs.claim(workdir, config.to_dict())
   progress = metrics.Progress()
   try:
@@ -84,6 +86,7 @@ def run(config, workdir):
       methods=methods,
       seed=config.seed,
       directory=workdir,
+      bank=kept,
       **config.checkpoint,
     )
     variables, record = attend(study, room, progress)
@@ -166,6 +169,8 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress):
     store.save(term.first_step + step, state, meta | {"seconds": time.monotonic() - began})
     saved_at = time.monotonic()
 
+  if term.bank and step < term.steps:
+    term.bank.open(progress)
   while step < term.steps:
     epoch, position = divmod(step, per_epoch)
     last = min(per_epoch, (position // term.stretch + 1) * term.stretch)
