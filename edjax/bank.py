@@ -85,6 +85,29 @@ def settings(chosen, workdir, plan, recipe, methods):
   return Settings(chosen.bank, chosen.bank_fill, folder, own)
 
 
+def meaning(teacher, dataset, how, numbers, precision, platform):
+  """Everything that a table of answers depends on, JSON.
+
+  Args:
+    teacher: a `faculty.Teacher`.
+    dataset: a `datasets.Dataset`.
+    how: an `augment.Augment`.
+    numbers: in which they are kept; `precision`: in which they are computed.
+    platform: of the devices, on which float32 is not the same either.
+  """
+  return {
+    "teacher": checkpoint.sha256(teacher.variables),
+    "model": teacher.model,
+    "classes": teacher.classes,
+    "dataset": dataset.name,
+    "images": faculty.sample_digest(dataset.train),
+    **{key: getattr(how, key) for key in ("mean", "std", "pad", "flip", "resized", "crops")},
+    "numbers": numbers,
+    "precision": precision,
+    "computed_on": platform,
+  }
+
+
 @dataclasses.dataclass(frozen=True)
 class _Desk:
   """One teacher's table, and what has to be known to fill it."""
@@ -176,17 +199,14 @@ class Bank:
     dataset = room.dataset
     labels = dataset.train.labels
     members = np.flatnonzero(np.isin(labels, teacher.classes))
-    about = {
-      "teacher": checkpoint.sha256(teacher.variables),
-      "model": teacher.model,
-      "classes": teacher.classes,
-      "dataset": dataset.name,
-      "images": faculty.sample_digest(dataset.train),
-      **{key: getattr(how, key) for key in ("mean", "std", "pad", "flip", "resized", "crops")},
-      "numbers": self._kept.numbers,
-      "precision": self._lesson.precision,
-      "computed_on": room.fleet.devices[0].platform,
-    }
+    about = meaning(
+      teacher,
+      dataset,
+      how,
+      self._kept.numbers,
+      self._lesson.precision,
+      room.fleet.devices[0].platform,
+    )
     columns = len(teacher.classes)
     tag = f"bank_{dataset.name}_{teacher.model}_{columns}_{faculty.fingerprint(about)}"
     ask = room.fleet.asker(functools.partial(ask_step, role.network, how, self._lesson.precision))
