@@ -56,6 +56,8 @@ def base(name, dataset):
         "factor": 0.1,
         "pad": 0,
         "flip": False,
+        "resized": 0.0,
+        "crops": 0,
         "mixup": 0.0,
         "views": "one",
         "precision": "float32",
@@ -67,6 +69,8 @@ def base(name, dataset):
       "faculty": {
         "seed": 0,
         "cache": "",
+        "bank": "",  # keep the teachers' answers, as "float32" or "bfloat16"; "": ask them anew
+        "bank_fill": "lazily",  # or "up_front"
         "generalists": 1,  # how many; they differ by their seed
         "specialist": teacher(checkpoint=()),
         "generalist": teacher(checkpoint=""),

@@ -6,10 +6,11 @@ python -m edjax.main --config=configs/food101.py --config.data_dir=DIR
 the photographs, as `python -m edjax.data prepare food101 --data_dir=DIR` does, to the middle
 160×160 pixels of a short side of 160: 7.8 GB beside the archive. The recipe is the distillation
 literature's for ImageNet (mdistiller, arXiv:2203.08679: 100 epochs, 0.1 at batch 256, divided by 10
-after 30, 60 and 90, weight decay 1e-4), with shifts of 16 pixels and flips where it takes resized
-crops. `:function` is Beyer et al. 2022 (arXiv:2106.05237) on this set: Adam, batch 512, 1,500 steps
-of warm-up, mixup; they crop 128 pixels and examine the middle 128 of 160. Not run by edjax's
-authors on the photographs, only on generated ones of the archive's layout.
+after 30, 60 and 90, weight decay 1e-4, flips, and resized windows of 8 % of the area or more; here
+they are of the middle square). `:function` is Beyer et al. 2022 (arXiv:2106.05237) on this set:
+Adam, batch 512, 1,500 steps of warm-up, mixup; their windows are stretched to 128 pixels, and they
+examine the middle 128 of 160. Not run by edjax's authors on the photographs, only on generated ones
+of the archive's layout.
 """
 
 from configs import common, published
@@ -22,7 +23,7 @@ _MILESTONES = (30, 60, 90)
 def get_config(arg=""):
   config = common.base("food101", "food101")
   config.student.model = "resnet18"
-  config.recipe.update(batch_size=256, pad=16, flip=True, weight_decay=1e-4)
+  config.recipe.update(batch_size=256, resized=0.08, flip=True, weight_decay=1e-4)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="resnet50", epochs=_EPOCHS, learning_rate=_RATE)
     part.update(schedule="steps", milestones=_MILESTONES)
@@ -67,7 +68,7 @@ def smoke(config):
   """Seconds on a CPU, once the archive is prepared at 32 pixels."""
   common.smoke(config, train_limit=404)
   config.data.image_size = 32
-  config.recipe.update(batch_size=64, pad=4)
+  config.recipe.batch_size = 64
 
 
 VARIANTS = {

@@ -88,6 +88,8 @@ class Recipe:
       (times `factor` after each of `milestones`, counted in epochs of the whole school).
     pad: the crop's padding in pixels; 0 for no crop.
     flip: mirror half of the images.
+    resized: the least share of an image's area that a view shows, see `data.resized`; 0: all.
+    crops: how many views an image has, drawn once for all runs; 0: drawn anew at every step.
     mixup: α of the mixing of images, see `augment.Augment`; 0: none.
     views: "one", or "two": of every image also a strongly augmented one.
     precision: in which networks compute while they learn, see `precision`; exams are in float32.
@@ -110,6 +112,8 @@ class Recipe:
   factor: float = 0.1
   pad: int = 0
   flip: bool = False
+  resized: float = 0.0
+  crops: int = 0
   mixup: float = 0.0
   views: str = "one"
   precision: str = "float32"
@@ -134,8 +138,13 @@ class Recipe:
         raise UserError(f"recipe.{name} is {getattr(self, name)}; it must be at least 0")
     if self.batch_size < 1:
       raise UserError(f"recipe.batch_size is {self.batch_size}; it must be at least 1")
-    if self.pad < 0:
-      raise UserError(f"recipe.pad is {self.pad}; it must be at least 0")
+    for name in ("pad", "crops"):
+      if getattr(self, name) < 0:
+        raise UserError(f"recipe.{name} is {getattr(self, name)}; it must be at least 0")
+    if not 0 <= self.resized < 1:
+      raise UserError(f"recipe.resized is {self.resized}; it is a share below 1, or 0 for none")
+    if self.resized and self.pad:
+      raise UserError("recipe.resized and recipe.pad are two ways to crop; set one of them to 0")
     if not all(isinstance(milestone, int) for milestone in self.milestones):
       raise UserError(f"recipe.milestones is {self.milestones}; give epochs, separated by commas")
 

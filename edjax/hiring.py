@@ -157,6 +157,7 @@ def _teacher_recipe(recipe, options):
     optimiser="sgd" if recipe.optimiser == "dot" else recipe.optimiser,
     mixup=0.0,
     views="one",
+    crops=0,
   )
 
 
@@ -170,9 +171,11 @@ def _training(options, subject):
 def _teacher_settings(config, options, labels, recipe, dataset, seed):
   """Everything that a teacher's training depends on."""
   chosen = {key: options[key] for key in ("model", "epochs", "learning_rate", "warmup_epochs")}
-  distilling = ("target", "specialist_weight", "consensus", "dot_delta", "mixup", "views")
+  without = {"target", "specialist_weight", "consensus", "dot_delta", "mixup", "views", "crops"}
+  if not recipe.resized:  # as in fingerprints of before there was such a setting
+    without.add("resized")
   return chosen | {
-    "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in distilling},
+    "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in without},
     "data": dict(config.data),
     "dataset": config.dataset,
     "classes": labels,

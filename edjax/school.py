@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from edjax import (
+  bank,
   checkpoint,
   curriculum,
   faculty,
@@ -62,6 +63,7 @@ def run(config, workdir):
   for grade in plan.grades:
     methods_table.chosen(methods, grade.methods)
   hiring.check(config, plan, recipe)
+  kept = bank.settings(config.faculty, workdir, plan, recipe, methods)
   parallel.tell(lambda: workdirs.claim(workdir, config.to_dict()))
   progress = parallel.alone(metrics.Progress)
   try:
@@ -88,6 +90,7 @@ def run(config, workdir):
       methods=methods,
       seed=config.seed,
       directory=workdir,
+      bank=kept,
       **config.checkpoint,
     )
     variables, record = attend(study, room, progress)
@@ -181,6 +184,8 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress):
     store.save(term.first_step + step, state, meta | {"seconds": time.monotonic() - began})
     saved_at = time.monotonic()
 
+  if term.bank and step < term.steps:
+    term.bank.open(progress)
   while step < term.steps:
     epoch, position = divmod(step, per_epoch)
     last = min(per_epoch, (position // term.stretch + 1) * term.stretch)

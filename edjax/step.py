@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from edjax import fragments, precision, teaching
+from edjax import fragments, models, precision, teaching
 from edjax.data import augment, strong
 from edjax.methods import Batch
 
@@ -135,13 +135,14 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
     teachers: {name: variables}, constants.
     seats: {name: (places, mask)} from `memory.teacher_seats`, for teachers who do not answer all.
     ahead: what was laid out for this step: {"images": uint8 [batch / devices, height, width,
-      channels]}, those on this device's seats.
+      channels]}, those on this device's seats, and {"answers": {name: float32 [seats, columns]}} of
+      teachers who have answered already and are not run.
 
   Returns:
     The next state, the same on every device.
   """
   key = jax.random.fold_in(key, state.step)
-  views, mixture = _look(lesson, key, ahead["images"], labels[rows])
+  views, mixture = _look(lesson, key, ahead["images"], rows, labels[rows])
   views = [precision.enter(view, lesson.precision) for view in views]
   batch = Batch(
     labels=labels[rows],
@@ -154,6 +155,9 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
     **mixture,
   )
   answers = {
+    name: [models.Output(logits, (), (), None)] for name, logits in ahead.get("answers", {}).items()
+  }
+  answers |= {
     role.name: [
       role.network.apply(
         jax.lax.stop_gradient(teachers[role.name]), teaching.sit(view, seats.get(role.name))
@@ -161,6 +165,7 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
       for view in views
     ]
     for role in lesson.roles
+    if role.name not in answers
   }
   learning, fixed = _learning(lesson, state.variables, state.methods)
 
@@ -208,7 +213,7 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
   )
 
 
-def _look(lesson, key, images, labels):
+def _look(lesson, key, images, rows, labels):
   """Returns the views of this device's images, and what mixup says of them to a `Batch`."""
   own = jax.lax.axis_index(AXIS) * len(labels)
 
@@ -216,9 +221,14 @@ def _look(lesson, key, images, labels):
     return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, own, len(labels)), draws)
 
   how, count = lesson.augment, lesson.batch_size
-  seen = [augment.view(how, images, mine(augment.draw(how, key, count)))]
+
+  def drawn(key):
+    draws = augment.settle(how, mine(augment.draw(how, key, count)), rows)
+    return augment.view(how, images, draws)
+
+  seen = [drawn(key)]
   if how.strong is not None:
-    other = augment.view(how, images, mine(augment.draw(how, jax.random.fold_in(key, 2), count)))
+    other = jnp.round(drawn(jax.random.fold_in(key, 2))).astype(jnp.uint8)
     draws = mine(strong.draw(how.strong, jax.random.fold_in(key, 3), count))
     seen.append(strong.view(how.strong, other, draws))
   views = [augment.normalise(how, view) for view in seen]
@@ -233,6 +243,26 @@ def _look(lesson, key, images, labels):
 def exam_step(network, how, variables, images):
   """Returns the logits [batch / devices, classes] of images in inference mode."""
   return network.apply(variables, augment.normalise(how, images)).logits
+
+
+def ask_step(network, how, dtype, variables, images, index, numbers):
+  """What a frozen teacher says of views of images, as in a training step.
+
+  Args:
+    network, how: the teacher's, and an `augment.Augment`; static.
+    dtype: in which it computes, see `precision`.
+    variables: its own.
+    images: uint8 [n, height, width, channels].
+    index: int32 [n], which training images they are.
+    numbers: int32 [n], of the views, see `augment.number`.
+
+  Returns:
+    float32 [n, columns].
+  """
+  draws = augment.settle(how, augment.numbered(how, numbers), index)
+  view = augment.normalise(how, augment.view(how, images, draws))
+  logits = network.apply(variables, precision.enter(view, dtype)).logits
+  return logits.astype(jnp.float32)
 
 
 def _learning(lesson, variables, methods):

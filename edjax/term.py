@@ -14,6 +14,7 @@ import numpy as np
 
 from edjax import checkpoint, curriculum, faculty, fragments, models, optimisers, precision
 from edjax import methods as methods_table
+from edjax.bank import Bank, Settings
 from edjax.data import memory
 from edjax.data.stream import Stream
 from edjax.data.strong import MULTI_LEVEL
@@ -41,6 +42,7 @@ class Study:
     seed: of initialisation, data order and augmentation.
     directory: of its checkpoints and its metrics.jsonl.
     every_seconds, keep: how often a checkpoint is written, and how many are kept.
+    bank: how teachers' answers are kept, or None.
   """
 
   label: str
@@ -54,6 +56,7 @@ class Study:
   directory: pathlib.Path
   every_seconds: float
   keep: int
+  bank: Settings | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Term:
     first_step: steps of the study before this grade.
     schedule: step of the grade -> learning rate.
     macs: of one image forward.
-    macs_per_step: {"student", "teachers"}, training.
+    macs_per_step: {"student", "teachers"}, training; a bank's are not among them.
+    bank: the `Bank` that answers in place of the teachers, or None.
     begin: `(state of the last grade or None) -> state` with which the grade begins, grafted.
     restore: `({path: array}) -> state` that a checkpoint of this grade holds.
     stretch: after how many steps of an epoch the host looks at what came of them.
@@ -83,6 +87,7 @@ class Term:
   schedule: Callable
   macs: int
   macs_per_step: dict
+  bank: Bank | None
   begin: Callable
   restore: Callable
   stretch: int
@@ -160,6 +165,9 @@ def prepare(study, room, number, first_step):
     return np.ascontiguousarray(rows.reshape(seating.steps, room.fleet.size, -1).swapaxes(0, 1))
 
   ahead = _ahead(room, rows_of, stretch, seating.steps, grade.epochs)
+  banked = None
+  if study.bank and roles:
+    banked = Bank(study.bank, study, room, lesson, grade, teachers, seats, key, rows_of, stretch)
   begin = functools.partial(_begin, lesson, key, teachers, room, grade.carry_momentum)
   return Term(
     grade=grade,
@@ -172,15 +180,16 @@ def prepare(study, room, number, first_step):
       "student": lesson.views
       * recipe.batch_size
       * training_macs(network, grade.frozen, room.image_shape, 1 + lesson.apart),
-      "teachers": lesson.views * answered,
+      "teachers": 0 if banked else lesson.views * answered,
     },
+    bank=banked,
     begin=lambda last=None: room.fleet.replicate(begin(last)),
     restore=lambda arrays: room.fleet.replicate(
       checkpoint.unflatten(_like(lesson, key, teachers, room), arrays)
     ),
     stretch=stretch,
     ahead=ahead,
-    teach=_teach(lesson, room, rows_of, key, places, teachers, seats, stretch, ahead),
+    teach=_teach(lesson, room, rows_of, key, places, teachers, seats, stretch, ahead, banked),
     answer=room.examiner(network),
   )
 
@@ -237,13 +246,13 @@ def _like(lesson, key, teachers, room):
 
 
 def _seat_teachers(roles, grade, seating, room):
-  """Returns ({name: device seats} of those who do not answer every seat, their MACs per step)."""
+  """Returns ({name: seats} of those who do not answer every seat, their MACs per step)."""
   seats, macs = {}, 0
   for role in roles:
     answers = faculty.answers_for(role, grade)
     where = memory.teacher_seats(seating, answers, room.fleet.size)
     if where is not None:
-      seats[role.name] = room.fleet.divide(where)
+      seats[role.name] = where
     taken = sum(n for n, taught in zip(seating.seats, answers, strict=True) if taught)
     macs += taken * network_macs(role.network, room.image_shape)
   return seats, macs
@@ -273,9 +282,10 @@ def _ahead(room, rows_of, stretch, steps, epochs):
   return Stream(lay_out, following)
 
 
-def _teach(lesson, room, rows_of, key, places, teachers, seats, stretch, ahead):
+def _teach(lesson, room, rows_of, key, places, teachers, seats, stretch, ahead, banked):
   run = room.fleet.trainer(functools.partial(train_step, lesson))
   key, labels, teachers = room.fleet.replicate((key, places, teachers))
+  seats = room.fleet.divide(seats)
 
   @functools.lru_cache(maxsize=2)
   def divided(epoch):
@@ -286,6 +296,8 @@ def _teach(lesson, room, rows_of, key, places, teachers, seats, stretch, ahead):
     while first < last:
       start = first // stretch * stretch
       end, laid = min(last, start + stretch), ahead((epoch, start))
+      if banked:
+        laid = laid | {"answers": room.fleet.divide(banked.lay(epoch, start))}
       state = run(state, key, labels, rows, first, end, teachers, seats, laid, start)
       first = end
     return state

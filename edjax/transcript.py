@@ -12,6 +12,8 @@ from edjax.models.macs import network_macs
 def grade_row(term, state, scores, seconds, images_per_second):
   """The row of one grade that has ended, JSON."""
   grade, steps = term.grade, term.steps
+  student = steps * term.macs_per_step["student"]
+  teachers = steps * term.macs_per_step["teachers"] + (term.bank.macs() if term.bank else 0)
   row = {
     "name": grade.name,
     "fragments": [f"fragment_{number}" for number in range(grade.fragments)],
@@ -22,9 +24,9 @@ def grade_row(term, state, scores, seconds, images_per_second):
     "top1_by_subject": scores["top1_by_subject"],
     "params": _size(state.variables),
     "macs": term.macs,
-    "train_macs": steps * sum(term.macs_per_step.values()),
-    "train_macs_student": steps * term.macs_per_step["student"],
-    "train_macs_teachers": steps * term.macs_per_step["teachers"],
+    "train_macs": student + teachers,
+    "train_macs_student": student,
+    "train_macs_teachers": teachers,
     "seconds": seconds,
     "images_per_second": images_per_second,
     "left_over": term.seating.left_over,

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax.data.augment import Augment, draw, normalise, view
+from edjax.data.augment import Augment, draw, normalise, number, numbered, settle, view
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
@@ -65,3 +65,41 @@ def test_draws_follow_the_key_and_flips_can_be_off():
   np.testing.assert_array_equal(draws[0], draws[1])
   assert (draws[0] != draws[2]).any()
   assert not draws[0][:, 2].any()
+
+
+@pytest.mark.parametrize("pad, flip, views", [(4, True, 162), (4, False, 81), (0, True, 2)])
+def test_views_have_numbers(pad, flip, views):
+  how = Augment(MEAN, STD, pad=pad, flip=flip)
+  every = np.arange(views)
+  draws = np.asarray(numbered(how, every))
+  assert how.distinct == views and len(np.unique(draws, axis=0)) == views
+  assert (draws >= 0).all() and (draws <= [2 * pad, 2 * pad, int(flip)]).all()
+  np.testing.assert_array_equal(number(how, draws), every)
+  drawn = draw(how, jax.random.key(0), 100)
+  np.testing.assert_array_equal(numbered(how, number(how, drawn)), drawn)
+
+
+@pytest.mark.parametrize("crop", [{"pad": 3}, {"resized": 0.3}])
+def test_lists_of_views(crop):
+  """Drawn once, of every image by itself, uniformly."""
+  how = Augment(MEAN, STD, flip=True, crops=4, **crop)
+  drawn = np.asarray(draw(how, jax.random.key(0), 4000))
+  values, times = np.unique(drawn, return_counts=True)
+  assert how.distinct == 4 and values.tolist() == [0, 1, 2, 3] and times.min() > 900
+  np.testing.assert_array_equal(numbered(how, number(how, drawn)), drawn)
+  index = np.arange(4000) % 50
+  settled = np.asarray(settle(how, drawn, index))
+  # 200 views are drawn: windows are never alike, and there are 98 of the others.
+  different = len(np.unique(settled, axis=0))
+  assert different == 200 if "resized" in crop else 75 < different <= 98
+  for image, which in ((3, 0), (3, 2), (49, 2)):
+    same = settled[(index == image) & (drawn[:, 0] == which)]
+    assert len(same) > 1 and (same == same[0]).all()
+    alone = settle(how, jnp.array([[which]]), jnp.array([image]))
+    np.testing.assert_array_equal(alone[0], same[0])
+
+
+def test_without_a_list_a_draw_is_the_view():
+  how = Augment(MEAN, STD, pad=2)
+  drawn = draw(how, jax.random.key(0), 6)
+  assert settle(how, drawn, jnp.arange(6)) is drawn

@@ -164,11 +164,25 @@ def test_an_order_names_every_label_once(how):
 
 
 @pytest.mark.parametrize(
-  "key, value", [("schedule", "cosin"), ("target", "all"), ("batch_size", 0)]
+  "key, value",
+  [
+    ("schedule", "cosin"),
+    ("target", "all"),
+    ("batch_size", 0),
+    ("pad", -1),
+    ("crops", -1),
+    ("resized", 1.0),
+    ("resized", -0.1),
+  ],
 )
 def test_recipes_are_checked(key, value):
   with pytest.raises(UserError, match=f"recipe.{key} is {value!r}"):
     curriculum.Recipe(**{"batch_size": 8, key: value})
+
+
+def test_there_is_one_way_to_crop():
+  with pytest.raises(UserError, match="recipe.resized and recipe.pad are two ways to crop"):
+    curriculum.Recipe(batch_size=8, pad=4, resized=0.08)
 
 
 def test_choose_hints_at_the_nearest_name():

@@ -1,11 +1,19 @@
-"""Images on the device: uint8 to normalised floats, padded, cropped and flipped inside the step."""
+"""Images on the device: uint8 to normalised floats, cropped and flipped inside the step.
+
+What a step draws for an image is settled in two parts, so that views can be told by number: `draw`
+is a function of the step's key, and where images have a fixed list of views it only names one of
+them; `settle` says which crop that is. Views that can be counted have numbers from 0 on.
+"""
 
 import dataclasses
 
 import jax
 import jax.numpy as jnp
 
+from edjax.data import resized
 from edjax.data.strong import Strong
+
+_LIST = 0  # the seed of all lists of views, in every run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +27,10 @@ class Augment:
     mixup: α of Beta(α, α), from which the share of an image in its mixture with another is drawn,
       once per step; 0: no mixing (Zhang et al. 2018, arXiv:1710.09412).
     strong: what is done to a second view besides, or None for one view.
+    resized: least share of the image's area that a random window shows, which is stretched to the
+      image's size, see `resized`; 0: none. Not together with `pad`.
+    crops: how many views an image has, drawn once as functions of the image and their number; 0:
+      every view is drawn anew.
   """
 
   mean: tuple[float, ...]
@@ -27,6 +39,15 @@ class Augment:
   flip: bool = False
   mixup: float = 0.0
   strong: Strong | None = None
+  resized: float = 0.0
+  crops: int = 0
+
+  @property
+  def distinct(self):
+    """How many different views an image has before `mixup` and `strong`; None: no end of them."""
+    if self.crops or self.resized:
+      return self.crops or None
+    return (2 * self.pad + 1) ** 2 * (1 + self.flip)
 
 
 def normalise(augment, images):
@@ -38,15 +59,74 @@ def normalise(augment, images):
 
 
 def draw(augment, key, count):
-  """Draws one view per image: int32 [count, 3] of row offset, column offset, mirrored or not."""
-  offsets = jax.random.randint(key, (count, 2), 0, 2 * augment.pad + 1)
+  """Draws one view per image.
+
+  Returns:
+    [count, n]: a number of the image's list where it has one, int32; of `resized`, float32, with
+    mirrored or not last; otherwise row offset, column offset, mirrored or not, int32.
+  """
+  if augment.crops:
+    return jax.random.randint(key, (count, 1), 0, augment.crops)
+  return _anew(augment, key, count)
+
+
+def settle(augment, draws, index):
+  """Draws as `view` takes them, with the crops that numbers of lists stand for.
+
+  Args:
+    augment: an `Augment`.
+    draws: [batch, n] from `draw`.
+    index: int32 [batch], which training image each is for.
+  """
+  if not augment.crops:
+    return draws
+
+  def one(image, number):
+    # Of one kind whatever the run's keys are, as lists must be the same in every run.
+    key = jax.random.key(_LIST, impl="threefry2x32")
+    return _anew(augment, jax.random.fold_in(jax.random.fold_in(key, image), number), 1)[0]
+
+  return jax.vmap(one)(index, draws[:, 0])
+
+
+def number(augment, draws):
+  """The numbers, int32 [batch] in 0…distinct − 1, of the views that were drawn."""
+  if augment.crops:
+    return draws[:, 0]
+  row, column, mirrored = draws.T
+  place = row * (2 * augment.pad + 1) + column
+  return 2 * place + mirrored if augment.flip else place
+
+
+def numbered(augment, numbers):
+  """The draws that have these numbers, int32 [batch]."""
+  if augment.crops:
+    return numbers[:, None]
+  place, mirrored = divmod(numbers, 2) if augment.flip else (numbers, jnp.zeros_like(numbers))
+  return jnp.stack([*divmod(place, 2 * augment.pad + 1), mirrored], axis=1)
+
+
+def _anew(augment, key, count):
   mirrored = jax.random.bernoulli(jax.random.fold_in(key, 1), 0.5, (count, 1)) & augment.flip
-  return jnp.concatenate([offsets, mirrored.astype(jnp.int32)], axis=1)
+  drawn = (
+    resized.draw(key, count)
+    if augment.resized
+    else jax.random.randint(key, (count, 2), 0, 2 * augment.pad + 1)
+  )
+  return jnp.concatenate([drawn, mirrored.astype(drawn.dtype)], axis=1)
 
 
 def view(augment, images, draws):
-  """Crops, then mirrors uint8 images [batch, height, width, channels] by draws [batch, 3]."""
+  """Crops, then mirrors uint8 images [batch, height, width, channels] by settled draws [batch, n].
+
+  Returns:
+    Images of the same shape: uint8; with `resized` float32 from 0 to 255.
+  """
   height, width, channels = images.shape[1:]
+  if augment.resized:
+    windows = resized.windows(augment.resized, (height, width), draws[:, :-1])
+    cropped = resized.view(images, windows)
+    return jnp.where(draws[:, -1, None, None, None] > 0, cropped[:, :, ::-1], cropped)
   pad = augment.pad
   padded = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
 

@@ -9,7 +9,8 @@ A method is a frozen dataclass whose fields are its options, with two functions:
     float32 [batch], never reduced, and the new `memory` subtree ({} where there is none). What is
     defined for a whole batch is shared out so that the mean over the batch is the definition.
 
-One that compares logits says `on_logits = True`; a config may let it compare standardised ones.
+One that reads nothing of the teacher's but its logits says `on_logits = True`: a config may let it
+compare standardised ones, and take a teacher's answers from a bank, which holds no maps.
 One that remembers something of every training image (a bank) has a third:
 
   remember(key, images) -> memory

@@ -29,6 +29,7 @@ class Standardised:
 
   method: Any
   needs_teacher: ClassVar[bool] = True
+  on_logits: ClassVar[bool] = True
 
   def init(self, key, student_output, teacher_output):
     return self.method.init(key, student_output, teacher_output)

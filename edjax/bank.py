@@ -1,0 +1,272 @@
+"""The answer bank: what teachers say of views that can be counted is computed once and kept.
+
+A table per teacher holds its logits for every view of its training images (CIFAR's crops and flips
+make 162 of an image). Before each stretch of steps the host finds which views the steps will show,
+asks the teacher about those that nobody has asked it about, in large batches that reach into later
+stretches of the epoch, and lays the answers out for the steps, in which no teacher runs. A teacher
+is asked about its own seats only, and any run, seed or method may read what another has filled.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from edjax import checkpoint, faculty
+from edjax import methods as methods_table
+from edjax.data import augment
+from edjax.data.answers import NUMBERS, Ledger, Table
+from edjax.errors import UserError
+from edjax.models.macs import network_macs
+from edjax.step import ask_step
+
+FILLS = ("lazily", "up_front")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """How answers are kept.
+
+  Attributes:
+    numbers: "float32" or "bfloat16".
+    fill: "lazily", as views are shown, or "up_front", all of a grade's before it begins.
+    folder: of the tables, which runs may share.
+    own: of what this run notes about them.
+  """
+
+  numbers: str
+  fill: str
+  folder: pathlib.Path
+  own: pathlib.Path
+
+
+def settings(chosen, workdir, plan, recipe, methods):
+  """Returns the `Settings` of a run, or None without a bank.
+
+  Args:
+    chosen: `config.faculty`.
+    workdir: a `pathlib.Path`.
+    plan: a `curriculum.Curriculum`.
+    recipe: a `curriculum.Recipe`.
+    methods: from `methods.build`.
+
+  Raises:
+    UserError: naming what a bank cannot serve.
+  """
+  for key, choices in (("bank", ("", *NUMBERS)), ("bank_fill", FILLS)):
+    if chosen[key] not in choices:
+      named = ", ".join(map(repr, choices))
+      raise UserError(f"faculty.{key} is {chosen[key]!r}; choose one of {named}")
+  if not chosen.bank:
+    return None
+  advice = "turn faculty.bank off, or "
+  if recipe.mixup:
+    raise UserError(f"recipe.mixup makes new images at every step; {advice}set it to 0")
+  if recipe.views != "one":
+    raise UserError(f"recipe.views 'two' draws from views without end; {advice}set it to 'one'")
+  if recipe.resized and not recipe.crops:
+    raise UserError(
+      f"recipe.resized draws from views without end; {advice}set recipe.crops to how many an image "
+      "shall have"
+    )
+  for grade in plan.grades:
+    for name, _, method in methods_table.chosen(methods, grade.methods):
+      if grade.teachers and method.needs_teacher and not getattr(method, "on_logits", False):
+        raise UserError(
+          f"methods.{name} needs more of a teacher than its logits, which are all that "
+          f"faculty.bank {chosen.bank!r} keeps; {advice}leave the method out"
+        )
+  own = workdir / "teachers"
+  folder = pathlib.Path(chosen.cache) if chosen.cache else own
+  return Settings(chosen.bank, chosen.bank_fill, folder, own)
+
+
+def meaning(teacher, dataset, how, numbers, precision, platform):
+  """Everything that a table of answers depends on, JSON.
+
+  Args:
+    teacher: a `faculty.Teacher`.
+    dataset: a `datasets.Dataset`.
+    how: an `augment.Augment`.
+    numbers: in which they are kept; `precision`: in which they are computed.
+    platform: of the devices, on which float32 is not the same either.
+  """
+  return {
+    "teacher": checkpoint.sha256(teacher.variables),
+    "model": teacher.model,
+    "classes": teacher.classes,
+    "dataset": dataset.name,
+    "images": faculty.sample_digest(dataset.train),
+    **{key: getattr(how, key) for key in ("mean", "std", "pad", "flip", "resized", "crops")},
+    "numbers": numbers,
+    "precision": precision,
+    "computed_on": platform,
+  }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Desk:
+  """One teacher's table, and what has to be known to fill it."""
+
+  name: str
+  table: Table
+  ledger: Ledger
+  ask: Any  # (images, index, numbers) -> logits
+  macs: int
+  members: np.ndarray  # the images it answers for
+  seats: tuple  # (places, mask), [devices, n]
+
+
+class Bank:
+  """The tables of the teachers of one grade."""
+
+  def __init__(self, kept, study, room, lesson, grade, variables, seats, key, rows_of, stretch):
+    """Takes note of a grade; opens nothing.
+
+    Args:
+      kept: `Settings`.
+      study: a `term.Study`.
+      room: a `Classroom`.
+      lesson: the `step.Lesson`; its roles' networks are those that are asked.
+      grade: the `curriculum.Grade`.
+      variables: {name: variables} of those networks, as the steps take them.
+      seats: {name: (places, mask)} from `memory.teacher_seats`, on the host.
+      key: of the grade.
+      rows_of: epoch -> int32 [devices, steps, batch / devices], the images of the seats.
+      stretch: how many steps are laid out at once.
+    """
+    self._kept, self._study, self._room, self._lesson = kept, study, room, lesson
+    self._grade, self._variables, self._seats = grade, variables, seats
+    self._rows_of, self._stretch = rows_of, stretch
+    self._size = room.fleet.at_once * room.fleet.size
+    self._desks = ()
+    how, steps, batch = lesson.augment, lesson.steps_per_epoch, lesson.batch_size
+
+    @jax.jit
+    def shown(first):
+      def one(step):  # as in the training step
+        return augment.number(how, augment.draw(how, jax.random.fold_in(key, step), batch))
+
+      return jax.lax.map(one, first + jnp.arange(steps))
+
+    @functools.lru_cache(maxsize=2)
+    def numbers_of(epoch):
+      numbers = np.asarray(shown(epoch * steps)).reshape(steps, room.fleet.size, -1)
+      return numbers.swapaxes(0, 1)
+
+    self._numbers_of = numbers_of
+
+  def open(self, progress):
+    """Opens the tables, repairs what a killed run left half done, and fills them if so chosen."""
+    self._desks = tuple(map(self._desk, self._lesson.roles))
+    for desk in self._desks:
+      for batch in desk.ledger.batches():
+        if len(desk.table.missing(batch)):
+          self._compute(desk, batch)
+      if self._kept.fill == "up_front":
+        self._fill(desk, progress)
+
+  def lay(self, epoch, start):
+    """Answers for the stretch that begins at step `start` of an epoch.
+
+    Returns:
+      {name: float32 [devices, stretch, seats, columns]}; zeros for padding, in seats and in steps.
+    """
+    laid = {}
+    for desk in self._desks:
+      left = self._rows(desk, epoch)[:, start:]
+      now = left[:, : self._stretch]
+      lacking = len(desk.table.missing(_in_order(now)))
+      if lacking:
+        later = desk.table.missing(_in_order(left))
+        self._answer(desk, later[: -(-lacking // self._size) * self._size])
+      short = self._stretch - now.shape[1]
+      laid[desk.name] = desk.table.read(
+        np.pad(now, ((0, 0), (0, short), (0, 0)), constant_values=-1)
+      )
+    return laid
+
+  def macs(self):
+    """Multiply-accumulates of the answers that this run has computed in this grade."""
+    return sum(desk.macs * desk.ledger.count() for desk in self._desks)
+
+  def _desk(self, role):
+    room, teacher, how = self._room, self._study.teachers[role.name], self._lesson.augment
+    dataset = room.dataset
+    labels = dataset.train.labels
+    members = np.flatnonzero(np.isin(labels, teacher.classes))
+    about = meaning(
+      teacher,
+      dataset,
+      how,
+      self._kept.numbers,
+      self._lesson.precision,
+      room.fleet.devices[0].platform,
+    )
+    columns = len(teacher.classes)
+    tag = f"bank_{dataset.name}_{teacher.model}_{columns}_{faculty.fingerprint(about)}"
+    ask = room.fleet.asker(functools.partial(ask_step, role.network, how, self._lesson.precision))
+    variables = room.fleet.replicate(self._variables[role.name])
+    per_device = self._lesson.batch_size // room.fleet.size
+    everywhere = np.tile(np.arange(per_device), (room.fleet.size, 1))
+    return _Desk(
+      name=role.name,
+      table=Table(
+        self._kept.folder / tag, len(members) * how.distinct, columns, self._kept.numbers, about
+      ),
+      ledger=Ledger(self._kept.own / role.name / f"answered_{self._grade.name}", self._size),
+      ask=functools.partial(ask, variables),
+      macs=network_macs(teacher.network, room.image_shape),
+      members=members,
+      seats=self._seats.get(role.name, (everywhere, np.ones(everywhere.shape))),
+    )
+
+  def _rows(self, desk, epoch):
+    """The table's rows that the seats of an epoch show: [devices, steps, seats]; −1 is padding."""
+    places, mask = (part[:, None] for part in desk.seats)
+    images, numbers = (
+      np.take_along_axis(array, places, axis=2)
+      for array in (self._rows_of(epoch), self._numbers_of(epoch))
+    )
+    rows = np.searchsorted(desk.members, images) * self._lesson.augment.distinct + numbers
+    return np.where(mask > 0, rows, -1)
+
+  def _fill(self, desk, progress):
+    labels, views = self._room.dataset.train.labels, self._lesson.augment.distinct
+    shown = np.isin(labels[desk.members], self._study.order[: self._grade.num_classes])
+    images = np.flatnonzero(shown)
+    rows = desk.table.missing(images[:, None] * views + np.arange(views)[None])
+    for first in range(0, len(rows), self._size):
+      self._answer(desk, rows[first : first + self._size])
+      done = min(first + self._size, len(rows))
+      progress.update(
+        label=f"bank of {desk.name}", epoch=1, epochs=None, step=done, steps=len(rows)
+      )
+    if len(rows):
+      progress.line(
+        f"bank of {desk.name}: {len(rows):,} answers computed, for {len(images):,} images × "
+        f"{views:,} views; in {desk.table.place}"
+      )
+
+  def _answer(self, desk, rows):
+    for first in range(0, len(rows), self._size):
+      batch = rows[first : first + self._size]
+      desk.ledger.enter(batch)
+      self._compute(desk, batch)
+
+  def _compute(self, desk, rows):
+    padded = np.concatenate([rows, np.repeat(rows[:1], self._size - len(rows))])
+    places, numbers = np.divmod(padded, self._lesson.augment.distinct)
+    index = desk.members[places]
+    images = self._room.dataset.train.images[index]
+    logits = desk.ask(images, index.astype(np.int32), numbers.astype(np.int32))
+    desk.table.write(rows, logits[: len(rows)])
+
+
+def _in_order(rows):
+  """[devices, steps, seats] as they are shown, step by step."""
+  return rows.swapaxes(0, 1).ravel()

@@ -1,0 +1,116 @@
+"""Tables of answers: what is read was written, whatever happened to the file."""
+
+import os
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from edjax.data import answers
+from edjax.data.answers import Ledger, Table
+from edjax.errors import UserError
+
+ROWS, COLUMNS = 40, 3
+SOME = np.array([7, 3, 39])
+
+
+@pytest.fixture
+def open_table(tmp_path):
+  return lambda name="one", numbers="float32": Table(
+    tmp_path / name, ROWS, COLUMNS, numbers, {"about": "tests"}
+  )
+
+
+def logits(seed=0):
+  return np.random.default_rng(seed).normal(size=(len(SOME), COLUMNS)).astype(np.float32)
+
+
+def known(table):
+  return sorted(set(range(ROWS)) - set(table.missing(np.arange(ROWS)).tolist()))
+
+
+@pytest.mark.parametrize("numbers, rounding", [("float32", 0), ("bfloat16", 2**-8)])
+def test_what_is_read_was_written(open_table, numbers, rounding):
+  table = open_table(numbers=numbers)
+  table.write(SOME, logits())
+  for reader in (table, open_table(numbers=numbers)):
+    assert known(reader) == [3, 7, 39]
+    read = reader.read(np.array([[3, -1], [39, 7]]))
+    assert read.dtype == np.float32 and not read[0, 1].any()
+    expected = logits()[[1, 2, 0]]
+    np.testing.assert_allclose(read[[0, 1, 1], [0, 0, 1]], expected, rtol=rounding, atol=0)
+  nearest = np.asarray(jnp.asarray(logits()).astype(numbers).astype(jnp.float32))
+  np.testing.assert_array_equal(table.read(SOME), nearest)
+
+
+def test_what_is_missing_comes_once_and_in_order(open_table):
+  table = open_table()
+  table.write(SOME, logits())
+  assert table.missing(np.array([[9, 3, -1], [9, 0, 39]])).tolist() == [9, 0]
+
+
+def test_processes_see_what_others_write(open_table):
+  one, other = open_table(), open_table()
+  assert known(other) == []
+  one.write(SOME, logits())
+  assert known(other) == [3, 7, 39]
+  np.testing.assert_array_equal(other.read(SOME), logits())
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 16 * 7 + 9, 16 * 39])
+def test_a_truncated_file(open_table, kept):
+  table = open_table()
+  table.write(SOME, logits())
+  os.truncate(table.place / "logits", kept)
+  again = open_table()
+  assert known(again) == [row for row in (3, 7, 39) if 16 * (row + 1) <= kept]
+  again.write(SOME, logits(1))
+  np.testing.assert_array_equal(again.read(SOME), logits(1))
+
+
+@pytest.mark.parametrize("byte", range(16))
+def test_a_flipped_bit(open_table, byte):
+  table = open_table()
+  table.write(SOME, logits())
+  content = bytearray((table.place / "logits").read_bytes())
+  content[16 * 7 + byte] ^= 4
+  (table.place / "logits").write_bytes(content)
+  assert known(open_table()) == [3, 39]
+
+
+def test_rows_of_other_tables_and_other_rows(open_table):
+  one, other = open_table("one"), open_table("other")
+  one.write(SOME, logits())
+  content = (one.place / "logits").read_bytes()
+  (other.place / "logits").write_bytes(content)
+  assert known(open_table("other")) == []
+  (one.place / "logits").write_bytes(content[16:] + content[:16])
+  assert known(open_table("one")) == []
+
+
+def test_a_full_disk(open_table, monkeypatch):
+  table = open_table()
+  monkeypatch.setattr(answers.os, "pwrite", lambda *_: 5)
+  with pytest.raises(UserError, match="cannot write .*one: No space left.*0.00 GB"):
+    table.write(SOME, logits())
+
+
+def test_a_folder_that_cannot_be(tmp_path):
+  (tmp_path / "file").write_text("")
+  with pytest.raises(UserError, match="cannot write .*file/one: Not a directory"):
+    Table(tmp_path / "file" / "one", ROWS, COLUMNS, "float32", {})
+
+
+def test_a_ledger(tmp_path):
+  ledger = Ledger(tmp_path / "new" / "answered", 4)
+  assert ledger.batches() == [] and ledger.count() == 0
+  ledger.enter(np.array([5, 2, 9, 0]))
+  with open(tmp_path / "new" / "answered.4", "ab") as file:
+    file.write(b"half an entry")
+  ledger.enter(np.array([7]))
+  ledger.enter(np.array([9, 5]))
+  assert [batch.tolist() for batch in ledger.batches()] == [[5, 2, 9, 0], [7], [9, 5]]
+  Ledger(tmp_path / "new" / "answered", 2).enter(np.array([1, 2]))
+  assert ledger.count() == 6
+  Ledger(tmp_path / "new" / "other", 2).enter(np.array([30]))
+  assert ledger.count() == 6

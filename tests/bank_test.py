@@ -1,0 +1,468 @@
+"""Kept answers: those of live teachers, computed once, whatever kills a run in between."""
+
+import dataclasses
+import json
+import shutil
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+
+from configs import cifar100, digits
+from edjax import (
+  bank,
+  checkpoint,
+  curriculum,
+  faculty,
+  methods,
+  models,
+  parallel,
+  school,
+  step,
+)
+from edjax.data import answers, datasets
+from edjax.data.answers import Table
+from edjax.data.augment import Augment
+from edjax.errors import UserError
+from tests import command, resume_test
+from tests import school as tiny
+from tests.resume_test import report, same, sha256
+
+VIEWS = 9  # of an image that is moved by up to one pixel
+
+
+def config(arg="kd,smoke", **changes):
+  """Returns the config of a school of 24 steps."""
+  made = digits.get_config(arg)
+  made.devices, made.checkpoint.every_seconds = 1, 0.0
+  made.grades.epochs = (4,)
+  for part in (made.student, made.faculty.specialist, made.faculty.generalist):
+    part.model = "small"
+  made.update_from_flattened_dict(changes)
+  return made
+
+
+KINDS = {
+  "generalist": {},
+  "specialists": {
+    "grades.teachers": ("specialists", "both"),
+    "grades.fragments": (1, 0),
+    "grades.subjects": (1, 0),
+    "grades.epochs": (2, 4),
+    "subjects": (1, 1),
+    "class_order": "3,1,4,0,5,9,2,6,8,7",
+    "recipe.target": "seen",
+  },
+  "consensus": {
+    "faculty.generalists": 2,
+    "recipe.consensus": "entropy",
+    "methods": {
+      "dkd": {"weight": 1.0, "warm_up": 0.0, "standardise": True},
+      "dist": {"weight": 1.0},
+      "ctkd": {"weight": 1.0},
+    },
+  },
+  "list": {"recipe.pad": 0, "recipe.resized": 0.3, "recipe.flip": True, "recipe.crops": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def schools(compiled, tmp_path_factory):
+  """`place(kind)`: where a kind of school was run with `live` teachers and with a `kept` bank."""
+  base = tmp_path_factory.mktemp("schools")
+
+  def place(kind):
+    if not (base / kind).exists():
+      with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(models.MODELS, "small", command.SMALL)
+        teachers = base / kind / "teachers"
+        school.run(config(**KINDS[kind], **{"faculty.cache": str(teachers)}), base / kind / "live")
+        shutil.copytree(teachers, base / kind / "filled")
+        changes = {"faculty.cache": str(base / kind / "filled"), "faculty.bank": "float32"}
+        school.run(config(**KINDS[kind], **changes), base / kind / "kept")
+    return base / kind
+
+  return place
+
+
+def fresh(schools, tmp_path, kind="generalist"):
+  """Settings for a school with an empty bank, and teachers that are there already."""
+  shutil.copytree(schools(kind) / "teachers", tmp_path / "fresh")
+  return KINDS[kind] | {"faculty.cache": str(tmp_path / "fresh"), "faculty.bank": "float32"}
+
+
+def close(workdir, other, rtol=1e-5):
+  """Asserts that graduates differ by no more than this share of the largest parameter."""
+  ours, theirs = (
+    jax.tree.leaves(checkpoint.load_variables(place / "graduate")[0]) for place in (workdir, other)
+  )
+  for one, two in zip(ours, theirs, strict=True):
+    np.testing.assert_allclose(one, two, rtol=0, atol=rtol * np.abs(two).max())
+
+
+def teachers_macs(workdir):
+  return report(workdir)["train_macs_teachers"]
+
+
+@pytest.fixture
+def no_teacher(monkeypatch):
+  """Lets a run fail that asks a teacher anything."""
+
+  def refuse(*_):
+    raise AssertionError("a teacher was asked")
+
+  monkeypatch.setattr(parallel.Fleet, "asker", lambda *_: refuse)
+
+
+# --- the same as live teachers -------------------------------------------------------------------
+
+
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("consensus", "list")]
+
+
+@pytest.mark.parametrize("kind", ["generalist", "specialists", *SLOW])
+def test_students_are_those_of_live_teachers(schools, kind):
+  """Of specialists and generalists, of subjects in any order, and of a list of views."""
+  place = schools(kind)
+  # Answers differ in the last bits with the place in a batch; standardising enlarges that.
+  close(place / "kept", place / "live", rtol=1e-3 if kind == "consensus" else 1e-5)
+  live, kept = report(place / "live"), report(place / "kept")
+  assert sum(row["train_macs_student"] for row in kept["grades"]) == live["train_macs_student"]
+  assert 0 < kept["train_macs_teachers"] < live["train_macs_teachers"]
+  assert kept["train_macs"] == kept["train_macs_teachers"] + kept["train_macs_student"]
+
+
+def opened(cache, teacher, dataset, numbers="float32"):
+  """Returns the table of a teacher's answers, and its members."""
+  (place,) = cache.glob(f"bank_digits_small_{len(teacher.classes)}_*")
+  members = np.flatnonzero(np.isin(dataset.train.labels, teacher.classes))
+  return Table(place, len(members) * VIEWS, len(teacher.classes), numbers, {}), members
+
+
+@pytest.fixture(scope="module")
+def full(schools, tmp_path_factory):
+  """The folder, with the teacher, of a bank that was filled up front by a run beside it."""
+  base = tmp_path_factory.mktemp("full")
+  changes = fresh(schools, base) | {"faculty.bank_fill": "up_front"}
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(models.MODELS, "small", command.SMALL)
+    school.run(config(**changes), base / "run")
+  return base / "fresh"
+
+
+def check_answers(cache, numbers, rounding):
+  """Asserts that a bank is full, and says what the network does for slices of padded images."""
+  dataset = datasets.load("digits", data_dir="", **config().data)
+  (place,) = cache.glob("digits_*")
+  teacher = faculty.load(place, "generalist", tuple(range(10)), dataset)
+  table, members = opened(cache, teacher, dataset, numbers)
+  assert not len(table.missing(np.arange(len(members) * VIEWS)))
+  padded = np.pad(dataset.train.images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+  for number in range(VIEWS):
+    top, left = divmod(number, 3)
+    view = padded[:, top : top + 8, left : left + 8] / np.float32(255)
+    view = (view - np.float32(dataset.mean)) / np.float32(dataset.std)
+    with jax.numpy_rank_promotion("allow"):
+      expected = np.asarray(teacher.network.apply(teacher.variables, view).logits)
+    got = table.read(np.arange(len(members)) * VIEWS + number)
+    np.testing.assert_allclose(got, expected, rtol=rounding, atol=2e-6 * np.abs(expected).max())
+  return len(members)
+
+
+def test_answers_are_those_of_the_network(small, full):
+  """As it was saved; up front they are computed for all views, once."""
+  images, run = check_answers(full, "float32", 1e-6), full.parent / "run"
+  per_image = report(run)["teachers"][0]["macs"]
+  assert teachers_macs(run) == images * VIEWS * per_image
+
+
+def test_answers_are_rounded_to_bfloat16(small, schools, tmp_path):
+  changes = fresh(schools, tmp_path) | {"faculty.bank": "bfloat16", "faculty.bank_fill": "up_front"}
+  made = config(**changes)
+  made.grades.epochs = (1,)
+  school.run(made, tmp_path / "run")
+  check_answers(tmp_path / "fresh", "bfloat16", 2**-8)
+
+
+def test_specialists_keep_their_own_images_only(schools):
+  place = schools("specialists")
+  labels = datasets.load("digits", data_dir="", **config().data).train.labels
+  order = (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)
+  sizes = {
+    json.loads(path.read_text())["classes"][0]: (path.parent / "logits").stat().st_size
+    for path in (place / "filled").glob("bank_digits_small_5_*/info.json")
+  }
+  row = 4 * (1 + 5)
+  assert sorted(sizes.values()) == sorted(
+    int(np.isin(labels, own).sum()) * VIEWS * row for own in (order[:5], order[5:])
+  )
+
+
+def test_teachers_cost_no_more_for_being_many(schools):
+  """Every image of the second grade is answered by one specialist and by the generalist."""
+  grades = report(schools("specialists") / "kept")["grades"]
+  live = report(schools("specialists") / "live")["grades"]
+  first = sum(row["macs"] for row in report(schools("specialists") / "live")["teachers"][:1])
+  assert grades[0]["train_macs_teachers"] % first == 0
+  assert all(
+    ours["train_macs_teachers"] <= theirs["train_macs_teachers"]
+    for ours, theirs in zip(grades, live, strict=True)
+  )
+
+
+def test_devices_divide_the_work(small, schools, tmp_path):
+  school.run(config(**fresh(schools, tmp_path), devices=4), tmp_path / "four")
+  close(tmp_path / "four", schools("generalist") / "kept")
+  assert teachers_macs(tmp_path / "four") == teachers_macs(schools("generalist") / "kept")
+
+
+# --- computed once -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["generalist", "specialists"])
+def test_a_filled_bank_needs_no_teacher(small, schools, tmp_path, no_teacher, kind):
+  place = schools(kind)
+  changes = {"faculty.cache": str(place / "filled"), "faculty.bank": "float32"}
+  school.run(config(**KINDS[kind] | changes), tmp_path / "again")
+  assert teachers_macs(tmp_path / "again") == 0
+  assert sha256(tmp_path / "again") == sha256(place / "kept")
+
+
+@pytest.mark.parametrize(
+  "other",
+  [
+    {"seed": 1, "faculty.bank_fill": "up_front"},
+    pytest.param({"methods": {"dkd": {"weight": 1.0}}}, marks=pytest.mark.slow),
+    pytest.param(
+      KINDS["specialists"] | {"grades.teachers": ("generalist",)}, marks=pytest.mark.slow
+    ),
+  ],
+)
+def test_a_second_seed_pays_nothing(small, full, tmp_path, no_teacher, other):
+  """Nor does another method, or another curriculum with other subjects."""
+  changes = {"faculty.cache": str(full), "faculty.bank": "float32"} | other
+  school.run(config(**changes), tmp_path / "run")
+  assert teachers_macs(tmp_path / "run") == 0
+  assert sha256(tmp_path / "run") != sha256(full.parent / "run")
+
+
+def test_whatever_answers_depend_on_names_their_table():
+  images, labels = tiny.pictures()
+  split = datasets.Split(images, labels)
+  dataset = datasets.Dataset("random", tuple("abcdef"), split, split, split, (0.5,) * 3, (0.2,) * 3)
+  variables = {"params": {"kernel": np.ones(3)}}
+  teacher = faculty.Teacher("generalist", "resnet8", tuple(range(6)), variables)
+  how = Augment(dataset.mean, dataset.std, pad=1)
+  common = (teacher, dataset, how, "float32", "float32", "cpu")
+  changed = [
+    (0, dataclasses.replace(teacher, variables={"params": {"kernel": 2 * np.ones(3)}})),
+    (0, dataclasses.replace(teacher, model="resnet14")),
+    (0, dataclasses.replace(teacher, classes=(1, 0, 2, 3, 4, 5))),
+    (1, dataclasses.replace(dataset, train=datasets.Split(255 - images, labels))),
+    (1, dataclasses.replace(dataset, train=datasets.Split(images[:50], labels[:50]))),
+    (2, dataclasses.replace(how, pad=2)),
+    (2, dataclasses.replace(how, flip=True)),
+    (2, dataclasses.replace(how, crops=2)),
+    (2, dataclasses.replace(how, resized=0.5)),
+    (2, dataclasses.replace(how, mean=(0.4,) * 3)),
+    (2, dataclasses.replace(how, std=(0.4,) * 3)),
+    (3, "bfloat16"),
+    (4, "bfloat16"),
+    (5, "gpu"),
+  ]
+  settings = [common, *((*common[:at], value, *common[at + 1 :]) for at, value in changed)]
+  names = {faculty.fingerprint(bank.meaning(*each)) for each in settings}
+  assert len(names) == 1 + len(changed)
+
+
+# --- killed --------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+  """What no code of edjax expects."""
+
+
+@pytest.mark.parametrize(
+  "writes", [60, 300, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 128, 129, 700))]
+)
+def test_killed_while_answers_are_written(small, schools, tmp_path, monkeypatch, writes):
+  """The same bits in the end, and the same cost, wherever in a batch the pen was dropped."""
+  place, changes = schools("generalist"), fresh(schools, tmp_path)
+  left, write = [writes], answers.os.pwrite
+
+  def until(*arguments):
+    left[0] -= 1
+    if not left[0]:
+      raise Killed
+    return write(*arguments)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(answers.os, "pwrite", until)
+    with pytest.raises(Killed):
+      school.run(config(**changes), tmp_path / "run")
+  school.run(config(**changes), tmp_path / "run")
+  same(tmp_path / "run", place / "kept")
+
+
+def test_killed_between_ledger_and_table(small, schools, tmp_path, monkeypatch):
+  place, changes = schools("specialists"), fresh(schools, tmp_path, "specialists")
+  left, enter = [5], answers.Ledger.enter
+
+  def until(ledger, rows):
+    left[0] -= 1
+    enter(ledger, rows)
+    if not left[0]:
+      raise Killed
+
+  with monkeypatch.context() as patch:
+    patch.setattr(answers.Ledger, "enter", until)
+    with pytest.raises(Killed):
+      school.run(config(**changes), tmp_path / "run")
+  school.run(config(**changes), tmp_path / "run")
+  same(tmp_path / "run", place / "kept")
+
+
+def test_a_damaged_table_is_made_anew(small, schools, tmp_path):
+  place = schools("generalist")
+  shutil.copytree(place / "filled", tmp_path / "filled")
+  (file,) = (tmp_path / "filled").glob("bank_*/logits")
+  content = bytearray(file.read_bytes()[: file.stat().st_size // 2])
+  content[1000:1100] = bytes(100)
+  file.write_bytes(content)
+  changes = {"faculty.cache": str(tmp_path / "filled"), "faculty.bank": "float32"}
+  school.run(config(**changes), tmp_path / "run")
+  close(tmp_path / "run", place / "kept")
+  assert 0 < teachers_macs(tmp_path / "run") < teachers_macs(place / "kept")
+
+
+BANK = ("--config.faculty.bank=float32", "--config.grades.teachers=('specialists','both')")
+
+
+@pytest.mark.slow
+def test_processes_that_are_killed_and_that_share(compiled, tmp_path):
+  whole = tmp_path / "whole"
+  resume_test.go(whole, compiled, f"--config.faculty.cache={tmp_path / 'cache'}", *BANK)
+  shared = tmp_path / "shared"
+  shared.mkdir()
+  for path in (tmp_path / "cache").glob("digits_*"):
+    shutil.copytree(path, shared / path.name)
+  shutil.copytree(shared, tmp_path / "other")
+  alone = f"--config.faculty.cache={tmp_path / 'other'}"
+  resume_test.kill(tmp_path / "run", compiled, resume_test.in_a_grade, alone, *BANK)
+  resume_test.go(tmp_path / "run", compiled, alone, *BANK)
+  same(tmp_path / "run", whole)
+  arguments = *resume_test.SCHOOL, f"--config.faculty.cache={shared}", *BANK
+  pair = [
+    command.start(*arguments, f"--workdir={tmp_path / name}", **compiled) for name in ("a", "b")
+  ]
+  assert [command.end(process).code for process in pair] == [0, 0]
+  for name in ("a", "b"):
+    close(tmp_path / name, whole)
+
+
+# --- what it cannot serve ------------------------------------------------------------------------
+
+
+def settings(made, workdir):
+  recipe = curriculum.Recipe(**made.recipe)
+  plan = curriculum.build(dict(made.grades), made.subjects, 100, 3, made.faculty.generalists)
+  return bank.settings(made.faculty, workdir, plan, recipe, methods.build(made.methods))
+
+
+def asked(**changes):
+  made = cifar100.get_config("kd")
+  made.faculty.bank = "float32"
+  made.update_from_flattened_dict(changes)
+  return made
+
+
+def test_where_it_is_kept(tmp_path):
+  assert settings(asked(**{"faculty.bank": ""}), tmp_path) is None
+  kept = settings(asked(), tmp_path)
+  assert kept.folder == kept.own == tmp_path / "teachers"
+  assert settings(asked(**{"faculty.cache": "/elsewhere"}), tmp_path).folder.name == "elsewhere"
+
+
+@pytest.mark.parametrize(
+  "changes, said",
+  [
+    ({"faculty.bank": "float16"}, "faculty.bank is 'float16'; choose one of '', 'float32', 'bf"),
+    ({"faculty.bank_fill": "eager"}, "faculty.bank_fill is 'eager'; choose one of 'lazily', 'up"),
+    ({"recipe.mixup": 1.0}, "recipe.mixup makes new images.*turn faculty.bank off, or set it to 0"),
+    ({"recipe.views": "two"}, "recipe.views 'two' draws from views without end"),
+    ({"recipe.pad": 0, "recipe.resized": 0.08}, "recipe.resized draws.*set recipe.crops"),
+  ],
+)
+def test_impossible_settings(changes, said, tmp_path):
+  with pytest.raises(UserError, match=said):
+    settings(asked(**changes), tmp_path)
+
+
+LOGITS = {"ce", "kd", "dkd", "dist", "ctkd", "mlld"}
+
+
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_methods_that_read_more_than_logits(name, tmp_path):
+  made = asked(methods={"ce": {"weight": 1.0}, name: {"weight": 1.0}})
+  if name in LOGITS:
+    assert settings(made, tmp_path)
+    return
+  said = f"methods.{name} needs more of a teacher than its logits.*faculty.bank 'float32'"
+  with pytest.raises(UserError, match=said):
+    settings(made, tmp_path)
+  made.grades.methods = ("ce",)  # it teaches in no grade
+  assert settings(made, tmp_path)
+  made.grades.methods, made.grades.teachers = ("",), ("none",)
+  assert settings(made, tmp_path)
+
+
+@pytest.mark.parametrize("standardise", [False, True])
+@pytest.mark.parametrize("name", sorted(LOGITS - {"ce"}))
+def test_methods_on_logits_read_nothing_else(name, standardise):
+  ((_, _, method),) = methods.build({name: {"weight": 1.0, "standardise": standardise}})
+  assert method.on_logits
+  draw = np.random.default_rng(0)
+  ours, theirs = (
+    models.Output(draw.normal(size=(4, 5)).astype(np.float32), (), (), None) for _ in range(2)
+  )
+  nothing = dataclasses.fields(methods.Batch)
+  batch = methods.Batch(**{field.name: None for field in nothing} | {"axis": None})
+  batch = batch.replace(
+    labels=np.arange(4), mask=np.ones(4, np.float32), epoch=np.float32(0), share=1.0
+  )
+  variables = method.init(jax.random.key(0), ours, theirs)
+  loss, _ = method.loss(variables, ours, theirs, batch)
+  assert loss.shape == (4,) and np.isfinite(loss).all()
+
+
+def test_a_teacher_is_not_run_where_answers_are_laid_out():
+  """Its network would raise; the answers, though, arrive at its own seats."""
+  desk = tiny.grade(("subject_2",))
+  team = tiny.fleet()
+
+  class Absent(nn.Module):
+    @nn.compact
+    def __call__(self, images):
+      raise AssertionError("a teacher was run")
+
+  roles = tuple(dataclasses.replace(role, network=Absent()) for role in desk.lesson.roles)
+  absent = dataclasses.replace(desk.lesson, roles=roles)
+  where = desk.where(desk.lesson.roles[0])
+  view = desk.views()[where[0][0]].reshape(where[0].shape[1], -1)
+  logits = view @ desk.teachers["subject_2"]["params"]["dense"]["kernel"]
+  ahead = team.divide({"answers": {"subject_2": logits[None, None]}})
+  run = team.trainer(lambda *arguments: step.train_step(absent, *arguments))
+  key, images, labels, teachers = team.replicate(
+    (jax.random.key(7), desk.images, desk.labels, desk.teachers)
+  )
+  rows = desk.order()
+  order = team.divide(rows.reshape(len(rows), 1, -1).swapaxes(0, 1).copy())
+  seats = team.divide({"subject_2": where})
+  state = run(desk.state(team), key, images, labels, order, 0, 1, teachers, seats, ahead, 0)
+  live = desk.train()
+  jax.tree.map(
+    lambda one, two: np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6),
+    jax.device_get(state.variables),
+    live.variables,
+  )
