@@ -44,7 +44,7 @@ class Settings:
   own: pathlib.Path
 
 
-def settings(chosen, workdir, plan, recipe, methods):
+def settings(chosen, workdir, plan, recipe, methods, processes=1):
   """Returns the `Settings` of a run, or None without a bank.
 
   Args:
@@ -53,6 +53,7 @@ def settings(chosen, workdir, plan, recipe, methods):
     plan: a `curriculum.Curriculum`.
     recipe: a `curriculum.Recipe`.
     methods: from `methods.build`.
+    processes: that train together; a bank knows nothing of others.
 
   Raises:
     UserError: naming what a bank cannot serve.
@@ -64,6 +65,8 @@ def settings(chosen, workdir, plan, recipe, methods):
   if not chosen.bank:
     return None
   advice = "turn faculty.bank off, or "
+  if processes > 1:
+    raise UserError(f"faculty.bank serves one process, not {processes}; {advice}train with one")
   if recipe.mixup:
     raise UserError(f"recipe.mixup makes new images at every step; {advice}set it to 0")
   if recipe.views != "one":

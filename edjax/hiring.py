@@ -8,7 +8,7 @@ import hashlib
 import pathlib
 import shutil
 
-from edjax import convert, curriculum, faculty, models, parallel
+from edjax import convert, curriculum, faculty, models, processes
 from edjax import methods as methods_table
 from edjax.errors import UserError
 from edjax.term import Study
@@ -39,7 +39,7 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
   if chosen.checkpoint:
     given = (chosen.checkpoint.split(",") if general else chosen.checkpoint)[number]
     folder = workdir / "teachers" / name
-    return parallel.tell(lambda: _given(given, folder, name, labels, room.dataset))
+    return processes.tell(lambda: _given(given, folder, name, labels, room.dataset))
   recipe = _teacher_recipe(recipe, chosen)
   seed = config.faculty.seed + (number if general else 0)
   settings = _teacher_settings(config, chosen, labels, recipe, room.dataset, seed)
@@ -48,7 +48,7 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
   if config.faculty.cache:
     tag = f"{config.dataset}_{chosen.model}_{len(labels)}_{faculty.fingerprint(settings)}"
     places.append(pathlib.Path(config.faculty.cache) / tag)
-  found = parallel.tell(lambda: _found(places, name, labels, room.dataset))
+  found = processes.tell(lambda: _found(places, name, labels, room.dataset))
   if found:
     return found
   subject = curriculum.Subject(name, tuple(range(len(labels))))
@@ -73,7 +73,7 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
     shutil.rmtree(here / "checkpoints")
     return faculty.load(here / "network", name, labels, room.dataset)
 
-  return parallel.tell(keep)
+  return processes.tell(keep)
 
 
 def check(config, plan, recipe):

@@ -37,11 +37,11 @@ def main(argv):
   workdir = _WORKDIR.value or os.path.join("runs", config.name)
   job = {flag.name: flag.value for flag in _JOB}
   if _MULTIHOST.value:
-    from edjax import parallel
+    from edjax import processes
 
-    with parallel.join(**job):
+    with processes.join(**job):
       settings = config.to_dict() | {"data_dir": "", "workdir": workdir, "mode": mode}
-      parallel.agree("the command", lambda: settings)
+      processes.agree("the command", lambda: settings)
       _run(config, workdir, mode)
     return
   for name, value in job.items():
@@ -52,12 +52,12 @@ def main(argv):
 
 
 def _run(config, workdir, mode):
-  from edjax import parallel, school  # after the flags and the files: it takes seconds to import
+  from edjax import processes, school  # after the flags and the files: it takes seconds to import
 
   if mode == "exam":
     scores = school.exam(config, workdir)
     figures = {key: scores[key] for key in ("count", "top1", "top5", "nll", "ece")}
-    parallel.alone(lambda: print(json.dumps(figures)))
+    processes.alone(lambda: print(json.dumps(figures)))
   else:
     school.run(config, workdir)
 

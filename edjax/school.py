@@ -23,6 +23,7 @@ from edjax import (
   metrics,
   models,
   parallel,
+  processes,
   report,
   workdirs,
 )
@@ -63,9 +64,9 @@ def run(config, workdir):
   for grade in plan.grades:
     methods_table.chosen(methods, grade.methods)
   hiring.check(config, plan, recipe)
-  kept = bank.settings(config.faculty, workdir, plan, recipe, methods)
-  parallel.tell(lambda: workdirs.claim(workdir, config.to_dict()))
-  progress = parallel.alone(metrics.Progress)
+  kept = bank.settings(config.faculty, workdir, plan, recipe, methods, processes.count())
+  processes.tell(lambda: workdirs.claim(workdir, config.to_dict()))
+  progress = processes.alone(metrics.Progress)
   try:
     room = Classroom(dataset, fleet, config.residence)
     if room.said:
@@ -96,13 +97,13 @@ def run(config, workdir):
     variables, record = attend(study, room, progress)
     graduate = fragments.graduate(variables, np.argsort(order))
     labels = tuple(range(num_classes))
-    parallel.tell(
+    processes.tell(
       lambda: faculty.save(
         workdir / "graduate", study.model, labels, dataset, graduate, name=config.name
       )
     )
     written = transcript(config.name, study, room, graduate, record)
-    parallel.tell(lambda: report.write(workdir, written))
+    processes.tell(lambda: report.write(workdir, written))
     progress.line(
       f"graduate: top-1 {100 * written['student']['top1']:.2f} % on {len(dataset.test.labels):,} "
       f"test images, {metrics.duration(time.monotonic() - began)}; see {workdir / 'report.html'}"
@@ -122,11 +123,11 @@ def exam(config, workdir):
         f"{workdir} holds no graduate to examine; give the same command without --mode=exam first"
       )
 
-  parallel.tell(check)
+  processes.tell(check)
   fleet = parallel.fleet(config.devices, config.recipe.batch_size)
   room = Classroom(_dataset(config), fleet, config.residence)
   labels = tuple(range(len(room.dataset.class_names)))
-  graduate = parallel.tell(lambda: faculty.load(place, "the exam", labels, room.dataset))
+  graduate = processes.tell(lambda: faculty.load(place, "the exam", labels, room.dataset))
   answer = room.examiner(graduate.network)
   return metrics.exam_scores(*answer(graduate.variables, "test", graduate.classes), {})
 
@@ -147,11 +148,11 @@ def attend(study, room, progress):
     UserError: if the loss stops being finite, or the disk is full.
   """
   grades = study.curriculum.grades
-  journal = parallel.alone(lambda: metrics.Journal(study.directory / "metrics.jsonl"))
-  with parallel.alone(
+  journal = processes.alone(lambda: metrics.Journal(study.directory / "metrics.jsonl"))
+  with processes.alone(
     lambda: checkpoint.Store(study.directory / "checkpoints", study.keep)
   ) as store:
-    found = parallel.tell(store.newest)
+    found = processes.tell(store.newest)
     done, arrays, meta = found or (0, None, {"grade": 0, "grades": [], "best": None})
     journal.rewind(done)
     state, first_step = None, meta.get("first_step", 0)
@@ -278,10 +279,10 @@ def _exam_epoch(room, term, state, step, meta, journal, last_grade):
 
 def _dataset(config):
   """Returns the data set, which every process reads for itself; all must have the same."""
-  dataset = parallel.together(
+  dataset = processes.together(
     lambda: datasets.load(config.dataset, data_dir=config.data_dir, **config.data)
   )
-  parallel.agree("the data set", lambda: faculty.sample_digest(dataset.train))
+  processes.agree("the data set", lambda: faculty.sample_digest(dataset.train))
   return dataset
 
 
@@ -289,13 +290,13 @@ def _class_order(config, room, hire):
   """Returns the data set's labels in the order in which the subjects teach them."""
   train, num_classes = room.dataset.train, len(room.dataset.class_names)
   if config.class_order == "similar":
-    return parallel.tell(lambda: similar_order(train.images, train.labels, num_classes))
+    return processes.tell(lambda: similar_order(train.images, train.labels, num_classes))
   if config.class_order == "easiest":
     teacher = hire(curriculum.GENERALIST, (), tuple(range(num_classes)))
     answered = room.examiner(teacher.network)(
       room.fleet.replicate(teacher.variables), "validation", teacher.classes
     )
-    return parallel.tell(lambda: faculty.easiest_first(teacher, answered))
+    return processes.tell(lambda: faculty.easiest_first(teacher, answered))
   return curriculum.class_order(config.class_order, num_classes, config.seed)
 
 
