@@ -28,6 +28,7 @@ from edjax.errors import UserError
 from tests import command, resume_test
 from tests import school as tiny
 from tests.resume_test import report, same, sha256
+from tests.small import SMALL
 
 VIEWS = 9  # of an image that is moved by up to one pixel
 
@@ -75,7 +76,7 @@ def schools(compiled, tmp_path_factory):
   def place(kind):
     if not (base / kind).exists():
       with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(models.MODELS, "small", command.SMALL)
+        patch.setitem(models.MODELS, "small", SMALL)
         teachers = base / kind / "teachers"
         school.run(config(**KINDS[kind], **{"faculty.cache": str(teachers)}), base / kind / "live")
         shutil.copytree(teachers, base / kind / "filled")
@@ -146,7 +147,7 @@ def full(schools, tmp_path_factory):
   base = tmp_path_factory.mktemp("full")
   changes = fresh(schools, base) | {"faculty.bank_fill": "up_front"}
   with pytest.MonkeyPatch.context() as patch:
-    patch.setitem(models.MODELS, "small", command.SMALL)
+    patch.setitem(models.MODELS, "small", SMALL)
     school.run(config(**changes), base / "run")
   return base / "fresh"
 
@@ -451,15 +452,15 @@ def test_a_teacher_is_not_run_where_answers_are_laid_out():
   where = desk.where(desk.lesson.roles[0])
   view = desk.views()[where[0][0]].reshape(where[0].shape[1], -1)
   logits = view @ desk.teachers["subject_2"]["params"]["dense"]["kernel"]
-  ahead = team.divide({"answers": {"subject_2": logits[None, None]}})
   run = team.trainer(lambda *arguments: step.train_step(absent, *arguments))
-  key, images, labels, teachers = team.replicate(
-    (jax.random.key(7), desk.images, desk.labels, desk.teachers)
+  key, labels, teachers = team.replicate((jax.random.key(7), desk.labels, desk.teachers))
+  rows = desk.order()[None]
+  order = team.divide(rows)
+  ahead = team.divide(
+    {"images": desk.images[rows[:, :1]], "answers": {"subject_2": logits[None, None]}}
   )
-  rows = desk.order()
-  order = team.divide(rows.reshape(len(rows), 1, -1).swapaxes(0, 1).copy())
   seats = team.divide({"subject_2": where})
-  state = run(desk.state(team), key, images, labels, order, 0, 1, teachers, seats, ahead, 0)
+  state = run(desk.state(team), key, labels, order, 0, 1, teachers, seats, ahead, 0)
   live = desk.train()
   jax.tree.map(
     lambda one, two: np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6),

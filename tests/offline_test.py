@@ -21,9 +21,9 @@ sys.addaudithook(refuse)
 sys.path.insert(0, ".")
 from configs import digits, food101
 from edjax import models, school
-from tests import command
+from tests.small import SMALL
 
-models.MODELS["small"] = command.SMALL
+models.MODELS["small"] = SMALL
 out = pathlib.Path(sys.argv[1])
 for name, config in (("digits", digits), ("food101", food101)):
   config = config.get_config("ce,smoke")
