@@ -152,6 +152,7 @@ def test_an_exam_of_processes(whole, compiled):
   assert "count" not in second.out
 
 
+@pytest.mark.slow
 def test_what_one_process_lacks_ends_all(compiled, tmp_path):
   images = tmp_path / "images"
   images.mkdir()
@@ -198,6 +199,7 @@ def test_no_cluster(compiled):
   refused(command.end(process), "JAX recognises no cluster here", "--coordinator=host:port")
 
 
+@pytest.mark.slow
 def test_one_process_is_a_job_too(compiled, tmp_path):
   """It joins, trains and leaves; what starts it need not know how many there are."""
   quick = "--config=configs/digits.py:ce,smoke", "--config.student.model=tests.small:SMALL"
