@@ -22,6 +22,7 @@ def base(name, dataset):
         "bad_images": "error",  # "skip" passes over at most one in a hundred
       },
       "devices": 0,  # 0: all there are
+      "compilation_cache": "",  # a folder that keeps compiled programs for later runs
       "residence": "auto",  # of the images: "device", "sharded" over the devices, "streamed"
       "student": {"model": "resnet20"},
       "subjects": (1, 1, 1),  # ratios of the classes, in class order

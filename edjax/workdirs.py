@@ -5,7 +5,9 @@ import json
 from edjax import metrics
 from edjax.errors import UserError
 
-MAY_DIFFER = ("data_dir", "checkpoint.", "devices", "residence", "faculty.cache")
+MAY_DIFFER = (
+  "data_dir", "checkpoint.", "compilation_cache", "devices", "residence", "faculty.cache",
+)  # fmt: skip
 
 
 def claim(workdir, settings):

@@ -306,3 +306,34 @@ def test_a_name_for_the_work_directory(small, capfd, place):
   report = json.loads((place / "runs" / "digits_ce_smoke" / "report.json").read_text())
   assert f"top-1 {100 * report['student']['top1']:.2f} %" in ended.err
   assert "runs/digits_ce_smoke/report.html" in ended.err
+
+
+def test_a_folder_of_programs_that_others_may_write(capfd, place):
+  (place / "programs").mkdir(mode=0o700)
+  (place / "programs").chmod(0o777)
+  refused(
+    command.give(capfd, *DIGITS, "--config.compilation_cache=programs"),
+    "here/programs",
+    "written by others",
+  )
+
+
+@pytest.mark.slow
+def test_compiled_programs_are_kept(tmp_path):
+  """A second run finds all of them, and ends with the same bits."""
+  programs, reports = tmp_path / "programs", []
+  for name in ("one", "two"):
+    before = set(programs.glob("*-cache"))
+    ended = command.end(
+      command.start(
+        "--config=configs/digits.py:ce,smoke",
+        "--config.student.model=tests.small:SMALL",
+        f"--config.compilation_cache={programs}",
+        f"--workdir={tmp_path / name}",
+      )
+    )
+    assert ended.code == 0, ended.err
+    reports.append(json.loads((tmp_path / name / "report.json").read_text()))
+  assert before and set(programs.glob("*-cache")) == before
+  assert programs.stat().st_mode & 0o077 == 0
+  assert reports[0]["student"]["sha256"] == reports[1]["student"]["sha256"]
