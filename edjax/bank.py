@@ -211,17 +211,17 @@ class Bank:
       room.fleet.devices[0].platform,
     )
     columns = len(teacher.classes)
-    tag = f"bank_{dataset.name}_{teacher.model}_{columns}_{faculty.fingerprint(about)}"
+    tag = faculty.fingerprint(about)
+    place = self._kept.folder / f"bank_{dataset.name}_{teacher.model}_{columns}_{tag}"
+    ledger = self._kept.own / role.name / f"answered_{self._grade.name}_{tag}"
     ask = room.fleet.asker(functools.partial(ask_step, role.network, how, self._lesson.precision))
     variables = room.fleet.replicate(self._variables[role.name])
     per_device = self._lesson.batch_size // room.fleet.size
     everywhere = np.tile(np.arange(per_device), (room.fleet.size, 1))
     return _Desk(
       name=role.name,
-      table=Table(
-        self._kept.folder / tag, len(members) * how.distinct, columns, self._kept.numbers, about
-      ),
-      ledger=Ledger(self._kept.own / role.name / f"answered_{self._grade.name}", self._size),
+      table=Table(place, len(members) * how.distinct, columns, self._kept.numbers, about),
+      ledger=Ledger(ledger, self._size),
       ask=functools.partial(ask, variables),
       macs=network_macs(teacher.network, room.image_shape),
       members=members,

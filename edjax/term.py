@@ -136,6 +136,8 @@ def prepare(study, room, number, first_step):
     augment=room.augment(
       pad=recipe.pad,
       flip=recipe.flip,
+      resized=recipe.resized,
+      crops=recipe.crops,
       mixup=recipe.mixup,
       strong=_strong(room.image_shape) if recipe.views == "two" else None,
     ),

@@ -49,6 +49,12 @@ def test_what_is_missing_comes_once_and_in_order(open_table):
   assert table.missing(np.array([[9, 3, -1], [9, 0, 39]])).tolist() == [9, 0]
 
 
+def test_tables_larger_than_a_chunk(open_table, monkeypatch):
+  monkeypatch.setattr(answers, "_CHUNK", 2)
+  open_table().write(SOME, logits())
+  assert known(open_table()) == [3, 7, 39]
+
+
 def test_processes_see_what_others_write(open_table):
   one, other = open_table(), open_table()
   assert known(other) == []

@@ -9,6 +9,7 @@ another table. So nothing has to be locked or flushed, and nothing false is read
 import errno
 import json
 import os
+import weakref
 import zlib
 
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from edjax import metrics
 from edjax.errors import UserError
 
 NUMBERS = {"float32": np.float32, "bfloat16": jnp.bfloat16}
+_CHUNK = 65_536  # rows that are checked at once
 
 
 class Table:
@@ -49,6 +51,7 @@ class Table:
       if not (place / "info.json").exists():
         metrics.replace_file(place / "info.json", (json.dumps(about, indent=2) + "\n").encode())
       self._file = os.open(place / "logits", os.O_RDWR | os.O_CREAT, 0o666)
+      weakref.finalize(self, os.close, self._file)
       os.ftruncate(self._file, rows * self._row.itemsize)  # what was cut off is not known again
       self._map = np.memmap(place / "logits", self._row, "r", shape=rows)
     except OSError as error:
@@ -61,8 +64,9 @@ class Table:
     rows = rows[rows >= 0]
     unseen = rows[~self._known[rows]]
     written = unseen[self._map["seal"][unseen] != 0]
-    found = self._map[written]
-    self._known[written[found["seal"] == self._seals(written, found["bits"])]] = True
+    for part in np.split(written, range(_CHUNK, len(written), _CHUNK)):
+      found = self._map[part]
+      self._known[part[found["seal"] == self._seals(part, found["bits"])]] = True
     return rows[~self._known[rows]]
 
   def write(self, rows, logits):
