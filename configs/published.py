@@ -41,7 +41,7 @@ METHODS = {
   },
   "mlld": {"ce": {"weight": 0.2}, "mlld": {"weight": 0.9}},
   "ab": {"ce": _CE, "ab": {"weight": 1.0}},
-  "fsp": {"ce": _CE, "fsp": {"weight": 50.0}},
+  "fsp": {"ce": _CE, "fsp": {"weight": 50.0, "form": "mean"}},
   "ft": {"ce": _CE, "ft": {"weight": 200.0, "form": "attention", "norm": True}},
   "simkd": {"simkd": {"weight": 1.0}},
   "function": {"kd": {"weight": 1.0, "temperature": 10.0}},
@@ -73,6 +73,7 @@ _CONSENSUS = {
   "camkd": "confidence",
 }
 _PHASE = 1 / 8  # of the epochs: 30 of 240
+_PARAPHRASE_RATE = 1 / 5  # of the students' learning rate: 0.01 of 0.05
 # Of teachers in whose classifier a student can end.
 _EMBEDDINGS = {
   "resnet8": 64,
@@ -130,6 +131,8 @@ def _apply(name, kd, config):
 
 
 def _under_education(ed, config):
+  for name, column in config.grades.items():
+    config.grades[name] = column[-1:]  # without the phase that a method may have put before
   config.grades.methods = ("",)
   ed(config)
   if "ft" in config.methods:
@@ -143,7 +146,12 @@ def _paraphrase(config):
   _first_phase(config)
   rest = len(config.grades.epochs) - 1
   config.grades.update(
-    methods=("ft:paraphrase", *("ft+ce",) * rest), frozen=(-1, *config.grades.frozen[1:])
+    methods=("ft:paraphrase", *("ft+ce",) * rest),
+    frozen=(-1, *config.grades.frozen[1:]),
+    learning_rate=(
+      _PARAPHRASE_RATE * config.grades.learning_rate[0],
+      *config.grades.learning_rate[1:],
+    ),
   )
 
 

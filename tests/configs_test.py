@@ -59,6 +59,19 @@ def test_variant(name, arg):
   assert all(grade.learning_rate > 0 for grade in built.grades)
 
 
+@pytest.mark.parametrize("method", published.METHODS)
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_method_under_education(name, method):
+  """Whatever phases the method has alone, the config's own curriculum is the plain one."""
+  config = MODULES[name].get_config(f"{method},ed")
+  built, alone = plan(config, CLASSES[name]), plan(MODULES[name].get_config("ed"), CLASSES[name])
+  phases = 1 if method == "ft" else 0
+  assert [g.fragments for g in built.grades[phases:]] == [g.fragments for g in alone.grades]
+  assert len(built.grades[-1].teachers) == len(alone.grades[-1].teachers) or method in (
+    "average", "ebkd", "aekd", "camkd",
+  )  # fmt: skip
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_what_the_variants_promise(name):
   def built(arg):
