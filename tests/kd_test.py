@@ -84,7 +84,7 @@ class TwoPhases:
 
 def test_a_grade_chooses_among_the_methods():
   built = methods.build({"ce": {"weight": 0.3}, "kd": {"temperature": 2.0}})
-  built += (("two", 1.0, TwoPhases()),)
+  built += (("two", 0.5, TwoPhases()),)
   assert methods.chosen(built, "") == built
   assert methods.chosen(built, "kd+ce") == built[:2]
   assert methods.chosen(built, "two:first") == (("two", 1.0, TwoPhases("first")),)

@@ -102,7 +102,8 @@ def chosen(built, names):
     names: "ab" or "kd+ce"; "ft:paraphrase" for a phase of a method that has phases; "" for all.
 
   Returns:
-    Those rows of `built`, in its order.
+    Those rows of `built`, in its order. What a phase says of a method's own parameters is not
+    weighed against the others, so its weight is 1.
 
   Raises:
     UserError: for a name that no row has, or a phase that the method does not have.
@@ -116,7 +117,9 @@ def chosen(built, names):
     if phase and "phase" not in type(method).__dataclass_fields__:
       raise UserError(f"grades.methods: {name} has no phases, so {name}:{phase} cannot be")
   return tuple(
-    (name, weight, dataclasses.replace(method, phase=phases[name]) if phases[name] else method)
+    (name, 1.0, dataclasses.replace(method, phase=phases[name]))
+    if phases[name]
+    else (name, weight, method)
     for name, weight, method in built
     if name in phases
   )
