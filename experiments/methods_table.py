@@ -7,8 +7,8 @@ Each method is run with its published weights (configs/published.py) for every s
 distillation and under the config's own curriculum, by default on 10,000 pictures of Fashion-MNIST
 for four epochs. A run that is there is not done again, and one that was killed goes on, so rows are
 added by naming more methods. Writes methods_table.md and methods_table.png to --out: test top-1 of
-the last epoch, mean ± standard deviation over the seeds; compute; time per step beside KD's, which
-is a rough figure where several runs share a machine.
+the last epoch, mean ± standard deviation over the seeds; compute; seconds, which are rough where
+runs share a machine. What a step costs is measured by methods_cost.py.
 """
 
 import argparse
@@ -66,10 +66,9 @@ def table(rows):
   """Returns Markdown: one line per method, its two arms side by side."""
   lines = [
     "| method | alone, top-1 % | n | under ED, top-1 % | n | student TMAC alone, ED "
-    "| teacher TMAC alone, ED | seconds alone, ED | time per step, KD = 1 |",
-    "|---|---|---|---|---|---|---|---|---|",
+    "| teacher TMAC alone, ED | seconds alone, ED |",
+    "|---|---|---|---|---|---|---|---|",
   ]
-  pace = np.median(rows["kd"][0]["pace"]) if "kd" in rows else float("nan")
   for name, (alone, under) in rows.items():
     arms = [arm for arm in (alone, under) if arm["top1"]]
     pairs = {
@@ -79,8 +78,7 @@ def table(rows):
     seconds = ", ".join(f"{np.mean(arm['seconds']):.0f}" for arm in arms)
     lines.append(
       f"| {name} | {_mean(alone)} | {len(alone['top1'])} | {_mean(under)} | {len(under['top1'])} "
-      f"| {pairs['student']} | {pairs['teachers']} | {seconds} "
-      f"| {pace / np.median(alone['pace']):.2f} |"
+      f"| {pairs['student']} | {pairs['teachers']} | {seconds} |"
     )
   return "\n".join(lines) + "\n"
 

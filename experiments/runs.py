@@ -56,7 +56,6 @@ def read(out, arm):
     "student": [report["train_macs_student"] / 1e12 for report in reports],
     "teachers": [report["train_macs_teachers"] / 1e12 for report in reports],
     "seconds": [report["seconds"] for report in reports],
-    "pace": [report["grades"][-1]["images_per_second"] for report in reports],
   }
 
 

@@ -1,0 +1,112 @@
+r"""What a training step costs with each distillation algorithm, beside ordinary distillation's.
+
+python experiments/methods_cost.py --data_dir=DIR [--config=fashion_mnist:brief] [--methods=at,crd]
+  [--steps=10] [--rounds=5] [--out=FILE.md]
+
+Student, teachers, batch and images are the config's; the teachers are random, which costs the same.
+Timed is the grade in which the whole student learns, its first phase for methods that have one.
+Rounds of a method and of KD alternate in one process, and the ratio of the medians is what counts,
+as machines are shared.
+"""
+
+import argparse
+import dataclasses
+import importlib
+import pathlib
+import statistics
+import sys
+import time
+
+import jax
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from configs import published  # noqa: E402
+from edjax import curriculum, faculty, methods, models, parallel  # noqa: E402
+from edjax.classroom import Classroom  # noqa: E402
+from edjax.data import datasets  # noqa: E402
+from edjax.term import Study, prepare  # noqa: E402
+
+_WARM = 3  # steps before the clock starts; the first compiles
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser.add_argument("--data_dir", default="")
+  parser.add_argument("--config", default="fashion_mnist:brief", help="file in configs/, variants")
+  parser.add_argument("--methods", default=",".join(published.METHODS))
+  parser.add_argument("--steps", type=int, default=10)
+  parser.add_argument("--rounds", type=int, default=5)
+  parser.add_argument("--out", type=pathlib.Path, help="where the table goes besides the screen")
+  options = parser.parse_args()
+  room = _room(options)
+  lines = ["| method | ms per step | KD in the same rounds | KD = 1 |", "|---|---|---|---|"]
+  print("\n".join(lines))
+  usual = _round("kd", room, options)
+  for name in options.methods.split(","):
+    own = _round(name, room, options)
+    times = [(own(), usual()) for _ in range(options.rounds)]
+    ours, theirs = (1e3 * statistics.median(column) for column in zip(*times, strict=True))
+    lines.append(f"| {name} | {ours:.1f} | {theirs:.1f} | {ours / theirs:.2f} |")
+    print(lines[-1], flush=True)
+  if options.out:
+    options.out.write_text("\n".join(lines) + "\n")
+
+
+def _config(options, *variants):
+  file, _, arg = options.config.partition(":")
+  names = [name for name in (*arg.split(","), *variants) if name]
+  return importlib.import_module(f"configs.{file}").get_config(",".join(names))
+
+
+def _room(options):
+  config = _config(options)
+  dataset = datasets.load(config.dataset, data_dir=options.data_dir, **config.data)
+  return Classroom(dataset, parallel.fleet(1, config.recipe.batch_size))
+
+
+def _round(name, room, options):
+  """Compiles a method's grade; returns a function that times its steps, in seconds per step."""
+  config = _config(options, name)
+  count = len(room.dataset.class_names)
+  fragments = len(models.body(config.student.model).fragments)
+  plan = curriculum.build(
+    dict(config.grades), config.subjects, count, fragments, config.faculty.generalists
+  )
+  study = Study(
+    label=name,
+    model=config.student.model,
+    curriculum=plan,
+    order=tuple(range(count)),
+    teachers={teacher: _teacher(teacher, config, room) for teacher in plan.teachers},
+    recipe=curriculum.Recipe(**config.recipe),
+    methods=methods.build(config.methods),
+    seed=0,
+    directory=pathlib.Path(),
+    every_seconds=0.0,
+    keep=0,
+  )
+  term = prepare(study, room, 0, 0)
+  state = term.begin()
+  state = jax.block_until_ready(term.teach(state, 0, 0, _WARM))
+
+  def seconds():
+    nonlocal state
+    began = time.perf_counter()
+    state = jax.block_until_ready(term.teach(state, 0, _WARM, _WARM + options.steps))
+    return (time.perf_counter() - began) / options.steps
+
+  return seconds
+
+
+def _teacher(name, config, room):
+  classes = tuple(range(len(room.dataset.class_names)))
+  teacher = faculty.Teacher(name, config.faculty.generalist.model, classes, {})
+  init = jax.jit(teacher.network.init, compiler_options={"xla_backend_optimization_level": 0})
+  variables = init(jax.random.key(0), np.zeros((1, *room.image_shape), np.float32))
+  return dataclasses.replace(teacher, variables=jax.device_get(variables))
+
+
+if __name__ == "__main__":
+  main()
