@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+_CONVOLUTIONS = ("conv_general_dilated", "custom_vjp_call")  # JAX's own, and `convolution`'s
+
 
 def fold(network, variables, image_shape):
   """Returns (network, variables) that answer as the given ones do in inference mode.
@@ -55,7 +57,7 @@ def _read(network, variables, image_shape):
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   with nn.intercept_methods(watch):
     jaxpr = jax.make_jaxpr(network.apply)(variables, image).jaxpr
-  convolutions = [e for e in jaxpr.eqns if e.primitive.name == "conv_general_dilated"]
+  convolutions = [e for e in jaxpr.eqns if e.primitive.name in _CONVOLUTIONS]
   readers = collections.defaultdict(list)
   for equation in jaxpr.eqns:
     for value in equation.invars:
