@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from edjax.models.normalisation import BatchNorm
+
 _CONVOLUTIONS = ("conv_general_dilated", "custom_vjp_call")  # JAX's own, and `convolution`'s
 
 
@@ -49,7 +51,7 @@ def _read(network, variables, image_shape):
     out, module = call(*args, **kwargs), context.module
     if isinstance(module, nn.Conv):
       made["/".join(module.path)] = out
-    elif isinstance(module, nn.BatchNorm):
+    elif isinstance(module, BatchNorm):
       norms["/".join(module.path)] = module.epsilon
       read["/".join(module.path)] = args[0]
     return out

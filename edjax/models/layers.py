@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edjax.models import convolution
+from edjax.models import convolution, normalisation
 from edjax.pooling import average_grid
 
 conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
@@ -99,7 +99,7 @@ class Network(nn.Module):
       if self.folded:
         return Affine
       return functools.partial(
-        nn.BatchNorm,
+        normalisation.BatchNorm,
         use_running_average=not learns,
         momentum=0.9,
         epsilon=1e-5,
