@@ -13,7 +13,7 @@ import jax.numpy as jnp
 class BatchNorm(nn.Module):
   """Normalises channels, the last axis; variables and numbers are those of `nn.BatchNorm`.
 
-  Statistics and what is computed with them are float32.
+  Statistics and what is computed with them are float32, or as wide as `x` and its variables.
 
   Attributes:
     use_running_average: infer: take the averages over past batches, and leave them as they are.
@@ -34,7 +34,8 @@ class BatchNorm(nn.Module):
     bias = self.param("bias", nn.initializers.zeros, channels)
     known_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
     known_var = self.variable("batch_stats", "var", jnp.ones, channels)
-    wide, kind = x.astype(jnp.float32), jnp.result_type(x, scale, bias)
+    kind = jnp.result_type(x, scale, bias)
+    wide = x.astype(jnp.promote_types(kind, jnp.float32))
     if self.use_running_average:
       mean, var, affine = known_mean.value, known_var.value, _affine
     else:
@@ -47,7 +48,8 @@ class BatchNorm(nn.Module):
           known.value = self.momentum * known.value + (1 - self.momentum) * seen
     factor = jax.lax.rsqrt(var + self.epsilon) * scale
     axes = (1,) * (x.ndim - 1) + channels
-    return affine(wide, *(v.reshape(axes) for v in (mean, factor, bias))).astype(kind)
+    values = (value.reshape(axes).astype(wide.dtype) for value in (mean, factor, bias))
+    return affine(wide, *values).astype(kind)
 
 
 def _affine(x, mean, factor, bias):
@@ -58,14 +60,14 @@ _trained_affine = jax.custom_vjp(_affine)
 
 
 def _affine_forward(x, mean, factor, bias):
-  return _affine(x, mean, factor, bias), (x, mean, factor, bias)
+  return _affine(x, mean, factor, bias), (x, mean, factor)
 
 
 def _affine_backward(saved, gradient):
-  x, mean, factor, bias = saved
+  x, mean, factor = saved
   total = _channel_sums(gradient).reshape(mean.shape)
   steep = _channel_sums(gradient * (x - mean)).reshape(mean.shape)
-  return gradient * factor, -factor * total, steep.astype(factor.dtype), total.astype(bias.dtype)
+  return gradient * factor, -factor * total, steep, total
 
 
 _trained_affine.defvjp(_affine_forward, _affine_backward)
