@@ -25,15 +25,16 @@ from tests.reference import training, zoo
 CLASSES = 100
 
 
-def schools(school, epochs):
+def schools(pair, school, epochs):
   """Returns (subjects, grades) of "kd", one grade, or "ed", one grade per fragment and subject.
 
-  In the last grade of "ed" the lowest fragment is frozen.
+  In the last of the three grades of "ed" the lowest fragment is frozen. A pair: "teacher-student".
   """
+  whole = len(models.body(pair.split("-")[1]).fragments)
   subjects = curriculum.subjects_of((1, 1, 1) if school == "ed" else (1,), CLASSES)
   names = tuple(subject.name for subject in subjects)
   if school == "kd":
-    return subjects, (curriculum.Grade("grade_1", 3, subjects, names, epochs),)
+    return subjects, (curriculum.Grade("grade_1", whole, subjects, names, epochs),)
   grades = (
     curriculum.Grade(
       f"grade_{seen}", seen, subjects[:seen], names[:seen], epochs, frozen=int(seen == 3)
@@ -56,7 +57,7 @@ def terms(pair, school, images, labels, *, epochs, batch, devices):
     A function from the number of a grade to its `term.Term`.
   """
   teacher, student = pair.split("-")
-  subjects, grades = schools(school, epochs)
+  subjects, grades = schools(pair, school, epochs)
   split = Split(images, labels)
   names = tuple(str(label) for label in range(CLASSES))
   dataset = Dataset("random", names, split, split, split, (0.5,) * 3, (0.25,) * 3)
@@ -116,12 +117,12 @@ class Frozen(nn.Module):
   def __init__(self, body):
     super().__init__()
     self.body = body
-    for module in (body.conv1, body.bn1, body.layer1):
-      module.requires_grad_(False)
+    names = ("conv1", "bn1", "layer1") if hasattr(body, "layer1") else ("conv1", "block1")  # or WRN
+    self.lowest = [getattr(body, name).requires_grad_(False) for name in names]
 
   def train(self, mode=True):
     super().train(mode)
-    for module in (self.body.conv1, self.body.bn1, self.body.layer1):
+    for module in self.lowest:
       module.eval()
     return self
 
@@ -133,7 +134,7 @@ def torch_grades(pair, school, labels):
   """Yields (student, teachers, which images) of every grade of plain PyTorch's school."""
   torch.set_num_threads(len(os.sched_getaffinity(0)))
   teacher, student = pair.split("-")
-  subjects, grades = schools(school, 1)
+  subjects, grades = schools(pair, school, 1)
   faculty = {
     subject.name: training.Teacher(
       zoo.make(teacher, len(subject.classes)), torch.tensor(subject.classes)
