@@ -57,9 +57,9 @@ def _compare(pair, school, images, labels, options):
   began = time.perf_counter()
   ours, macs = _edjax(pair, school, images, labels, options)
   compiled = time.perf_counter() - began
-  network, teachers, _ = list(sides.torch_grades(pair, school, labels))[-1]
+  make, teachers, _ = list(sides.torch_grades(pair, school, labels))[-1]
   device = "cuda" if torch.cuda.is_available() else "cpu"
-  peak, times = _peak(device), {"edjax": [], "torch": []}
+  network, peak, times = make(), _peak(device), {"edjax": [], "torch": []}
   for _ in range(options.rounds):
     times["edjax"].append(ours())
     times["torch"].append(

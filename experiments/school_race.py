@@ -50,7 +50,7 @@ def _race(school, options):
   )
   opponents = sides.torch_grades(options.pair, school, labels)
   compiling, ours, theirs, state = [], [], [], None
-  for number, (network, teachers, shown) in enumerate(opponents):
+  for number, (make, teachers, shown) in enumerate(opponents):
     began = time.perf_counter()
     term = ready(number)
     state = jax.block_until_ready(term.teach(term.begin(state), 0, 0, 1))
@@ -62,7 +62,7 @@ def _race(school, options):
     compiling.append(made - began)
     ours.append((ended - made) * term.steps / (term.steps - 1))
     seconds = training.seconds_per_step(
-      network,
+      make(),
       teachers,
       torch.from_numpy(images[shown]),
       torch.from_numpy(labels[shown]).long(),

@@ -131,7 +131,7 @@ class Frozen(nn.Module):
 
 
 def torch_grades(pair, school, labels):
-  """Yields (student, teachers, which images) of every grade of plain PyTorch's school."""
+  """Yields (maker of the student, teachers, which images) of plain PyTorch's grades."""
   torch.set_num_threads(len(os.sched_getaffinity(0)))
   teacher, student = pair.split("-")
   subjects, grades = schools(pair, school, 1)
@@ -143,9 +143,13 @@ def torch_grades(pair, school, labels):
   }
   body = zoo.make(student, CLASSES)
   for grade in grades:
+    make = functools.partial(_of_grade, body, grade)
     shown = np.flatnonzero(labels < grade.num_classes)
-    if grade.fragments < 3:
-      network = Pupil(body, grade.fragments, grade.num_classes)
-    else:
-      network = Frozen(body) if grade.frozen else body
-    yield network, [faculty[name] for name in grade.teachers], shown
+    yield make, [faculty[name] for name in grade.teachers], shown
+
+
+def _of_grade(body, grade):
+  if grade.frozen:
+    return Frozen(body)
+  whole = grade.num_classes == CLASSES
+  return body if whole else Pupil(body, grade.fragments, grade.num_classes)
