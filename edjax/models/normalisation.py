@@ -1,6 +1,6 @@
 """Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167), with sums that are quick on CPUs.
 
-XLA computes the sum of a map over images and places on CPUs four to nine times as slowly as the
+XLA computes the sum of a map over images and places on CPUs four to ten times as slowly as the
 product of a row of ones with the images, each a row of that matrix (jax 0.10.2). Training takes
 four such sums per normalisation, two of them in the gradient, hence a gradient rule.
 """
