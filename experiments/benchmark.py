@@ -2,54 +2,46 @@ r"""Training speed of the compiled step beside plain PyTorch, eager and channels
 
 python experiments/benchmark.py [--pairs=resnet110-resnet20,…] [--steps=10] [--rounds=3] [--json=F]
 
-Same networks, batch, images (random bytes of CIFAR-100's shape), augmentation, loss on both sides;
-float32; teachers are random, which costs the same. Rounds of edjax and PyTorch alternate, and the
-ratio of the medians is what counts: machines are shared and noisy. Needs the extra [test].
+The last grade of a school, see `sides`; its last fragment's step is the longest. Rounds of edjax
+and PyTorch alternate, and the ratio of the medians is what counts: machines are shared and noisy.
+The share of the machine's peak counts the multiply-accumulates of teachers, student and gradients
+against a large matrix product of PyTorch's, measured before every pair. Memory is the process's
+largest so far, both sides together. Needs the extra [test].
 """
 
 import argparse
 import json
 import pathlib
 import platform
+import resource
 import statistics
 import sys
 import time
 
 import jax
-import numpy as np
 import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax import curriculum, methods, models, parallel  # noqa: E402
-from edjax.classroom import Classroom  # noqa: E402
-from edjax.data.datasets import Dataset, Split  # noqa: E402
-from edjax.faculty import Teacher  # noqa: E402
-from edjax.term import Study, prepare  # noqa: E402
-from tests.reference import resnet, training  # noqa: E402
-
-_CLASSES, _IMAGES = 100, 4_096
-_TORCH = {
-  "resnet8x4": lambda classes: resnet.ResNet(8, (32, 64, 128, 256), classes),
-  "resnet20": lambda classes: resnet.ResNet(20, classes=classes),
-  "resnet32x4": lambda classes: resnet.ResNet(32, (32, 64, 128, 256), classes),
-  "resnet110": lambda classes: resnet.ResNet(110, classes=classes),
-}
+from experiments import sides  # noqa: E402
+from tests.reference import training  # noqa: E402
 
 
 def main():
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-  parser.add_argument("--pairs", default="resnet110-resnet20,resnet32x4-resnet8x4")
+  parser.add_argument(
+    "--pairs", default="resnet110-resnet20,resnet32x4-resnet8x4,wrn_40_2-wrn_16_2"
+  )
   parser.add_argument("--schools", default="kd,ed", help="kd: a generalist; ed: three specialists")
   parser.add_argument("--steps", type=int, default=10)
   parser.add_argument("--rounds", type=int, default=3)
   parser.add_argument("--batch", type=int, default=64)
+  parser.add_argument("--side", type=int, default=32, help="of the images")
+  parser.add_argument("--images", type=int, default=4096)
   parser.add_argument("--devices", type=int, default=1, help="of edjax; on a CPU see README")
   parser.add_argument("--json", type=pathlib.Path)
   options = parser.parse_args()
-  rng = np.random.default_rng(0)
-  images = rng.integers(0, 256, (_IMAGES, 32, 32, 3), dtype=np.uint8)
-  labels = np.arange(_IMAGES, dtype=np.int32) % _CLASSES
+  images, labels = sides.pixels(options.images, options.side)
   print(f"{platform.processor() or platform.machine()}, jax {jax.__version__} on "
         f"{jax.devices()[0].device_kind}, torch {torch.__version__}")  # fmt: skip
   rows = []
@@ -62,53 +54,51 @@ def main():
 
 
 def _compare(pair, school, images, labels, options):
-  teacher, student = pair.split("-")
-  subjects = curriculum.subjects_of((1, 1, 1) if school == "ed" else (1,), _CLASSES)
-  ours = _edjax_round(teacher, student, subjects, images, labels, options)
-  times = {"edjax": [], "torch": []}
+  began = time.perf_counter()
+  ours, macs = _edjax(pair, school, images, labels, options)
+  compiled = time.perf_counter() - began
+  make, teachers, _ = list(sides.torch_grades(pair, school, labels))[-1]
+  device = "cuda" if torch.cuda.is_available() else "cpu"
+  network, peak, times = make(), _peak(device), {"edjax": [], "torch": []}
   for _ in range(options.rounds):
     times["edjax"].append(ours())
-    times["torch"].append(_torch_round(teacher, student, subjects, images, labels, options))
+    times["torch"].append(
+      training.seconds_per_step(
+        network,
+        teachers,
+        torch.from_numpy(images),
+        torch.from_numpy(labels).long(),
+        steps=options.steps,
+        device=device,
+        batch=options.batch,
+        warmup=2,
+        window=options.steps,
+      )
+    )
   seconds = {side: statistics.median(values) for side, values in times.items()}
   return {
-    "pair": f"{teacher} → {student}",
+    "pair": pair,
     "school": school,
     "batch": options.batch,
-    "edjax_images_per_second": round(options.batch / seconds["edjax"], 1),
-    "torch_images_per_second": round(options.batch / seconds["torch"], 1),
+    **{f"{side}_images_per_second": round(options.batch / seconds[side], 1) for side in seconds},
+    **{f"{side}_share_of_peak": round(2 * macs / seconds[side] / peak, 3) for side in seconds},
     "ratio": round(seconds["torch"] / seconds["edjax"], 3),
+    "edjax_start_seconds": round(compiled, 1),
+    "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     "rounds": options.rounds,
     "steps": options.steps,
   }
 
 
-def _edjax_round(teacher, student, subjects, images, labels, options):
-  """Compiles the last grade of a school; returns a function that times a stretch of its steps."""
-  split = Split(images, labels)
-  names = tuple(str(label) for label in range(_CLASSES))
-  dataset = Dataset("random", names, split, split, split, (0.5,) * 3, (0.25,) * 3)
-  room = Classroom(dataset, parallel.fleet(options.devices, options.batch))
-  faculty = {}
-  for subject in subjects:
-    network = models.graduate(models.body(teacher), len(subject.classes))
-    init = jax.jit(network.init, compiler_options={"xla_backend_optimization_level": 0})
-    variables = jax.device_get(init(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32)))
-    faculty[subject.name] = Teacher(subject.name, teacher, subject.classes, variables)
-  grade = curriculum.Grade("grade", 3, subjects, tuple(faculty), epochs=1)
-  study = Study(
-    label="benchmark",
-    model=student,
-    curriculum=curriculum.Curriculum(subjects, (grade,)),
-    order=tuple(range(_CLASSES)),
-    teachers=faculty,
-    recipe=curriculum.Recipe(options.batch, pad=4, flip=True),
-    methods=methods.build({"ce": {"weight": 0.3}, "kd": {"weight": 0.7}}),
-    seed=0,
-    directory=pathlib.Path(),
-    every_seconds=0.0,
-    keep=0,
-  )
-  term = prepare(study, room, 0, 0)
+def _edjax(pair, school, images, labels, options):
+  """Compiles a school's last grade.
+
+  Returns:
+    A function that times a stretch of its steps, and the multiply-accumulates of a step.
+  """
+  epochs = {"epochs": 1, "batch": options.batch, "devices": options.devices}
+  last = len(sides.schools(pair, school, 1)[1]) - 1
+  term = sides.terms(pair, school, images, labels, **epochs)(last)
   state = jax.block_until_ready(term.teach(term.begin(), 0, 0, 2))
 
   def round_():
@@ -117,25 +107,18 @@ def _edjax_round(teacher, student, subjects, images, labels, options):
     state = jax.block_until_ready(term.teach(state, 0, 2, 2 + options.steps))
     return (time.perf_counter() - began) / options.steps
 
-  return round_
+  return round_, sum(term.macs_per_step.values())
 
 
-def _torch_round(teacher, student, subjects, images, labels, options):
-  device = "cuda" if torch.cuda.is_available() else "cpu"
-  teachers = [
-    training.Teacher(_TORCH[teacher](len(s.classes)), torch.tensor(s.classes)) for s in subjects
-  ]
-  return training.seconds_per_step(
-    _TORCH[student](_CLASSES),
-    teachers,
-    torch.from_numpy(images),
-    torch.from_numpy(labels).long(),
-    steps=options.steps,
-    device=device,
-    batch=options.batch,
-    warmup=2,
-    window=options.steps,
-  )
+def _peak(device, side=2048, rounds=5):
+  """Returns the floating-point operations per second of a product of large float32 matrices."""
+  matrix = torch.ones(side, side, device=device)
+  times = []
+  for _ in range(rounds):
+    began = time.perf_counter()
+    (matrix @ matrix)[0, 0].item()
+    times.append(time.perf_counter() - began)
+  return 2 * side**3 / min(times)
 
 
 if __name__ == "__main__":

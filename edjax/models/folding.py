@@ -12,6 +12,10 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from edjax.models.normalisation import BatchNorm
+
+_CONVOLUTIONS = ("conv_general_dilated", "custom_vjp_call")  # JAX's own, and `convolution`'s
+
 
 def fold(network, variables, image_shape):
   """Returns (network, variables) that answer as the given ones do in inference mode.
@@ -47,7 +51,7 @@ def _read(network, variables, image_shape):
     out, module = call(*args, **kwargs), context.module
     if isinstance(module, nn.Conv):
       made["/".join(module.path)] = out
-    elif isinstance(module, nn.BatchNorm):
+    elif isinstance(module, BatchNorm):
       norms["/".join(module.path)] = module.epsilon
       read["/".join(module.path)] = args[0]
     return out
@@ -55,7 +59,7 @@ def _read(network, variables, image_shape):
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   with nn.intercept_methods(watch):
     jaxpr = jax.make_jaxpr(network.apply)(variables, image).jaxpr
-  convolutions = [e for e in jaxpr.eqns if e.primitive.name == "conv_general_dilated"]
+  convolutions = [e for e in jaxpr.eqns if e.primitive.name in _CONVOLUTIONS]
   readers = collections.defaultdict(list)
   for equation in jaxpr.eqns:
     for value in equation.invars:

@@ -17,6 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from edjax.models import convolution, normalisation
 from edjax.pooling import average_grid
 
 conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
@@ -98,7 +99,7 @@ class Network(nn.Module):
       if self.folded:
         return Affine
       return functools.partial(
-        nn.BatchNorm,
+        normalisation.BatchNorm,
         use_running_average=not learns,
         momentum=0.9,
         epsilon=1e-5,
@@ -192,6 +193,7 @@ def conv(channels, size, stride=1, groups=1, bias=False, init=conv_init, name=No
     feature_group_count=groups,
     use_bias=bias,
     kernel_init=init,
+    conv_general_dilated=convolution.convolve,
     name=name,
   )
 
