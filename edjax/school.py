@@ -200,8 +200,8 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress):
       raise UserError(
         f"{study.label}: the loss is not finite at step {term.first_step + int(broken) + 1} "
         f"({grade.name}, epoch {int(broken) // per_epoch + 1}); the last good checkpoint stays in "
-        f"{study.directory / 'checkpoints'}; lower its learning_rate or warm up longer, in another "
-        "--workdir"
+        f"{(study.directory / 'checkpoints').absolute()}; lower its learning_rate or warm up "
+        "longer, in another --workdir"
       )
     state = state.replace(sums=room.fleet.replicate(no_sums()))
     images, seconds = float(sums["images"]), time.monotonic() - set_out

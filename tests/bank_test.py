@@ -119,10 +119,10 @@ def no_teacher(monkeypatch):
 # --- the same as live teachers -------------------------------------------------------------------
 
 
-SLOW = [pytest.param("consensus", marks=pytest.mark.slow)]
+SLOW = [pytest.param(k, marks=pytest.mark.slow) for k in ("generalist", "list", "consensus")]
 
 
-@pytest.mark.parametrize("kind", ["generalist", "specialists", "list", *SLOW])
+@pytest.mark.parametrize("kind", ["specialists", *SLOW])
 def test_students_are_those_of_live_teachers(schools, kind):
   """Of specialists and generalists, of subjects in any order, and of a list of views."""
   place = schools(kind)
@@ -215,6 +215,7 @@ def test_teachers_cost_no_more_for_being_many(schools):
   )
 
 
+@pytest.mark.slow
 def test_devices_divide_the_work(small, schools, tmp_path):
   school.run(config(**fresh(schools, tmp_path), devices=4), tmp_path / "four")
   close(tmp_path / "four", schools("generalist") / "kept")
@@ -224,7 +225,7 @@ def test_devices_divide_the_work(small, schools, tmp_path):
 # --- computed once -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["generalist", "specialists"])
+@pytest.mark.parametrize("kind", [SLOW[0], "specialists"])
 def test_a_filled_bank_needs_no_teacher(small, schools, tmp_path, no_teacher, kind):
   place = schools(kind)
   changes = {"faculty.cache": str(place / "filled"), "faculty.bank": "float32"}
@@ -305,9 +306,8 @@ def kill(monkeypatch, place, name, made, workdir, after=1, done=False):
       school.run(made, workdir)
 
 
-@pytest.mark.parametrize(
-  "writes", [60, 300, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 128, 129, 700))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("writes", [1, 60, 128, 129, 300, 700])
 def test_killed_while_answers_are_written(small, schools, tmp_path, monkeypatch, writes):
   """The same bits in the end, and the same cost, wherever in a batch the pen was dropped."""
   place, changes = schools("generalist"), fresh(schools, tmp_path)
@@ -316,6 +316,7 @@ def test_killed_while_answers_are_written(small, schools, tmp_path, monkeypatch,
   same(tmp_path / "run", place / "kept")
 
 
+@pytest.mark.slow
 def test_killed_between_ledger_and_table(small, schools, tmp_path, monkeypatch):
   place, changes = schools("specialists"), fresh(schools, tmp_path, "specialists")
   kill(monkeypatch, answers.Ledger, "enter", config(**changes), tmp_path / "run", 5, done=True)
@@ -332,6 +333,7 @@ def test_a_work_directory_that_is_still_anybody_s(small, schools, tmp_path, monk
   assert row["train_macs_teachers"] == 300 * 2 * row["teachers"][0]["macs"]
 
 
+@pytest.mark.slow
 def test_a_damaged_table_is_made_anew(small, schools, tmp_path):
   place = schools("generalist")
   shutil.copytree(place / "filled", tmp_path / "filled")

@@ -12,6 +12,7 @@ from tests.methods_test import batch
 from tests.outputs import pair
 
 
+@pytest.mark.slow
 def test_weight_rises_with_the_epochs():
   student, teacher = pair()
   known = ReviewKD().init(jax.random.key(0), student, teacher)
