@@ -119,10 +119,8 @@ def no_teacher(monkeypatch):
 # --- the same as live teachers -------------------------------------------------------------------
 
 
-SLOW = [pytest.param(k, marks=pytest.mark.slow) for k in ("generalist", "list", "consensus")]
-
-
-@pytest.mark.parametrize("kind", ["specialists", *SLOW])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["generalist", "specialists", "list", "consensus"])
 def test_students_are_those_of_live_teachers(schools, kind):
   """Of specialists and generalists, of subjects in any order, and of a list of views."""
   place = schools(kind)
@@ -189,6 +187,7 @@ def test_answers_are_rounded_to_bfloat16(small, schools, tmp_path):
   check_answers(tmp_path / "fresh", "bfloat16", 2**-8)
 
 
+@pytest.mark.slow
 def test_specialists_keep_their_own_images_only(schools):
   place = schools("specialists")
   labels = datasets.load("digits", data_dir="", **config().data).train.labels
@@ -203,6 +202,7 @@ def test_specialists_keep_their_own_images_only(schools):
   )
 
 
+@pytest.mark.slow
 def test_teachers_cost_no_more_for_being_many(schools):
   """Every image of the second grade is answered by one specialist and by the generalist."""
   grades = report(schools("specialists") / "kept")["grades"]
@@ -225,7 +225,8 @@ def test_devices_divide_the_work(small, schools, tmp_path):
 # --- computed once -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [SLOW[0], "specialists"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["generalist", "specialists"])
 def test_a_filled_bank_needs_no_teacher(small, schools, tmp_path, no_teacher, kind):
   place = schools(kind)
   changes = {"faculty.cache": str(place / "filled"), "faculty.bank": "float32"}
@@ -324,6 +325,7 @@ def test_killed_between_ledger_and_table(small, schools, tmp_path, monkeypatch):
   same(tmp_path / "run", place / "kept")
 
 
+@pytest.mark.slow
 def test_a_work_directory_that_is_still_anybody_s(small, schools, tmp_path, monkeypatch):
   """Killed before its first step, it is given to another config, whose table is smaller."""
   changes = fresh(schools, tmp_path) | {"faculty.bank_fill": "up_front"}

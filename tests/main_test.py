@@ -202,6 +202,7 @@ def test_a_missing_or_unfit_teacher_file(capfd, place):
   refused(command.give(capfd, *KD, given), "cannot look at the [8, 8, 1] images of digits")
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own(small, capfd, place):
   """Named by its module, without a row in edjax; grown by grades and examined again."""
   own = "--config.student.model=tests.small:SMALL"
