@@ -53,7 +53,7 @@ def test_a_student_learns(variant, under, compiled, cache, tmp_path, monkeypatch
   config.grades.epochs = tuple(PATIENCE.get(variant, 1) * length for length in epochs)
   report = school.run(config, tmp_path / "run")
   assert len(report["grades"]) == phases and report["student"]["exam_count"] == 451
-  assert report["student"]["top1"] > 5 * CHANCE, report["student"]["top1"]
+  assert report["student"]["top1"] > 4 * CHANCE, report["student"]["top1"]
 
 
 # Projectors, learned variances, a learned temperature, statistics; a memory that is drawn from.
