@@ -14,7 +14,7 @@ import optax
 
 from edjax import consensus
 from edjax.methods import interface
-from edjax.methods.interface import constant
+from edjax.methods.interface import across, constant
 
 _NEVER = -1e4  # a logit whose probability is exactly 0 in float32, at temperatures up to 100
 
@@ -175,8 +175,7 @@ def _pull(taught, role, output, batch):
   """Where a teacher would move the student's logits, averaged over the batch: [classes]."""
   logits = jax.lax.stop_gradient(output.logits)
   gradient = jax.grad(lambda logits: taught(role, logits)[0].sum())(logits).astype(jnp.float32)
-  total = gradient.sum(0)
-  return total if batch.axis is None else jax.lax.psum(total, batch.axis)
+  return across(gradient.sum(0), batch)
 
 
 def _spread(where, values, like):

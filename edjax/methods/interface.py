@@ -89,10 +89,14 @@ def gather(values, batch):
   return jax.lax.all_gather(values, batch.axis, tiled=True)
 
 
+def across(summed, batch):
+  """The sum over all devices of what each has summed up of its own images."""
+  return summed if batch.axis is None else jax.lax.psum(summed, batch.axis)
+
+
 def total(values, batch):
   """The sum of [batch, …] over the images of all devices; padding counts not."""
-  summed = jnp.tensordot(batch.mask, values, 1, precision="highest")
-  return summed if batch.axis is None else jax.lax.psum(summed, batch.axis)
+  return across(jnp.tensordot(batch.mask, values, 1, precision="highest"), batch)
 
 
 def mean(values, batch):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from edjax.errors import UserError, choose
-from edjax.methods.interface import constant, exact, gather, mean, total
+from edjax.methods.interface import across, constant, exact, gather, mean, total
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _terms(ours, theirs, temperature, batch):
     p = jax.nn.softmax(logits / temperature)
     rows.append(present * jnp.matmul(p, gather(p, batch).T, precision="highest"))
     own = jnp.matmul((batch.mask[:, None] * p).T, p, precision="highest")
-    columns.append(own if batch.axis is None else jax.lax.psum(own, batch.axis))
+    columns.append(across(own, batch))
   between_classes = jnp.sum((columns[0] - columns[1]) ** 2) / ours.shape[1]
   return (
     _instance(ours, theirs, temperature),
