@@ -209,9 +209,7 @@ def _shares(grade, earlier):
 
 
 def _begin(lesson, key, teachers, room, carry_momentum, last):
-  # Initialising runs once: compiling it without optimisation is several times quicker.
-  init = jax.jit(lesson.network.init, compiler_options={"xla_backend_optimization_level": 0})
-  variables = init(key, jnp.zeros((1, *room.image_shape), jnp.float32))
+  variables = models.begin(lesson.network, key, room.image_shape)
   if last is not None:
     variables = fragments.graft(*jax.device_get((last.variables, variables)))
   if lesson.reuses:

@@ -37,8 +37,7 @@ def _milliseconds(name, options):
   shape = (options.side, options.side, 3)
   images = jnp.ones((options.batch, *shape))
   network = models.graduate(models.body(name), 100)
-  init = jax.jit(network.init, compiler_options={"xla_backend_optimization_level": 0})
-  pairs = [(network, init(jax.random.key(0), images[:1]))]
+  pairs = [(network, models.begin(network, jax.random.key(0), shape))]
   pairs.append(fold(*pairs[0], shape))
   asks = [jax.jit(lambda v, x, n=n: n.apply(v, x).logits) for n, _ in pairs]
   times = [[], []]

@@ -18,7 +18,6 @@ import sys
 import time
 
 import jax
-import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
@@ -103,8 +102,7 @@ def _round(name, room, options):
 def _teacher(name, config, room):
   classes = tuple(range(len(room.dataset.class_names)))
   teacher = faculty.Teacher(name, config.faculty.generalist.model, classes, {})
-  init = jax.jit(teacher.network.init, compiler_options={"xla_backend_optimization_level": 0})
-  variables = init(jax.random.key(0), np.zeros((1, *room.image_shape), np.float32))
+  variables = models.begin(teacher.network, jax.random.key(0), room.image_shape)
   return dataclasses.replace(teacher, variables=jax.device_get(variables))
 
 

@@ -65,8 +65,7 @@ def terms(pair, school, images, labels, *, epochs, batch, devices):
   faculty = {}
   for subject in subjects:
     network = models.graduate(models.body(teacher), len(subject.classes))
-    init = jax.jit(network.init, compiler_options={"xla_backend_optimization_level": 0})
-    variables = jax.device_get(init(jax.random.key(0), np.zeros((1, *images.shape[1:]), "f")))
+    variables = jax.device_get(models.begin(network, jax.random.key(0), images.shape[1:]))
     faculty[subject.name] = Teacher(subject.name, teacher, subject.classes, variables)
   study = Study(
     label="student",

@@ -3,6 +3,9 @@
 import functools
 import importlib
 
+import jax
+import jax.numpy as jnp
+
 from edjax.errors import UserError, choose
 from edjax.models.efficientnet import efficientnet
 from edjax.models.imagenet_resnet import imagenet_resnet
@@ -16,7 +19,7 @@ from edjax.models.vgg import vgg
 from edjax.models.vit import vit
 from edjax.models.wrn import wrn
 
-__all__ = ["MODELS", "Body", "Network", "Output", "body", "graduate", "pupil"]
+__all__ = ["MODELS", "Body", "Network", "Output", "begin", "body", "graduate", "pupil"]
 
 MODELS = {
   "resnet8": resnet(8),
@@ -115,3 +118,10 @@ def pupil(body, fragments, num_classes, axis_name=None, width=0, grid=1, relu=Tr
     preactivated=body.preactivated,
   )
   return Network(body.fragments[:fragments], reference, axis_name)
+
+
+def begin(network, key, image_shape):
+  """Returns the variables that a network begins with, for images of (height, width, channels)."""
+  # Initialising runs once: compiling it without optimisation is several times quicker.
+  init = jax.jit(network.init, compiler_options={"xla_backend_optimization_level": 0})
+  return init(key, jnp.zeros((1, *image_shape), jnp.float32))
