@@ -44,7 +44,7 @@ class Settings:
   own: pathlib.Path
 
 
-def settings(chosen, workdir, plan, recipe, methods, processes=1):
+def settings(chosen, workdir, plan, recipe, methods, processes):
   """Returns the `Settings` of a run, or None without a bank.
 
   Args:
