@@ -3,7 +3,7 @@
 A table per teacher holds its logits for every view of its training images (CIFAR's crops and flips
 make 162 of an image). Before each stretch of steps the host finds which views the steps will show,
 asks the teacher about those that nobody has asked it about, in large batches that reach into later
-stretches of the epoch, and lays the answers out for the steps, in which no teacher runs. A teacher
+stretches, and lays the answers out for the steps, in which no teacher runs. A teacher
 is asked about its own seats only, and any run, seed or method may read what another has filled.
 """
 
@@ -185,8 +185,12 @@ class Bank:
       now = left[:, : self._stretch]
       lacking = len(desk.table.missing(_in_order(now)))
       if lacking:
+        whole = -(-lacking // self._size) * self._size
         later = desk.table.missing(_in_order(left))
-        self._answer(desk, later[: -(-lacking // self._size) * self._size])
+        if len(later) < whole and epoch + 1 < self._grade.epochs:
+          coming = _in_order(self._rows(desk, epoch + 1))
+          later = desk.table.missing(np.concatenate([_in_order(left), coming]))
+        self._answer(desk, later[:whole])
       short = self._stretch - now.shape[1]
       laid[desk.name] = desk.table.read(
         np.pad(now, ((0, 0), (0, short), (0, 0)), constant_values=-1)
@@ -214,7 +218,7 @@ class Bank:
     tag = faculty.fingerprint(about)
     place = self._kept.folder / f"bank_{dataset.name}_{teacher.model}_{columns}_{tag}"
     ledger = self._kept.own / role.name / f"answered_{self._grade.name}_{tag}"
-    ask = room.fleet.asker(functools.partial(ask_step, role.network, how, self._lesson.precision))
+    ask = _asker(room.fleet, role.network, how, self._lesson.precision)
     variables = room.fleet.replicate(self._variables[role.name])
     per_device = self._lesson.batch_size // room.fleet.size
     everywhere = np.tile(np.arange(per_device), (room.fleet.size, 1))
@@ -268,6 +272,12 @@ class Bank:
     images = self._room.dataset.train.images[index]
     logits = desk.ask(images, index.astype(np.int32), numbers.astype(np.int32))
     desk.table.write(rows, logits[: len(rows)])
+
+
+@functools.lru_cache(maxsize=8)
+def _asker(fleet, network, how, precision):
+  """Teachers of one network, and the grades they teach in, share what is compiled."""
+  return fleet.asker(functools.partial(ask_step, network, how, precision))
 
 
 def _in_order(rows):

@@ -50,8 +50,8 @@ def pixels(count, side):
   return images, np.arange(count, dtype=np.int32) % CLASSES
 
 
-def terms(pair, school, images, labels, *, epochs, batch, devices):
-  """Makes edjax's grades ready, nothing compiled yet.
+def terms(pair, school, images, labels, *, epochs, batch, devices, bank=None):
+  """Makes edjax's grades ready, nothing compiled yet; `bank`: a `bank.Settings`.
 
   Returns:
     A function from the number of a grade to its `term.Term`.
@@ -79,6 +79,7 @@ def terms(pair, school, images, labels, *, epochs, batch, devices):
     directory=pathlib.Path(),
     every_seconds=0.0,
     keep=0,
+    bank=bank,
   )
   return functools.partial(prepare, study, room, first_step=0)
 

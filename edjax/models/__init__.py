@@ -94,8 +94,12 @@ def _imported(name):
   return found
 
 
+@functools.lru_cache(maxsize=32)
 def graduate(body, num_classes, axis_name=None):
-  """Returns the whole `Network`: every fragment and the network's own classifier."""
+  """Returns the whole `Network`: every fragment and the network's own classifier.
+
+  Called alike it returns the same one, so that what is compiled or read off it can be kept.
+  """
   head = functools.partial(body.head, num_classes=num_classes)
   return Network(body.fragments, head, axis_name)
 

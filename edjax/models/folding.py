@@ -6,6 +6,7 @@ is left; elsewhere mean, variance and scale become one factor.
 """
 
 import collections
+import functools
 
 import flax.linen as nn
 import jax
@@ -28,7 +29,7 @@ def fold(network, variables, image_shape):
   Returns:
     A network with `folded` set, which can only infer, and variables without batch statistics.
   """
-  norms, before = _read(network, variables, image_shape)
+  norms, before = _read(network, tuple(image_shape))
   leaves = flatten_dict(variables["params"], sep="/")
   stats = flatten_dict(variables.get("batch_stats", {}), sep="/")
   for path, epsilon in norms.items():
@@ -43,7 +44,8 @@ def fold(network, variables, image_shape):
   return network.clone(folded=True), {"params": unflatten_dict(leaves, sep="/")}
 
 
-def _read(network, variables, image_shape):
+@functools.lru_cache(maxsize=8)
+def _read(network, image_shape):
   """Returns ({normalisation: epsilon}, {normalisation: the convolution that only it reads})."""
   norms, read, made = {}, {}, {}
 
@@ -57,6 +59,7 @@ def _read(network, variables, image_shape):
     return out
 
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  variables = jax.eval_shape(network.init, jax.random.key(0), image)
   with nn.intercept_methods(watch):
     jaxpr = jax.make_jaxpr(network.apply)(variables, image).jaxpr
   convolutions = [e for e in jaxpr.eqns if e.primitive.name in _CONVOLUTIONS]

@@ -10,6 +10,7 @@ import functools
 import flax.linen as nn
 
 from edjax.models import layers
+from edjax.models.fusion import stored
 
 
 class BasicBlock(nn.Module):
@@ -26,6 +27,8 @@ class BasicBlock(nn.Module):
     if self.stride != 1 or x.shape[-1] != self.channels:
       x = layers.conv(self.channels, 1, self.stride, name="shortcut_conv")(x)
       x = norm(name="shortcut_bn")(x)
+    else:
+      x = stored(x)
     return x + y
 
 
