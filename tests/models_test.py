@@ -353,6 +353,8 @@ def test_macs_by_hand():
   batched = jnp.zeros((3, 4, 6)), jnp.zeros((3, 6, 5))
   assert macs.count_macs(jnp.matmul, *batched) == 3 * 4 * 6 * 5
   assert macs.count_macs(lambda x, y: jax.lax.map(lambda z: z @ y, x), batched[0], dense[1]) == 360
+  ways = {"cpu": lambda x, y: (x @ y) + (x @ y), "default": jnp.matmul}
+  assert macs.count_macs(lambda *xy: jax.lax.platform_dependent(*xy, **ways), *dense) == 120
 
 
 def test_training_macs_by_hand():
