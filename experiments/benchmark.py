@@ -1,6 +1,7 @@
 r"""Training speed of the compiled step beside plain PyTorch, eager and channels_last, in one run.
 
 python experiments/benchmark.py [--pairs=resnet110-resnet20,…] [--steps=10] [--rounds=3] [--json=F]
+  [--compiled] [--workers=2]
 
 The last grade of a school, see `sides`; its last fragment's step is the longest. Rounds of edjax
 and PyTorch alternate, and the ratio of the medians is what counts: machines are shared and noisy.
@@ -39,6 +40,8 @@ def main():
   parser.add_argument("--side", type=int, default=32, help="of the images")
   parser.add_argument("--images", type=int, default=4096)
   parser.add_argument("--devices", type=int, default=1, help="of edjax; on a CPU see README")
+  parser.add_argument("--compiled", action="store_true", help="PyTorch's side by torch.compile")
+  parser.add_argument("--workers", type=int, help="of a DataLoader on PyTorch's side")
   parser.add_argument("--json", type=pathlib.Path)
   options = parser.parse_args()
   images, labels = sides.pixels(options.images, options.side)
@@ -73,6 +76,8 @@ def _compare(pair, school, images, labels, options):
         batch=options.batch,
         warmup=2,
         window=options.steps,
+        compiled=options.compiled,
+        workers=options.workers,
       )
     )
   seconds = {side: statistics.median(values) for side, values in times.items()}
@@ -80,6 +85,8 @@ def _compare(pair, school, images, labels, options):
     "pair": pair,
     "school": school,
     "batch": options.batch,
+    "side": options.side,
+    "torch": f"compiled={options.compiled}, workers={options.workers}",
     **{f"{side}_images_per_second": round(options.batch / seconds[side], 1) for side in seconds},
     **{f"{side}_share_of_peak": round(2 * macs / seconds[side] / peak, 3) for side in seconds},
     "ratio": round(seconds["torch"] / seconds["edjax"], 3),

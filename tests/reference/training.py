@@ -71,8 +71,47 @@ def train_step(student, optimizer, images, labels, seated, alpha=0.3, temperatur
   return loss.detach()
 
 
+class Augmented(torch.utils.data.Dataset):
+  """Images [batch, channels, height, width] one at a time, as a data loader's workers make them."""
+
+  def __init__(self, images, labels, mean, std):
+    self._images, self._labels, self._statistics = images, labels, (mean, std)
+
+  def __getitem__(self, index):
+    return augment(self._images[index : index + 1], *self._statistics, None)[0], self._labels[index]
+
+
+class Drawn(torch.utils.data.Sampler):
+  """Endless batches of indices, drawn for the rows of `seat`."""
+
+  def __init__(self, seated):
+    self._seated = seated
+
+  def __iter__(self):
+    while True:
+      yield torch.cat([draw(pool, rows, None) for _, pool, rows in self._seated]).tolist()
+
+
+def draw(pool, rows, generator):
+  """Returns as many of a pool of indices as `rows` has places, with replacement."""
+  seats = (rows.stop - rows.start,)
+  return pool[torch.randint(len(pool), seats, generator=generator, device=pool.device)]
+
+
 def seconds_per_step(
-  student, teachers, images, labels, *, steps, device, batch=64, warmup=5, window=1, lr=0.05
+  student,
+  teachers,
+  images,
+  labels,
+  *,
+  steps,
+  device,
+  batch=64,
+  warmup=5,
+  window=1,
+  lr=0.05,
+  compiled=False,
+  workers=None,
 ):
   """Returns the median seconds of a training step, data and teachers included.
 
@@ -85,6 +124,9 @@ def seconds_per_step(
     device: "cpu" or "cuda".
     window: steps between two readings of the clock; the device is waited for only there, so a
       larger window lets the host run ahead of a GPU as it would in training.
+    compiled: whether all networks go through `torch.compile`.
+    workers: processes of a `DataLoader` that augments images one by one; None augments batches on
+      the device.
   """
   layout = {"device": device, "memory_format": torch.channels_last}
   student = student.to(**layout).train()
@@ -94,15 +136,32 @@ def seconds_per_step(
   mean, std = pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))
   optimizer = torch.optim.SGD(student.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4)
   generator = torch.Generator(device).manual_seed(0)
+  if compiled:
+    student = torch.compile(student)
+    seated = [
+      (teacher and teacher._replace(network=torch.compile(teacher.network)), pool, rows)
+      for teacher, pool, rows in seated
+    ]
 
-  def draw(pool, rows):
-    seats = (rows.stop - rows.start,)
-    return pool[torch.randint(len(pool), seats, generator=generator, device=device)]
+  def drawn():
+    while True:
+      chosen = torch.cat([draw(pool, rows, generator) for _, pool, rows in seated])
+      yield augment(images[chosen], mean, std, generator), labels[chosen]
+
+  batches = drawn()
+  if workers is not None:
+    data = Augmented(*(tensor.cpu() for tensor in (images, labels, mean, std)))
+    own = [(teacher, pool.cpu(), rows) for teacher, pool, rows in seated]
+    batches = iter(
+      torch.utils.data.DataLoader(
+        data, batch_sampler=Drawn(own), num_workers=workers, pin_memory=device == "cuda"
+      )
+    )
 
   def step():
-    chosen = torch.cat([draw(pool, rows) for _, pool, rows in seated])
-    inputs = augment(images[chosen], mean, std, generator)
-    train_step(student, optimizer, inputs, labels[chosen], seated)
+    inputs, wanted = next(batches)
+    inputs = inputs.to(**layout, non_blocking=True)
+    train_step(student, optimizer, inputs, wanted.to(device, non_blocking=True), seated)
 
   def clock():
     if torch.device(device).type == "cuda":
