@@ -44,34 +44,40 @@ def schools(pair, school, epochs):
   return subjects, tuple(grades)
 
 
-def pixels(count, side):
+def pixels(count, side, classes=CLASSES):
   """Returns random images uint8 [count, side, side, 3] and labels int32 [count], all classes."""
   images = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
-  return images, np.arange(count, dtype=np.int32) % CLASSES
+  return images, np.arange(count, dtype=np.int32) % classes
 
 
 def terms(pair, school, images, labels, *, epochs, batch, devices, bank=None):
-  """Makes edjax's grades ready, nothing compiled yet; `bank`: a `bank.Settings`.
+  """Makes edjax's grades of a school ready, nothing compiled yet; `bank`: a `bank.Settings`.
 
   Returns:
     A function from the number of a grade to its `term.Term`.
   """
+  plan = curriculum.Curriculum(*schools(pair, school, epochs))
+  return prepared(pair, plan, images, labels, batch, devices, bank)
+
+
+def prepared(pair, plan, images, labels, batch, devices, bank=None):
+  """As `terms`, of a `curriculum.Curriculum` taught by specialists."""
   teacher, student = pair.split("-")
-  subjects, grades = schools(pair, school, epochs)
+  classes = sum(len(subject.classes) for subject in plan.subjects)
   split = Split(images, labels)
-  names = tuple(str(label) for label in range(CLASSES))
+  names = tuple(str(label) for label in range(classes))
   dataset = Dataset("random", names, split, split, split, (0.5,) * 3, (0.25,) * 3)
   room = Classroom(dataset, parallel.fleet(devices, batch))
   faculty = {}
-  for subject in subjects:
+  for subject in plan.subjects:
     network = models.graduate(models.body(teacher), len(subject.classes))
     variables = jax.device_get(models.begin(network, jax.random.key(0), images.shape[1:]))
     faculty[subject.name] = Teacher(subject.name, teacher, subject.classes, variables)
   study = Study(
     label="student",
     model=student,
-    curriculum=curriculum.Curriculum(subjects, grades),
-    order=tuple(range(CLASSES)),
+    curriculum=plan,
+    order=tuple(range(classes)),
     teachers=faculty,
     recipe=curriculum.Recipe(batch, pad=4, flip=True),
     methods=methods.build({"ce": {"weight": 0.3}, "kd": {"weight": 0.7}}),
