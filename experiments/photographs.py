@@ -33,7 +33,7 @@ from PIL import Image
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from configs import food101  # noqa: E402
-from edjax.data import archives, photographs  # noqa: E402
+from edjax.data import archives, decode, photographs  # noqa: E402
 
 _CLASSES = 101
 _GIB = 1 << 30
@@ -107,6 +107,19 @@ def _photograph(draw, label):
   image = Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8))
   image.save(file, "JPEG", quality=75)
   return file.getvalue()
+
+
+def _decode(options, side=224, images=150):
+  """Decodes some photographs on one core to the size that ImageNet's networks take."""
+  draw, decoder = np.random.default_rng(0), decode.best()
+  files = [_photograph(draw, number % _CLASSES) for number in range(images)]
+  rates = []
+  for _ in range(options.rounds):
+    spent = time.process_time()
+    for content in files:
+      decode.square(content, side, decoder)
+    rates.append(images / (time.process_time() - spent))
+  return {"decoder": decoder, "side": side, "per_cpu_second": round(statistics.median(rates))}
 
 
 def _prepare(options):
@@ -207,6 +220,7 @@ def _lay_out(options):
 
 
 _STAGES = {
+  "decode": _decode,
   "generate": _generate,
   "prepare": _prepare,
   "laid_out": _lay_out,
