@@ -112,6 +112,9 @@ def run(config, workdir):
     return written
   finally:
     progress.close()
+    # JAX would keep its programs: those of thirty schools are more memory mappings than Linux
+    # gives a process, which then crashes.
+    jax.clear_caches()
 
 
 def exam(config, workdir):

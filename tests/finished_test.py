@@ -1,6 +1,7 @@
 """What a finished run leaves behind, and what another command may do with it."""
 
 import json
+import pathlib
 import shutil
 
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ pytestmark = [
   pytest.mark.usefixtures("place"),
   pytest.mark.filterwarnings("ignore:the load_module"),  # ml_collections'
 ]
+_MAPS = pathlib.Path("/proc/self/maps")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,16 @@ def smoke(compiled, tmp_path_factory):
   config = digits.get_config("paper,smoke")
   config.grades.teachers = ("both",)
   return workdir, school.run(config, workdir), config
+
+
+@pytest.mark.skipif(not _MAPS.exists(), reason="Linux says how many mappings a process has")
+def test_no_programs_stay_behind(compiled, tmp_path):
+  """A process may run any number of schools; each kept a thousand mappings and more."""
+  counts = []
+  for number in range(3):
+    school.run(digits.get_config("ce,smoke"), tmp_path / str(number))
+    counts.append(len(_MAPS.read_text().splitlines()))
+  assert max(counts) < counts[0] + 100
 
 
 def test_digits(smoke):
