@@ -3,8 +3,8 @@
 A table per teacher holds its logits for every view of its training images (CIFAR's crops and flips
 make 162 of an image). Before each stretch of steps the host finds which views the steps will show,
 asks the teacher about those that nobody has asked it about, in large batches that reach into later
-stretches, and lays the answers out for the steps, in which no teacher runs. A teacher
-is asked about its own seats only, and any run, seed or method may read what another has filled.
+stretches, and lays the answers out for the steps, in which no teacher runs. A teacher is asked
+about its own seats only, and any run, seed or method may read what another has filled.
 """
 
 import dataclasses
