@@ -72,7 +72,7 @@ def train_step(student, optimizer, images, labels, seated, alpha=0.3, temperatur
 
 
 class Augmented(torch.utils.data.Dataset):
-  """Images [batch, channels, height, width] one at a time, as a data loader's workers make them."""
+  """Images [channels, height, width] one at a time, as a data loader's workers make them."""
 
   def __init__(self, images, labels, mean, std):
     self._images, self._labels, self._statistics = images, labels, (mean, std)
@@ -81,21 +81,16 @@ class Augmented(torch.utils.data.Dataset):
     return augment(self._images[index : index + 1], *self._statistics, None)[0], self._labels[index]
 
 
-class Drawn(torch.utils.data.Sampler):
-  """Endless batches of indices, drawn for the rows of `seat`."""
-
-  def __init__(self, seated):
-    self._seated = seated
-
-  def __iter__(self):
-    while True:
-      yield torch.cat([draw(pool, rows, None) for _, pool, rows in self._seated]).tolist()
-
-
-def draw(pool, rows, generator):
-  """Returns as many of a pool of indices as `rows` has places, with replacement."""
-  seats = (rows.stop - rows.start,)
-  return pool[torch.randint(len(pool), seats, generator=generator, device=pool.device)]
+def drawn(seated, generator=None):
+  """Yields batches of indices without end, for the rows of `seat`, with replacement."""
+  sizes = [(pool, rows.stop - rows.start) for _, pool, rows in seated]
+  while True:
+    yield torch.cat(
+      [
+        pool[torch.randint(len(pool), (size,), generator=generator, device=pool.device)]
+        for pool, size in sizes
+      ]
+    )
 
 
 def seconds_per_step(
@@ -143,20 +138,20 @@ def seconds_per_step(
       for teacher, pool, rows in seated
     ]
 
-  def drawn():
-    while True:
-      chosen = torch.cat([draw(pool, rows, generator) for _, pool, rows in seated])
-      yield augment(images[chosen], mean, std, generator), labels[chosen]
-
-  batches = drawn()
-  if workers is not None:
-    data = Augmented(*(tensor.cpu() for tensor in (images, labels, mean, std)))
-    own = [(teacher, pool.cpu(), rows) for teacher, pool, rows in seated]
-    batches = iter(
-      torch.utils.data.DataLoader(
-        data, batch_sampler=Drawn(own), num_workers=workers, pin_memory=device == "cuda"
-      )
+  if workers is None:
+    batches = (
+      (augment(images[chosen], mean, std, generator), labels[chosen])
+      for chosen in drawn(seated, generator)
     )
+  else:
+    own = [(teacher, pool.cpu(), rows) for teacher, pool, rows in seated]
+    loader = torch.utils.data.DataLoader(
+      Augmented(*(tensor.cpu() for tensor in (images, labels, mean, std))),
+      batch_sampler=(chosen.tolist() for chosen in drawn(own)),
+      num_workers=workers,
+      pin_memory=device == "cuda",
+    )
+    batches = iter(loader)
 
   def step():
     inputs, wanted = next(batches)
