@@ -90,10 +90,10 @@ def _keeping(options):
   spent = {f"{place.__name__}.{name}": 0.0 for place, name in KEPT}
 
   def clocked(key, works):
-    def run(*arguments, **options):
+    def run(*arguments, **named):
       began = time.perf_counter()
       try:
-        return works(*arguments, **options)
+        return works(*arguments, **named)
       finally:
         spent[key] += time.perf_counter() - began
 

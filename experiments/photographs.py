@@ -4,10 +4,11 @@ python experiments/photographs.py --out=DIR [--images=20000] [--size=64] [--batc
 
 Generates an archive of Food-101's layout (101 classes, three of four images for training, JPEGs of
 about 512×384 pixels and 50 KB), prepares it, and sends the smallest networks to the school of
-configs/food101.py:kd for one epoch, streamed. Each stage is a process of its own: "laid_out" copies
-batches from the cache, as streaming does, and learns nothing; "paces" trains without a teacher, in
-alternating rounds streamed and resident, and compares the bits that come of it. Prints one row of
-JSON; what it wrote to DIR is not removed, and used again.
+configs/food101.py:kd for one epoch, streamed. Each stage is a process of its own: "decode" decodes
+a few photographs again and again on one core; "laid_out" copies batches from the cache, as
+streaming does, and learns nothing; "paces" trains without a teacher, in alternating rounds streamed
+and resident, and compares the bits that come of it. Prints one row of JSON; what it wrote to DIR is
+not removed, and used again.
 
 "anon" is the most memory of its own that a process had at any time (RssAnon of /proc/self/status,
 looked at every 5 ms): pages of the mapped cache are the kernel's, who takes them back as it likes.

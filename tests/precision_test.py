@@ -17,7 +17,7 @@ TEACHER = functools.partial(models.graduate, school.BODY)
 def products(jaxpr):
   """(primitive, types of its two operands) of all convolutions and matrix products.
 
-  But for products with square matrices: with the identity, on CPUs, see `models.convolution`.
+  But for products with square matrices: with the identity, on CPUs, see `models.fusion`.
   """
   found = []
   for equation in jaxpr.eqns:

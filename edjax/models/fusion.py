@@ -2,7 +2,7 @@
 
 There XLA fuses whatever is elementwise into each of its readers. In a residual network every sum is
 elementwise in the sum before, so that each block computes all sums of its stage once more and reads
-what they were made of from memory: the last of resnet110's blocks 37 arrays instead of three. A
+what they were made of from memory: the last of resnet110's blocks 38 arrays instead of three. A
 matrix product is never fused, so what is multiplied by the identity stands in memory, and every
 finite number comes out as it is; `lax.optimization_barrier` is removed before fusion and does not
 help (jax 0.10.2). Branches and loops, which also end a fusion, run convolutions ten times slower
