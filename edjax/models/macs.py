@@ -66,8 +66,8 @@ def _count(jaxpr):
       (contracted, _), _ = equation.params["dimension_numbers"]
       left, out = equation.invars[0].aval, equation.outvars[0].aval
       total += out.size * math.prod(left.shape[axis] for axis in contracted)
-    elif equation.primitive.name == "cond":  # platforms compute the same in different ways
-      total += min(_count(branch.jaxpr) for branch in equation.params["branches"])
+    elif equation.primitive.name == "cond":  # platforms compute the same in other ways
+      total += _count(equation.params["branches"][-1].jaxpr)  # the one as it is defined
     else:
       times = equation.params["length"] if equation.primitive.name == "scan" else 1
       for inner in jax.tree.leaves(

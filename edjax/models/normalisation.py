@@ -65,8 +65,8 @@ def _affine_forward(x, mean, factor, bias):
 
 def _affine_backward(saved, gradient):
   x, mean, factor = saved
-  total = _channel_sums(gradient).reshape(mean.shape)
-  steep = _channel_sums(gradient * (x - mean)).reshape(mean.shape)
+  total = channel_sums(gradient).reshape(mean.shape)
+  steep = channel_sums(gradient * (x - mean)).reshape(mean.shape)
   return gradient * factor, -factor * total, steep, total
 
 
@@ -76,7 +76,7 @@ _trained_affine.defvjp(_affine_forward, _affine_backward)
 @jax.custom_vjp
 def _moments(x):
   """Sums over all axes but the last, of [..., channels] and of its square."""
-  return _channel_sums(x), _channel_sums(x * x)
+  return channel_sums(x), channel_sums(x * x)
 
 
 def _moments_forward(x):
@@ -91,7 +91,7 @@ def _moments_backward(x, gradients):
 _moments.defvjp(_moments_forward, _moments_backward)
 
 
-def _channel_sums(x):
+def channel_sums(x):
   return jax.lax.platform_dependent(
     x, cpu=_product_sums, default=lambda x: x.sum(tuple(range(x.ndim - 1)))
   )
