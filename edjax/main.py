@@ -10,6 +10,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
+from edjax import compiler
 from edjax.data import datasets
 from edjax.errors import UserError
 
@@ -65,6 +66,7 @@ def _run(config, workdir, mode):
 def run():
   """Runs the command; what a user can put right ends in one line and exit code 1."""
   sys.path.insert(0, os.getcwd())
+  compiler.quicken_cpus()
   try:
     app.run(main, flags_parser=_parse)
   except UserError as error:

@@ -25,7 +25,7 @@ import jax
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax import checkpoint, curriculum, metrics, models, school  # noqa: E402
+from edjax import checkpoint, compiler, curriculum, metrics, models, school  # noqa: E402
 from experiments import sides  # noqa: E402
 
 BATCH = 64
@@ -39,6 +39,7 @@ KEPT = [
 
 
 def main():
+  compiler.quicken_cpus()
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--pair", default="resnet20-resnet8", help="teachers and student")
   parser.add_argument("--steps", type=int, default=8)

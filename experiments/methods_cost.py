@@ -22,7 +22,7 @@ import jax
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from configs import published  # noqa: E402
-from edjax import curriculum, faculty, methods, models, parallel  # noqa: E402
+from edjax import compiler, curriculum, faculty, methods, models, parallel  # noqa: E402
 from edjax.classroom import Classroom  # noqa: E402
 from edjax.data import datasets  # noqa: E402
 from edjax.term import Study, prepare  # noqa: E402
@@ -31,6 +31,7 @@ _WARM = 3  # steps before the clock starts; the first compiles
 
 
 def main():
+  compiler.quicken_cpus()
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--data_dir", default="")
   parser.add_argument("--config", default="fashion_mnist:brief", help="file in configs/, variants")

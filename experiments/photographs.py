@@ -34,6 +34,7 @@ from PIL import Image
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from configs import food101  # noqa: E402
+from edjax import compiler  # noqa: E402
 from edjax.data import archives, decode, photographs  # noqa: E402
 
 _CLASSES = 101
@@ -41,6 +42,7 @@ _GIB = 1 << 30
 
 
 def main():
+  compiler.quicken_cpus()
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--out", type=pathlib.Path, required=True)
   parser.add_argument("--images", type=int, default=20_000)

@@ -19,7 +19,7 @@ import optax
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax import checkpoint, faculty, precision  # noqa: E402
+from edjax import checkpoint, compiler, faculty, precision  # noqa: E402
 from edjax.data import datasets  # noqa: E402
 from edjax.data.augment import Augment, normalise  # noqa: E402
 from edjax.data.memory import exam_batches  # noqa: E402
@@ -29,6 +29,7 @@ _TEMPERATURE, _BATCH = 4.0, 500
 
 
 def main():
+  compiler.quicken_cpus()
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("teachers", nargs="+")
   parser.add_argument("--config", default="fashion_mnist", help="file in configs/, variants")

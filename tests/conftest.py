@@ -9,6 +9,8 @@ import torch
 from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
+from edjax import compiler
+
 # For this process and for those that tests start.
 jax.config.update("jax_platforms", os.environ.setdefault("JAX_PLATFORMS", "cpu"))
 if jax.__version_info__ < (0, 11):
@@ -17,6 +19,7 @@ if jax.__version_info__ < (0, 11):
   os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
   )
+compiler.quicken_cpus()  # as the command does: its bits are the same in a process of its own
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)
