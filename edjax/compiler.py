@@ -7,7 +7,7 @@ import os
 _FOR_CPUS = {
   # Otherwise some kernel gradients go to a library that needs up to eight times as long.
   "--xla_cpu_experimental_ynn_fusion_type": "individual_dot",
-  # Otherwise it reorders steps for parallelism they do not have, and convolutions wait for it.
+  # Otherwise it spends memory on concurrency, of which a train step has little: a tenth slower.
   "--xla_cpu_enable_concurrency_optimized_scheduler": "false",
 }
 _KNOWN = (0, 10), (0, 13)  # jaxlib, from and below: those in which the flags were tried

@@ -40,8 +40,8 @@ def convolve(inputs, kernel, window_strides, padding, *, feature_group_count=1, 
   if feature_group_count == 1:
     return _dense(plain)(inputs, kernel)
   dilations = [options.get(name) or () for name in ("lhs_dilation", "rhs_dilation")]
-  dense = all(gap == 1 for gaps in dilations for gap in gaps)
-  if dense and feature_group_count == inputs.shape[-1] == kernel.shape[-1]:
+  undilated = all(gap == 1 for gaps in dilations for gap in gaps)
+  if undilated and feature_group_count == inputs.shape[-1] == kernel.shape[-1]:
     quick = _depthwise(window_strides, padding)
   else:
     quick = functools.partial(_by_group, plain=_dense(plain), groups=feature_group_count)
@@ -63,10 +63,13 @@ def _differentiated(value, gradients):
 
 
 def _pulled(value):
+  """The gradients of `value(inputs, kernel)`; what computes the value again is never run."""
   return lambda inputs, kernel, gradient: jax.vjp(value, inputs, kernel)[1](gradient)
 
 
 def _dense(plain):
+  """Of channels in one group."""
+
   def gradients(inputs, kernel, gradient):
     to_inputs = jax.linear_transpose(lambda x: plain(x, kernel), inputs)
     kept = stored(inputs)
@@ -77,6 +80,7 @@ def _dense(plain):
 
 
 def _by_group(inputs, kernel, plain, groups):
+  """One convolution per group."""
   parts = zip(jnp.split(inputs, groups, -1), jnp.split(kernel, groups, -1), strict=True)
   return jnp.concatenate([plain(*part) for part in parts], -1)
 
