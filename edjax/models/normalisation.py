@@ -92,6 +92,7 @@ _moments.defvjp(_moments_forward, _moments_backward)
 
 
 def channel_sums(x):
+  """Sums of [..., channels] over all axes but the last: [channels]."""
   return jax.lax.platform_dependent(
     x, cpu=_product_sums, default=lambda x: x.sum(tuple(range(x.ndim - 1)))
   )
