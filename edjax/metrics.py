@@ -141,6 +141,15 @@ def replace_file(path, data):
     temporary.unlink(missing_ok=True)
 
 
+def clear_leftovers(directory):
+  """Removes what processes killed within `replace_file` left in a directory.
+
+  To be called by who writes there alone: another's write that is under way would fail.
+  """
+  for leftover in pathlib.Path(directory).glob(".*.tmp"):
+    leftover.unlink(missing_ok=True)
+
+
 class Journal:
   """metrics.jsonl: one strict JSON object per line, in the order of writing.
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from edjax.data import decode
 from edjax.errors import UserError
-from edjax.metrics import replace_file
+from edjax.metrics import clear_leftovers, replace_file
 
 FORMAT = 1
 PARTS = ("train", "test")
@@ -66,6 +66,7 @@ def fill(place, source, size, bad_images, decoder, progress):
     "decoder": decoder, "images": counts,
   }  # fmt: skip
   refusals = decode.Refusals(bad_images, total)
+  clear_leftovers(place)
   done, skipped = _resume(place, stamp)
   refusals.rows += skipped
   if done and progress:
