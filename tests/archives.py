@@ -6,12 +6,15 @@ import io
 import socket
 import struct
 import tarfile
+import time
 import zipfile
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from edjax.data import archives
+from edjax.data import archives, datasets
+from edjax.errors import UserError
 
 
 def refuse_sockets(monkeypatch):
@@ -29,6 +32,40 @@ def publish(monkeypatch, name, path):
   content = path.read_bytes()
   row = archives.Archive(path.name, len(content), hashlib.md5(content).hexdigest(), "example.org")
   monkeypatch.setitem(archives.ARCHIVES, name, row)
+
+
+def refuses(call, *words, **arguments):
+  """Asserts that a call raises one line that holds all the words, at once."""
+  start = time.monotonic()
+  with pytest.raises(UserError) as caught:
+    call(**arguments)
+  assert time.monotonic() - start < 2
+  message = str(caught.value)
+  assert "\n" not in message
+  for word in words:
+    assert str(word) in message, message
+
+
+def load(directory, name="food101", **options):
+  """Loads all of a set of photographs, at 16 pixels."""
+  return datasets.load(
+    name, data_dir=str(directory), **{"image_size": 16, "validation_fraction": 0} | options
+  )
+
+
+def as_bytes(split):
+  """The set of a split's images, as bytes."""
+  found = {image.tobytes() for image in split.images}
+  assert len(found) == len(split.images)
+  return found
+
+
+def shows(split, *expected):
+  """Asserts that a split's images have these keys' colours, in this order, and nothing else."""
+  images = np.asarray(split.images).astype(int)
+  assert images.shape == (len(expected), *images.shape[1:])
+  for image, key in zip(images, expected, strict=True):
+    assert np.abs(image - shade(*key)).max() <= 6
 
 
 def idx_bytes(array):
@@ -193,6 +230,38 @@ def write_tiny_imagenet(directory, ids=tuple(WORDNET), train=6, val=2, size=64):
       archive.writestr(f"{root}/test/images/test_{j}.JPEG", jpeg(("test", j), size, size))
     archive.writestr(f"{root}/val/val_annotations.txt", rows)
   return path
+
+
+def write_tfds(directory, name, version, shape, classes, parts):
+  """Prepares a data set as tensorflow-datasets does, without TensorFlow.
+
+  Args:
+    shape: of the images; None where they are of several.
+    parts: {split: [(path of an image, label)]}.
+  """
+  tfds = pytest.importorskip("tensorflow_datasets")
+  set_name, set_version = name, version
+  with tfds.core.registered.skip_registration():
+
+    class Made(tfds.core.GeneratorBasedBuilder):
+      name = set_name
+      VERSION = tfds.core.Version(set_version)
+
+      def _info(self):
+        features = {
+          "image": tfds.features.Image(shape=shape),
+          "label": tfds.features.ClassLabel(names=classes),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+      def _split_generators(self, manager):
+        return {split: self._generate_examples(rows) for split, rows in parts.items()}
+
+      def _generate_examples(self, rows):
+        for i, (path, label) in enumerate(rows):
+          yield i, {"image": str(path), "label": int(label)}
+
+  Made(data_dir=directory, file_format="array_record").download_and_prepare()
 
 
 def save(path, array, mode=None, **options):

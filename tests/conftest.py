@@ -65,3 +65,13 @@ def place(tmp_path, monkeypatch):
   (tmp_path / "here" / "configs").symlink_to(pathlib.Path(__file__).parent.parent / "configs")
   monkeypatch.chdir(tmp_path / "here")
   return tmp_path / "here"
+
+
+@pytest.fixture
+def food(tmp_path, monkeypatch):
+  """The path of a small food-101.tar.gz that passes for the published one."""
+  from tests import archives
+
+  path = archives.write_food101(tmp_path)
+  archives.publish(monkeypatch, "food101", path)
+  return path
