@@ -20,7 +20,7 @@ from edjax import checkpoint, faculty
 from edjax import methods as methods_table
 from edjax.data import augment
 from edjax.data.answers import NUMBERS, Ledger, Table
-from edjax.errors import UserError
+from edjax.errors import UserError, one_of
 from edjax.models.macs import network_macs
 from edjax.step import ask_step
 
@@ -58,10 +58,8 @@ def settings(chosen, workdir, plan, recipe, methods, processes):
   Raises:
     UserError: naming what a bank cannot serve.
   """
-  for key, choices in (("bank", ("", *NUMBERS)), ("bank_fill", FILLS)):
-    if chosen[key] not in choices:
-      named = ", ".join(map(repr, choices))
-      raise UserError(f"faculty.{key} is {chosen[key]!r}; choose one of {named}")
+  one_of(chosen.bank, ("", *NUMBERS), "faculty.bank")
+  one_of(chosen.bank_fill, FILLS, "faculty.bank_fill")
   if not chosen.bank:
     return None
   advice = "turn faculty.bank off, or "

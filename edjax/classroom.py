@@ -53,7 +53,7 @@ class Classroom:
     axis. If they are streamed, this may run in a thread of its own.
     """
     if self._look_up is None:
-      return self.fleet.divide(self.splits[split].images[rows])
+      return self.fleet.hand_out(self.splits[split].images[self.fleet.own(rows)])
     return self._look_up(split, rows)
 
   @property

@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 
-from edjax.errors import UserError
+from edjax.errors import UserError, one_of
 
 GENERALIST = "generalist"  # the first; the others are "generalist_2", "generalist_3", …
 TEACHING = ("none", "specialists", "generalist", "both")
@@ -122,12 +122,12 @@ class Recipe:
   specialist_weight: float = 1.0
 
   def __post_init__(self):
-    _one_of(self.schedule, SCHEDULES, "recipe.schedule")
-    _one_of(self.target, TARGETS, "recipe.target")
-    _one_of(self.views, VIEWS, "recipe.views")
-    _one_of(self.precision, PRECISIONS, "recipe.precision")
-    _one_of(self.optimiser, OPTIMISERS, "recipe.optimiser")
-    _one_of(self.consensus, CONSENSUS, "recipe.consensus")
+    one_of(self.schedule, SCHEDULES, "recipe.schedule")
+    one_of(self.target, TARGETS, "recipe.target")
+    one_of(self.views, VIEWS, "recipe.views")
+    one_of(self.precision, PRECISIONS, "recipe.precision")
+    one_of(self.optimiser, OPTIMISERS, "recipe.optimiser")
+    one_of(self.consensus, CONSENSUS, "recipe.consensus")
     if not 0 <= self.dot_delta <= min(self.momentum, 1 - self.momentum) and self.optimiser == "dot":
       raise UserError(
         f"recipe.dot_delta is {self.dot_delta}; both {self.momentum} − it and {self.momentum} + it "
@@ -333,7 +333,7 @@ def _teachers(teaching, seen, generalists):
   if "," in teaching:
     quoted = ", ".join(repr(name.strip()) for name in teaching.split(","))
     raise UserError(f'grades.teachers: names in a row need quotes, as in "({quoted})"')
-  _one_of(teaching, TEACHING, "grades.teachers")
+  one_of(teaching, TEACHING, "grades.teachers")
   specialists = tuple(s.name for s in seen) if teaching in ("specialists", "both") else ()
   if teaching not in ("generalist", "both"):
     return specialists
@@ -384,8 +384,3 @@ def _check_growth(grades, num_fragments, num_classes):
       f"the last grade sees {last.num_classes} of {num_classes} classes; "
       "end grades.subjects with 0 (all)"
     )
-
-
-def _one_of(value, choices, key):
-  if value not in choices:
-    raise UserError(f"{key} is {value!r}; choose one of {', '.join(choices)}")

@@ -1,4 +1,4 @@
-"""The one kind of error that a user can cause, and the one way to look a name up in a table."""
+"""The one kind of error that a user can cause, and how a choice is checked."""
 
 import difflib
 
@@ -23,6 +23,25 @@ def choose(table, name, kind):
   """
   if name in table:
     return table[name]
-  near = difflib.get_close_matches(str(name), [str(key) for key in table], n=1)
+  raise UserError(f"unknown {kind} {name!r}{_offer(name, table)}")
+
+
+def one_of(value, choices, key):
+  """Checks a setting that has few values.
+
+  Args:
+    value: what a user chose.
+    choices: the values.
+    key: the setting's name ("recipe.schedule"), for the message.
+
+  Raises:
+    UserError: if the value is none of them; the message names the nearest one and all.
+  """
+  if value not in choices:
+    raise UserError(f"{key} is {value!r}{_offer(value, choices)}")
+
+
+def _offer(name, choices):
+  near = difflib.get_close_matches(str(name), [str(choice) for choice in choices], n=1)
   hint = f" (did you mean {near[0]!r}?)" if near else ""
-  raise UserError(f"unknown {kind} {name!r}{hint}; choose one of {', '.join(map(str, table))}")
+  return f"{hint}; choose one of {', '.join(str(choice) or repr(choice) for choice in choices)}"

@@ -59,10 +59,15 @@ class Fleet:
 
   def divide(self, tree):
     """Puts slice i of every array's leading axis, which is `size` long, on device i."""
-    own = slice(self._own[0], self._own[-1] + 1)
-    return jax.device_put(
-      jax.tree.map(lambda leaf: leaf[own], tree), self._sharding(PartitionSpec(AXIS))
-    )
+    return self.hand_out(jax.tree.map(self.own, tree))
+
+  def own(self, array):
+    """The slices of a leading axis, which is `size` long, that this process's devices get."""
+    return array[self._own[0] : self._own[-1] + 1]
+
+  def hand_out(self, tree):
+    """As `divide`, of arrays that hold this process's own slices only."""
+    return jax.device_put(tree, self._sharding(PartitionSpec(AXIS)))
 
   def settle(self, images, divided=False):
     """Copies images that the host's memory may not hold, a block at a time.
@@ -76,7 +81,7 @@ class Fleet:
       past the last image of the last stretch others are repeated.
     """
     stretch = -(-len(images) // self.size) if divided else len(images)
-    starts = stretch * np.arange(self.size)[:, None] if divided else np.array(0)
+    starts = stretch * self.own(np.arange(self.size))[:, None] if divided else np.array(0)
     block = min(stretch, max(1, _BLOCK_BYTES // max(1, starts.size * images[:1].nbytes)))
     shape = (*((len(self._own),) if divided else ()), stretch, *images.shape[1:])
     sharding = self._sharding(PartitionSpec(AXIS) if divided else PartitionSpec())
@@ -91,7 +96,7 @@ class Fleet:
     for start in range(0, stretch, max(1, block)):
       start = min(start, stretch - block)  # blocks of one shape compile once
       part = images[np.minimum(starts + start + np.arange(block), len(images) - 1)]
-      part = self.divide(part) if divided else self.replicate(part)
+      part = self.hand_out(part) if divided else self.replicate(part)
       whole = jax.block_until_ready(write(whole, part, start))  # else the parts pile up
     return whole
 

@@ -78,7 +78,7 @@ def test_a_student_without_any_stage_loses_nothing():
 @pytest.mark.parametrize(
   "options, said",
   [
-    ({"phase": "transfr"}, "methods.ft.phase 'transfr'.*did you mean 'transfer'"),
+    ({"phase": "transfr"}, "methods.ft.phase is 'transfr'.*did you mean 'transfer'"),
     ({"form": "flat"}, "methods.ft.form 'flat'"),
     ({"rate": 0}, "methods.ft.rate is 0"),
   ],

@@ -48,9 +48,9 @@ def end(processes):
       process.kill()
 
 
-def go(workdir, cache, environment):
+def go(workdir, cache, environment, *more):
   """Runs the school to its end in two processes; returns what they printed."""
-  given = *SCHOOL, f"--workdir={workdir}", f"--config.faculty.cache={cache}"
+  given = *SCHOOL, *more, f"--workdir={workdir}", f"--config.faculty.cache={cache}"
   first, second = end(start(given, environment))
   assert first.code == second.code == 0, first.err + second.err
   assert second.err == ""
@@ -126,6 +126,15 @@ def test_all_is_written_once(whole):
     "teachers",
   }
   assert STEPS in resume_test.steps(whole / "checkpoints")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("residence", ["sharded", "streamed"])
+def test_wherever_the_images_live(residence, whole, compiled, tmp_path):
+  """The same bits as from images that every device holds."""
+  said = go(tmp_path, whole.with_name("cache"), compiled, f"--config.residence={residence}")
+  assert {"sharded": "divided over 4 devices", "streamed": "on the host"}[residence] in said
+  resume_test.same(tmp_path, whole)
 
 
 @pytest.mark.slow

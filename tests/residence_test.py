@@ -216,6 +216,25 @@ def test_divided_images_are_found(split, count, monkeypatch):
     assert [shard.data.shape[0] for shard in found.addressable_shards] == [1] * 4
 
 
+@pytest.mark.parametrize("where", ["sharded", "streamed"])
+def test_a_process_reads_what_its_own_devices_get(where, split, monkeypatch):
+  """As the second of two processes, with two devices each, of which this one is both."""
+  team, read, get = school.fleet(4), [], Rows.__getitem__
+  monkeypatch.setattr(parallel.Fleet, "_own", [2, 3])
+  monkeypatch.setattr(parallel, "_BLOCK_BYTES", 12 * 192)
+  monkeypatch.setattr(Rows, "__getitem__", lambda self, w: read.append(w) or get(self, w))
+  room = classroom(split, team, where)
+  if where == "streamed":
+    rows = np.random.default_rng(0).integers(0, 54, (4, 3, 2)).astype(np.int32)
+    found = room.seen("train", rows)
+    assert [shard.device for shard in found.addressable_shards] == list(team.devices[2:])
+    assert np.array_equal(found, split.images[:][rows[2:]])
+    assert np.array_equal(read[0], rows[2:])
+  else:  # in stretches of 14
+    shown = np.concatenate([np.ravel(which) for which in read if not isinstance(which, slice)])
+    assert set(shown.tolist()) == set(range(28, 54))
+
+
 @pytest.mark.parametrize(
   "size, limit, devices, mapped, where",
   [

@@ -9,7 +9,7 @@ import math
 
 from edjax.convert import tensors as tensors_of
 from edjax.convert.families import NAMES, SCHEMES, TENSORS
-from edjax.errors import UserError, choose
+from edjax.errors import UserError, choose, one_of
 
 # The first layer of a network is one of these, its last one is the classifier.
 _FIRST = ("fragment_0/conv", "fragment_0/block_0/conv_0", "fragment_0/patch_embed")
@@ -47,8 +47,8 @@ def recognise(tensors, model=None, num_classes=None, scheme=None):
   """
   if model:
     choose(NAMES, model, "model with PyTorch names")
-  if scheme and scheme not in SCHEMES:
-    raise UserError(f"unknown names {scheme!r}; choose one of {', '.join(SCHEMES)}")
+  if scheme:
+    one_of(scheme, SCHEMES, "names")
   candidates = [
     (candidate, known, names)
     for candidate in ([model] if model else NAMES)

@@ -16,7 +16,7 @@ import numpy as np
 
 from edjax.data import cifar, decode, digits, folder, idx, photographs, prepared, splits
 from edjax.data.splits import Split
-from edjax.errors import UserError, choose
+from edjax.errors import UserError, choose, one_of
 
 SOURCES = ("auto", "files", "tfds")
 _BLOCK = 1024
@@ -254,8 +254,7 @@ def _locate(name, row, directory, source):
 def _read(name, row, data_dir, options):
   """Returns (train, test, class names) from the files or the prepared data set."""
   source = options["source"]
-  if source not in SOURCES:
-    raise UserError(f"unknown source {source!r}; choose one of {', '.join(SOURCES)}")
+  one_of(source, SOURCES, "data.source")
   if source == "tfds" and not row.tfds:
     known = ", ".join(key for key, other in DATASETS.items() if other.tfds)
     raise UserError(f"dataset {name!r} is not read with source='tfds'; it is for {known}")

@@ -31,7 +31,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edjax.errors import UserError, choose
+from edjax.errors import UserError, choose, one_of
 from edjax.methods.interface import constant, exact, last_stage
 from edjax.methods.maps import same_size, unit
 from edjax.methods.projectors import Norm
@@ -58,7 +58,7 @@ class FT:
   needs_teacher: ClassVar[bool] = True
 
   def __post_init__(self):
-    choose(dict.fromkeys(("paraphrase", "transfer")), self.phase, "methods.ft.phase")
+    one_of(self.phase, ("paraphrase", "transfer"), "methods.ft.phase")
     choose(_FORMS, self.form, "methods.ft.form")
     if not self.rate > 0:
       raise UserError(f"methods.ft.rate is {self.rate}; it must be positive")

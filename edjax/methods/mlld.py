@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from edjax.errors import UserError, choose
+from edjax.errors import UserError, one_of
 from edjax.methods.interface import across, constant, exact, gather, mean, total
 
 
@@ -47,7 +47,7 @@ class MLLD:
   def __post_init__(self):
     if not self.temperatures or not all(temperature > 0 for temperature in self.temperatures):
       raise UserError(f"methods.mlld.temperatures is {self.temperatures}; all must be positive")
-    choose(dict.fromkeys(("paper", "code")), self.form, "methods.mlld.form")
+    one_of(self.form, ("paper", "code"), "methods.mlld.form")
 
   def init(self, key, student_output, teacher_output):
     return {}
