@@ -1,20 +1,22 @@
 r"""Training speed of the compiled step beside plain PyTorch, eager and channels_last, in one run.
 
 python experiments/benchmark.py [--pairs=resnet110-resnet20,…] [--steps=10] [--rounds=3] [--json=F]
-  [--compiled] [--workers=2]
+  [--compiled] [--workers=2] [--memory]
 
 The last grade of a school, see `sides`; its last fragment's step is the longest. Rounds of edjax
 and PyTorch alternate, and the ratio of the medians is what counts: machines are shared and noisy.
 The share of the machine's peak counts the multiply-accumulates of teachers, student and gradients
-against a large matrix product of PyTorch's, measured before every pair. Memory is the process's
-largest so far, both sides together. Needs the extra [test].
+against a large matrix product of PyTorch's, measured before every pair. With --memory no pace is
+measured, but the most memory that a side takes, compiling included: beyond what importing both
+takes, and in a process of its own. Needs the extra [test].
 """
 
 import argparse
+import concurrent.futures
 import json
+import multiprocessing
 import pathlib
 import platform
-import resource
 import statistics
 import sys
 import time
@@ -25,7 +27,7 @@ import torch
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from edjax import compiler  # noqa: E402
-from experiments import sides  # noqa: E402
+from experiments import memory, sides  # noqa: E402
 from tests.reference import training  # noqa: E402
 
 
@@ -44,6 +46,7 @@ def main():
   parser.add_argument("--devices", type=int, default=1, help="of edjax; on a CPU see README")
   parser.add_argument("--compiled", action="store_true", help="PyTorch's side by torch.compile")
   parser.add_argument("--workers", type=int, help="of a DataLoader on PyTorch's side")
+  parser.add_argument("--memory", action="store_true", help="measure that, in place of speed")
   parser.add_argument("--json", type=pathlib.Path)
   options = parser.parse_args()
   images, labels = sides.pixels(options.images, options.side)
@@ -52,7 +55,12 @@ def main():
   rows = []
   for pair in options.pairs.split(","):
     for school in options.schools.split(","):
-      rows.append(_compare(pair, school, images, labels, options))
+      measured = (
+        _weigh(pair, school, options)
+        if options.memory
+        else _compare(pair, school, images, labels, options)
+      )
+      rows.append(measured)
       print(json.dumps(rows[-1]), flush=True)
   if options.json:
     options.json.write_text(json.dumps(rows, indent=2) + "\n")
@@ -62,41 +70,50 @@ def _compare(pair, school, images, labels, options):
   began = time.perf_counter()
   ours, macs = _edjax(pair, school, images, labels, options)
   compiled = time.perf_counter() - began
-  make, teachers, _ = list(sides.torch_grades(pair, school, labels))[-1]
-  device = "cuda" if torch.cuda.is_available() else "cpu"
-  network, peak, times = make(), _peak(device), {"edjax": [], "torch": []}
+  theirs, peak = _torch(pair, school, images, labels, options), _peak(_device())
+  times = {"edjax": [], "torch": []}
   for _ in range(options.rounds):
     times["edjax"].append(ours())
-    times["torch"].append(
-      training.seconds_per_step(
-        network,
-        teachers,
-        torch.from_numpy(images),
-        torch.from_numpy(labels).long(),
-        steps=options.steps,
-        device=device,
-        batch=options.batch,
-        warmup=2,
-        window=options.steps,
-        compiled=options.compiled,
-        workers=options.workers,
-      )
-    )
+    times["torch"].append(theirs())
   seconds = {side: statistics.median(values) for side, values in times.items()}
   return {
-    "pair": pair,
-    "school": school,
-    "batch": options.batch,
-    "side": options.side,
-    "torch": f"compiled={options.compiled}, workers={options.workers}",
+    **_what(pair, school, options),
     **{f"{side}_images_per_second": round(options.batch / seconds[side], 1) for side in seconds},
     **{f"{side}_share_of_peak": round(2 * macs / seconds[side] / peak, 3) for side in seconds},
     "ratio": round(seconds["torch"] / seconds["edjax"], 3),
     "edjax_start_seconds": round(compiled, 1),
-    "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     "rounds": options.rounds,
     "steps": options.steps,
   }
+
+
+def _what(pair, school, options):
+  torch_by = f"compiled={options.compiled}, workers={options.workers}"
+  sizes = {"batch": options.batch, "side": options.side}
+  return {"pair": pair, "school": school, **sizes, "torch": torch_by}
+
+
+def _weigh(pair, school, options):
+  """Returns the most memory that each side takes, in a process of its own."""
+  row = _what(pair, school, options)
+  with concurrent.futures.ProcessPoolExecutor(
+    1, multiprocessing.get_context("spawn"), max_tasks_per_child=1
+  ) as pool:
+    for side in ("edjax", "torch"):
+      row[f"{side}_memory_gib"] = pool.submit(_own_memory, side, pair, school, options).result()
+  return row
+
+
+def _own_memory(side, pair, school, options):
+  compiler.quicken_cpus()
+  with memory.Watch() as before:
+    images, labels = sides.pixels(options.images, options.side)
+  with memory.Watch() as watch:
+    if side == "edjax":
+      _edjax(pair, school, images, labels, options)[0]()
+    else:
+      _torch(pair, school, images, labels, options)()
+  return round(watch.peaks()["anon_gib"] - before.peaks()["anon_gib"], 2)
 
 
 def _edjax(pair, school, images, labels, options):
@@ -117,6 +134,33 @@ def _edjax(pair, school, images, labels, options):
     return (time.perf_counter() - began) / options.steps
 
   return round_, sum(term.macs_per_step.values())
+
+
+def _torch(pair, school, images, labels, options):
+  """As `_edjax`, of plain PyTorch; returns the function alone."""
+  make, teachers, _ = list(sides.torch_grades(pair, school, labels))[-1]
+  network = make()
+
+  def round_():
+    return training.seconds_per_step(
+      network,
+      teachers,
+      torch.from_numpy(images),
+      torch.from_numpy(labels).long(),
+      steps=options.steps,
+      device=_device(),
+      batch=options.batch,
+      warmup=2,
+      window=options.steps,
+      compiled=options.compiled,
+      workers=options.workers,
+    )
+
+  return round_
+
+
+def _device():
+  return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _peak(device, side=2048, rounds=5):

@@ -25,7 +25,6 @@ import statistics
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 
 import numpy as np
@@ -36,6 +35,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from configs import food101  # noqa: E402
 from edjax import compiler  # noqa: E402
 from edjax.data import archives, decode, photographs  # noqa: E402
+from experiments import memory  # noqa: E402
 
 _CLASSES = 101
 _GIB = 1 << 30
@@ -53,7 +53,7 @@ def main():
   options = parser.parse_args()
   options.out.mkdir(parents=True, exist_ok=True)
   if options.stage:
-    with _Watch() as watch:
+    with memory.Watch() as watch:
       row = _STAGES[options.stage](options)
     print(json.dumps(row | watch.peaks()))
     return
@@ -230,34 +230,6 @@ _STAGES = {
   "paces": _paces,
   "school": _go_to_school,
 }
-
-
-class _Watch:
-  """The most memory this process has, as the kernel tells it."""
-
-  def __enter__(self):
-    self._most, self._over = {"RssAnon": 0, "VmRSS": 0}, threading.Event()
-    self._thread = threading.Thread(target=self._look)
-    self._thread.start()
-    return self
-
-  def __exit__(self, *error):
-    self._over.set()
-    self._thread.join()
-
-  def _look(self):
-    while not self._over.wait(0.005):
-      for line in pathlib.Path("/proc/self/status").read_text().splitlines():
-        key, _, value = line.partition(":")
-        if key in self._most:
-          self._most[key] = max(self._most[key], int(value.split()[0]) * 1024)
-
-  def peaks(self):
-    """Returns the figures in GiB."""
-    return {
-      "anon_gib": round(self._most["RssAnon"] / _GIB, 3),
-      "rss_gib": round(self._most["VmRSS"] / _GIB, 3),
-    }
 
 
 def _processor():
