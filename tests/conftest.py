@@ -26,6 +26,7 @@ jax.config.update("jax_disable_most_optimizations", True)
 # The oracle takes its plain kernels: on CPUs without AVX-512 oneDNN's gradients of convolutions
 # with few channels write past their buffers (torch 2.13), and any later test may die of it.
 torch.backends.mkldnn.enabled = False
+torch.set_num_threads(1)  # workers of the suite share the cores, and threads wait for each other
 flags.FLAGS.mark_as_parsed()
 
 
