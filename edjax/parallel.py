@@ -63,7 +63,8 @@ class Fleet:
 
   def own(self, array):
     """The slices of a leading axis, which is `size` long, that this process's devices get."""
-    return array[self._own[0] : self._own[-1] + 1]
+    own = self._own
+    return array[own[0] : own[-1] + 1]
 
   def hand_out(self, tree):
     """As `divide`, of arrays that hold this process's own slices only."""
@@ -83,7 +84,7 @@ class Fleet:
     stretch = -(-len(images) // self.size) if divided else len(images)
     starts = stretch * self.own(np.arange(self.size))[:, None] if divided else np.array(0)
     block = min(stretch, max(1, _BLOCK_BYTES // max(1, starts.size * images[:1].nbytes)))
-    shape = (*((len(self._own),) if divided else ()), stretch, *images.shape[1:])
+    shape = (*starts.shape[:1], stretch, *images.shape[1:])
     sharding = self._sharding(PartitionSpec(AXIS) if divided else PartitionSpec())
     whole = jax.jit(lambda: jnp.zeros(shape, images.dtype), out_shardings=sharding)()
     write = jax.jit(

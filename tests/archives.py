@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import io
-import socket
 import struct
 import tarfile
 import time
@@ -15,16 +14,6 @@ from PIL import Image
 
 from edjax.data import archives, datasets
 from edjax.errors import UserError
-
-
-def refuse_sockets(monkeypatch):
-  """Makes it an error to open a socket."""
-
-  def refuse(*args, **kwargs):
-    raise AssertionError("a socket was opened")
-
-  monkeypatch.setattr(socket, "socket", refuse)
-  monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 def publish(monkeypatch, name, path):

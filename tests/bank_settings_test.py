@@ -34,7 +34,10 @@ def test_where_it_is_kept(tmp_path):
 @pytest.mark.parametrize(
   "changes, said",
   [
-    ({"faculty.bank": "float16"}, "faculty.bank is 'float16'.*; choose one of '', float32, bf"),
+    (
+      {"faculty.bank": "float16"},
+      r"faculty.bank is 'float16' \(did you mean 'bfloat16'\?\); choose one of '', float32, bf",
+    ),
     ({"faculty.bank_fill": "eager"}, "faculty.bank_fill is 'eager'; choose one of lazily, up"),
     ({"recipe.mixup": 1.0}, "recipe.mixup makes new images.*turn faculty.bank off, or set it to 0"),
     ({"recipe.views": "two"}, "recipe.views 'two' draws from views without end"),

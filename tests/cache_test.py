@@ -21,12 +21,8 @@ from edjax.data import archives, cache, decode, filling
 from tests import archives as made
 from tests import command
 
+pytestmark = pytest.mark.usefixtures("no_network")
 fails = functools.partial(made.refuses, made.load)
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-  made.refuse_sockets(monkeypatch)
 
 
 def contents(place):

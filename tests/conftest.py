@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import socket
 
 import jax
 import pytest
@@ -66,6 +67,17 @@ def place(tmp_path, monkeypatch):
   (tmp_path / "here" / "configs").symlink_to(pathlib.Path(__file__).parent.parent / "configs")
   monkeypatch.chdir(tmp_path / "here")
   return tmp_path / "here"
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+  """Makes it an error to open a socket."""
+
+  def refuse(*args, **kwargs):
+    raise AssertionError("a socket was opened")
+
+  monkeypatch.setattr(socket, "socket", refuse)
+  monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 @pytest.fixture

@@ -9,12 +9,8 @@ import pytest
 from edjax.data import archives, datasets
 from tests import archives as made
 
+pytestmark = pytest.mark.usefixtures("no_network")
 fails = functools.partial(made.refuses, datasets.load)
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-  made.refuse_sockets(monkeypatch)
 
 
 # --- digits --------------------------------------------------------------------------------------

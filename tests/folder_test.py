@@ -10,12 +10,8 @@ from PIL import Image
 from edjax.data import datasets, folder
 from tests import archives as made
 
+pytestmark = pytest.mark.usefixtures("no_network")
 fails = functools.partial(made.refuses, datasets.load)
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-  made.refuse_sockets(monkeypatch)
 
 
 def test_folder_with_train_and_test(tmp_path):

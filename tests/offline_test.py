@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from edjax.data import cache, photographs
-from tests import archives, command
+from tests import command
 
 # An audit hook sees every socket that Python code makes in the process, and cannot be taken off.
 _OFFLINE = """
@@ -40,11 +40,9 @@ except OSError:
 """
 
 
-def test_training_and_exams_open_no_socket(tmp_path, monkeypatch, compiled):
-  archive = archives.write_food101(tmp_path)
-  archives.publish(monkeypatch, "food101", archive)
+def test_training_and_exams_open_no_socket(tmp_path, food, compiled):
   place, _ = photographs.prepare("food101", tmp_path, 32)
-  archive.unlink()
+  food.unlink()
   assert cache.is_ready(place)
   ended = subprocess.run(
     [sys.executable, "-c", _OFFLINE, str(tmp_path)],
@@ -52,8 +50,8 @@ def test_training_and_exams_open_no_socket(tmp_path, monkeypatch, compiled):
     env=command.os.environ | {"JAX_NUM_CPU_DEVICES": "1"} | compiled,
   )  # fmt: skip
   assert ended.returncode == 0, ended.stderr
-  digits, food, *end = ended.stdout.splitlines()
-  for line, name in ((digits, "digits"), (food, "food101")):
+  digits, photos, *end = ended.stdout.splitlines()
+  for line, name in ((digits, "digits"), (photos, "food101")):
     said, top1, again = json.loads(line)
     assert said == name and top1 == again
   assert end == ["refused socket.__new__", "done"]  # the hook was there all the time

@@ -14,12 +14,8 @@ from tests import archives as made
 from tests import command
 from tests.decode_test import bad_images, odd_images
 
+pytestmark = pytest.mark.usefixtures("no_network")
 fails = functools.partial(made.refuses, made.load)
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-  made.refuse_sockets(monkeypatch)
 
 
 # --- the layouts ---------------------------------------------------------------------------------

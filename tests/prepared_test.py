@@ -10,12 +10,8 @@ import pytest
 from edjax.data import datasets, prepared
 from tests import archives as made
 
+pytestmark = pytest.mark.usefixtures("no_network")
 fails = functools.partial(made.refuses, datasets.load)
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-  made.refuse_sockets(monkeypatch)
 
 
 def test_prepared_by_tensorflow_datasets(tmp_path):

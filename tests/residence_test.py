@@ -216,23 +216,34 @@ def test_divided_images_are_found(split, count, monkeypatch):
     assert [shard.data.shape[0] for shard in found.addressable_shards] == [1] * 4
 
 
-@pytest.mark.parametrize("where", ["sharded", "streamed"])
-def test_a_process_reads_what_its_own_devices_get(where, split, monkeypatch):
-  """As the second of two processes, with two devices each, of which this one is both."""
-  team, read, get = school.fleet(4), [], Rows.__getitem__
+@pytest.fixture
+def second(monkeypatch):
+  """(the fleet of two processes of two devices as the second sees it, what it reads of images).
+
+  This process is both.
+  """
+  read, get = [], Rows.__getitem__
   monkeypatch.setattr(parallel.Fleet, "_own", [2, 3])
-  monkeypatch.setattr(parallel, "_BLOCK_BYTES", 12 * 192)
   monkeypatch.setattr(Rows, "__getitem__", lambda self, w: read.append(w) or get(self, w))
-  room = classroom(split, team, where)
-  if where == "streamed":
-    rows = np.random.default_rng(0).integers(0, 54, (4, 3, 2)).astype(np.int32)
-    found = room.seen("train", rows)
-    assert [shard.device for shard in found.addressable_shards] == list(team.devices[2:])
-    assert np.array_equal(found, split.images[:][rows[2:]])
-    assert np.array_equal(read[0], rows[2:])
-  else:  # in stretches of 14
-    shown = np.concatenate([np.ravel(which) for which in read if not isinstance(which, slice)])
-    assert set(shown.tolist()) == set(range(28, 54))
+  return school.fleet(4), read
+
+
+def test_a_process_reads_what_its_own_devices_show(split, second):
+  team, read = second
+  rows = np.random.default_rng(0).integers(0, 54, (4, 3, 2)).astype(np.int32)
+  found = classroom(split, team, "streamed").seen("train", rows)
+  assert [shard.device for shard in found.addressable_shards] == list(team.devices[2:])
+  (asked,) = read
+  assert np.array_equal(asked, rows[2:])
+  assert np.array_equal(found, split.images[:][rows[2:]])
+
+
+def test_a_process_reads_what_its_own_devices_keep(split, second, monkeypatch):
+  monkeypatch.setattr(parallel, "_BLOCK_BYTES", 12 * 192)
+  team, read = second
+  classroom(split, team, "sharded")  # in stretches of 14
+  shown = np.concatenate([np.ravel(which) for which in read if not isinstance(which, slice)])
+  assert set(shown.tolist()) == set(range(28, 54))
 
 
 @pytest.mark.parametrize(
