@@ -52,15 +52,10 @@ def main():
   images, labels = sides.pixels(options.images, options.side)
   print(f"{platform.processor() or platform.machine()}, jax {jax.__version__} on "
         f"{jax.devices()[0].device_kind}, torch {torch.__version__}")  # fmt: skip
-  rows = []
+  measure, rows = _weigh if options.memory else _compare, []
   for pair in options.pairs.split(","):
     for school in options.schools.split(","):
-      measured = (
-        _weigh(pair, school, options)
-        if options.memory
-        else _compare(pair, school, images, labels, options)
-      )
-      rows.append(measured)
+      rows.append(measure(pair, school, images, labels, options))
       print(json.dumps(rows[-1]), flush=True)
   if options.json:
     options.json.write_text(json.dumps(rows, indent=2) + "\n")
@@ -93,26 +88,27 @@ def _what(pair, school, options):
   return {"pair": pair, "school": school, **sizes, "torch": torch_by}
 
 
-def _weigh(pair, school, options):
+def _weigh(pair, school, images, labels, options):
   """Returns the most memory that each side takes, in a process of its own."""
   row = _what(pair, school, options)
   with concurrent.futures.ProcessPoolExecutor(
     1, multiprocessing.get_context("spawn"), max_tasks_per_child=1
   ) as pool:
     for side in ("edjax", "torch"):
-      row[f"{side}_memory_gib"] = pool.submit(_own_memory, side, pair, school, options).result()
+      weighed = pool.submit(_own_memory, side, pair, school, images, labels, options)
+      row[f"{side}_memory_gib"] = weighed.result()
   return row
 
 
-def _own_memory(side, pair, school, options):
+def _own_memory(side, *arguments):
   compiler.quicken_cpus()
   with memory.Watch() as before:
-    images, labels = sides.pixels(options.images, options.side)
+    pass
   with memory.Watch() as watch:
     if side == "edjax":
-      _edjax(pair, school, images, labels, options)[0]()
+      _edjax(*arguments)[0]()
     else:
-      _torch(pair, school, images, labels, options)()
+      _torch(*arguments)()
   return round(watch.peaks()["anon_gib"] - before.peaks()["anon_gib"], 2)
 
 
