@@ -6,6 +6,9 @@ part without batch statistics (a bare dense head) has no entry there.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from edjax.errors import UserError
 
 HEAD = "head"
 
@@ -62,9 +65,19 @@ def graduate(variables, columns):
 
   Returns:
     Student variables whose logits are in label order.
+
+  Raises:
+    UserError: if columns have to move and the head's classifier is not named "dense".
   """
+  if np.array_equal(columns, np.arange(len(columns))):
+    return variables
   parts = split(variables)
   head = parts[HEAD]
+  if "dense" not in head["params"]:
+    raise UserError(
+      "the head has no layer named 'dense', whose columns stand for the classes; name its "
+      "classifier so, or set class_order to 'given'"
+    )
   dense = {name: leaf[..., jnp.asarray(columns)] for name, leaf in head["params"]["dense"].items()}
   parts[HEAD] = head | {"params": head["params"] | {"dense": dense}}
   return merge(parts)

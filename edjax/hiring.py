@@ -8,7 +8,7 @@ import hashlib
 import pathlib
 import shutil
 
-from edjax import convert, curriculum, faculty, models, processes
+from edjax import checkpoint, convert, curriculum, faculty, models, processes
 from edjax import methods as methods_table
 from edjax.errors import UserError
 from edjax.term import Study
@@ -30,20 +30,16 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
   Raises:
     UserError: if what a checkpoint or a folder holds is not this teacher.
   """
-  general, chosen = curriculum.is_generalist(name), options(config, name)
-  if general:
-    number, labels = int(name.partition("_")[2] or 1) - 1, tuple(range(len(order)))
-  else:
-    number = [subject.name for subject in subjects].index(name)
-    labels = tuple(order[place] for place in subjects[number].classes)
+  chosen, (_, labels) = options(config, name), _known(name, subjects, order)
   if chosen.checkpoint:
-    given = (chosen.checkpoint.split(",") if general else chosen.checkpoint)[number]
-    folder = workdir / "teachers" / name
-    return processes.tell(lambda: _given(given, folder, name, labels, room.dataset))
-  recipe = _teacher_recipe(recipe, chosen)
-  seed = config.faculty.seed + (number if general else 0)
-  settings = _teacher_settings(config, chosen, labels, recipe, room.dataset, seed)
-  here = workdir / "teachers" / name
+    return processes.tell(
+      lambda: faculty.load(
+        _folder(config, workdir, name, subjects, order), name, labels, room.dataset
+      )
+    )
+  study = schooling(config, workdir, recipe, name, subjects, order)
+  settings = _teacher_settings(config, chosen, labels, study.recipe, room.dataset, study.seed)
+  here = study.directory
   places = [here / "network"]
   if config.faculty.cache:
     tag = f"{config.dataset}_{chosen.model}_{len(labels)}_{faculty.fingerprint(settings)}"
@@ -51,19 +47,6 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
   found = processes.tell(lambda: _found(places, name, labels, room.dataset))
   if found:
     return found
-  subject = curriculum.Subject(name, tuple(range(len(labels))))
-  study = Study(
-    label=f"teacher {name}",
-    model=chosen.model,
-    curriculum=_training(chosen, subject),
-    order=labels,
-    teachers={},
-    recipe=recipe,
-    methods=methods_table.build({"ce": {"weight": 1.0}}),
-    seed=seed,
-    directory=here,
-    **config.checkpoint,
-  )
   variables, record = train(study)
   cost = record["grades"][0]["train_macs"]
 
@@ -74,6 +57,48 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
     return faculty.load(here / "network", name, labels, room.dataset)
 
   return processes.tell(keep)
+
+
+def peek(config, room, workdir, name, subjects, order):
+  """Reads a given teacher while its subject is not settled yet: any as many classes will do.
+
+  Args and Raises: as `hire`'s.
+  """
+  (_, labels), names = _known(name, subjects, order), room.dataset.class_names
+
+  def read():
+    folder = _folder(config, workdir, name, subjects, order)
+    _, info = checkpoint.load_variables(folder)
+    known = [names.index(each) for each in info["classes"] or () if each in names]
+    fits = len(known) == len(labels)
+    return faculty.load(folder, name, tuple(known) if fits else labels, room.dataset)
+
+  return processes.tell(read)
+
+
+def schooling(config, workdir, recipe, name, subjects, order):
+  """Returns the `term.Study` of a teacher without a checkpoint; the arguments are `hire`'s."""
+  chosen, (number, labels) = options(config, name), _known(name, subjects, order)
+  return Study(
+    label=f"teacher {name}",
+    model=chosen.model,
+    curriculum=_training(chosen, curriculum.Subject(name, tuple(range(len(labels))))),
+    order=labels,
+    teachers={},
+    recipe=_teacher_recipe(recipe, chosen),
+    methods=methods_table.build({"ce": {"weight": 1.0}}),
+    seed=config.faculty.seed + (number if curriculum.is_generalist(name) else 0),
+    directory=workdir / "teachers" / name,
+    **config.checkpoint,
+  )
+
+
+def _known(name, subjects, order):
+  """Returns (which of its kind a teacher is, the labels it answers for)."""
+  if curriculum.is_generalist(name):
+    return int(name.partition("_")[2] or 1) - 1, tuple(range(len(order)))
+  number = [subject.name for subject in subjects].index(name)
+  return number, tuple(order[place] for place in subjects[number].classes)
 
 
 def check(config, plan, recipe):
@@ -121,10 +146,11 @@ def options(config, name):
   return config.faculty.generalist if general else config.faculty.specialist
 
 
-def _given(path, directory, name, labels, dataset):
-  """Returns the teacher of a folder, or of a file of PyTorch's, which is converted first."""
-  folder = _converted(path, directory) if convert.is_file(path) else path
-  return faculty.load(folder, name, labels, dataset)
+def _folder(config, workdir, name, subjects, order):
+  """Returns the folder of a given teacher; a file of PyTorch's is converted first."""
+  given, (number, _) = options(config, name).checkpoint, _known(name, subjects, order)
+  path = (given.split(",") if curriculum.is_generalist(name) else given)[number]
+  return _converted(path, workdir / "teachers" / name) if convert.is_file(path) else path
 
 
 def _found(places, name, labels, dataset):

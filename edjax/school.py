@@ -6,6 +6,7 @@ loop; teachers without a checkpoint go through it too, as students of one grade 
 """
 
 import contextlib
+import dataclasses
 import functools
 import pathlib
 import time
@@ -23,6 +24,7 @@ from edjax import (
   metrics,
   models,
   parallel,
+  preflight,
   processes,
   report,
   workdirs,
@@ -75,19 +77,20 @@ def run(config, workdir):
     hire = functools.partial(
       hiring.hire, config, room, recipe, workdir, lambda study: attend(study, room, progress)
     )
-    order = _class_order(config, room, hire)
-    teachers = {
-      name: hire(name, plan.subjects, order)
-      for name in sorted(
-        plan.teachers, key=lambda name: not hiring.options(config, name).checkpoint
-      )
+    settled = config.class_order != "easiest"
+    order = _class_order(config, room, hire) if settled else tuple(range(num_classes))
+    look = hire if settled else functools.partial(hiring.peek, config, room, workdir)
+    given = {
+      name: (hire if curriculum.is_generalist(name) else look)(name, plan.subjects, order)
+      for name in plan.teachers
+      if hiring.options(config, name).checkpoint
     }
     study = Study(
       label="student",
       model=config.student.model,
       curriculum=plan,
       order=order,
-      teachers=teachers,
+      teachers=given,
       recipe=recipe,
       methods=methods,
       seed=config.seed,
@@ -95,6 +98,14 @@ def run(config, workdir):
       bank=kept,
       **config.checkpoint,
     )
+    preflight.check(config, room, study)
+    if not settled:
+      order = _class_order(config, room, hire)
+    teachers = {
+      name: given[name] if settled and name in given else hire(name, plan.subjects, order)
+      for name in plan.teachers
+    }
+    study = dataclasses.replace(study, order=order, teachers=teachers)
     variables, record = attend(study, room, progress)
     graduate = fragments.graduate(variables, np.argsort(order))
     labels = tuple(range(num_classes))

@@ -19,7 +19,7 @@ from edjax.data import memory
 from edjax.data.stream import Stream
 from edjax.data.strong import MULTI_LEVEL
 from edjax.errors import UserError
-from edjax.models.folding import fold
+from edjax.models.folding import fold, folded
 from edjax.models.macs import network_macs, training_macs
 from edjax.step import AXIS, Lesson, start, train_step
 
@@ -101,16 +101,24 @@ class Term:
     return self.grade.epochs * self.seating.steps
 
 
-def prepare(study, room, number, first_step):
-  """Makes grade `number` of a study ready in a `Classroom`; returns a `Term`."""
-  grade, recipe = study.curriculum.grades[number], study.recipe
-  before = study.curriculum.grades[number - 1] if number else None
-  order = study.order[: grade.num_classes]
-  places = room.places("train", order)
+def seat(study, room, number):
+  """Who sits in the batches of grade `number` of a study.
+
+  Returns:
+    (int32 [n], the place of each training image's label among those the student knows or −1; the
+    training images of each subject; the `memory.Seating`).
+  """
+  grade = study.curriculum.grades[number]
+  places = room.places("train", study.order[: grade.num_classes])
   members = [np.flatnonzero(np.isin(places, subject.classes)) for subject in grade.subjects]
   shares = _shares(grade, study.curriculum.grades[:number])
-  seating = memory.seat(list(map(len, members)), recipe.batch_size, shares)
-  schedule = optimisers.learning_rate(grade, recipe, seating.steps)
+  return places, members, memory.seat(list(map(len, members)), study.recipe.batch_size, shares)
+
+
+def make_lesson(study, room, number, seating, schedule):
+  """Returns the `Lesson` of grade `number` of a study; its teachers are folded."""
+  grade, recipe = study.curriculum.grades[number], study.recipe
+  before = study.curriculum.grades[number - 1] if number else None
   body = models.body(study.model)
   network = models.pupil(
     body,
@@ -120,17 +128,15 @@ def prepare(study, room, number, first_step):
     **dict(grade.reference),
   )
   teachers = {name: study.teachers[name] for name in grade.teachers}
-  frozen = {
-    name: fold(teacher.network, teacher.variables, room.image_shape)
-    for name, teacher in teachers.items()
-  }
   roles = faculty.roles(grade, teachers, study.order, recipe.specialist_weight)
-  lesson = Lesson(
+  return Lesson(
     network=network,
     num_classes=grade.num_classes,
     batch_size=recipe.batch_size,
     methods=methods_table.chosen(study.methods, grade.methods),
-    roles=tuple(dataclasses.replace(role, network=frozen[role.name][0]) for role in roles),
+    roles=tuple(
+      dataclasses.replace(role, network=folded(role.network, room.image_shape)) for role in roles
+    ),
     tx=optimisers.optimiser(recipe, schedule),
     apart=optimisers.apart(recipe),
     augment=room.augment(
@@ -152,12 +158,28 @@ def prepare(study, room, number, first_step):
     lower=before.fragments if before else 0,
     lower_rate=grade.lower_rate,
   )
-  key = jax.random.fold_in(jax.random.key(study.seed), number)
+
+
+def freeze(network, variables, image_shape, kind):
+  """Returns a teacher's variables as training asks it: folded, and in a precision."""
+  _, variables = fold(network, variables, image_shape)
+  return variables | {"params": precision.lower(variables["params"], kind)}
+
+
+def prepare(study, room, number, first_step):
+  """Makes grade `number` of a study ready in a `Classroom`; returns a `Term`."""
+  grade, recipe = study.curriculum.grades[number], study.recipe
+  order = study.order[: grade.num_classes]
+  places, members, seating = seat(study, room, number)
+  schedule = optimisers.learning_rate(grade, recipe, seating.steps)
+  lesson = make_lesson(study, room, number, seating, schedule)
+  network, roles = lesson.network, lesson.roles
   teachers = {
-    name: variables | {"params": precision.lower(variables["params"], recipe.precision)}
-    for name, (_, variables) in frozen.items()
+    teacher.name: freeze(teacher.network, teacher.variables, room.image_shape, recipe.precision)
+    for teacher in (study.teachers[name] for name in grade.teachers)
   }
-  seats, answered = _seat_teachers(roles, grade, seating, room)
+  key = jax.random.fold_in(jax.random.key(study.seed), number)
+  seats, answered = _seat_teachers(study, roles, grade, seating, room)
   stretch = max(1, seating.steps // _STRETCHES_PER_EPOCH)
   stretch = max(1, min(stretch, _STRETCH_BYTES // (recipe.batch_size * room.image_bytes)))
 
@@ -209,12 +231,30 @@ def _shares(grade, earlier):
 
 
 def _begin(lesson, key, teachers, room, carry_momentum, last):
-  variables = models.begin(lesson.network, key, room.image_shape)
+  fresh = models.begin(lesson.network, key, room.image_shape)
   if last is not None:
-    variables = fragments.graft(*jax.device_get((last.variables, variables)))
+    fresh, known = jax.device_get((fresh, last.variables))
+    last = last.replace(variables=known)
+  shape = room.dataset.train.images.shape
+  return grow(lesson, shape, carry_momentum, key, fresh, teachers, last)
+
+
+def grow(lesson, shape, carry_momentum, key, fresh, teachers, last):
+  """Returns the `State` with which a grade begins, grafted on that of the grade before.
+
+  Args:
+    lesson: the grade.
+    shape: of the training set's images.
+    carry_momentum: see `curriculum.Grade`.
+    key: of the grade.
+    fresh: newly initialised variables of its network.
+    teachers: {name: variables}.
+    last: the `State` in which the grade before ended, or None.
+  """
+  variables = fresh if last is None else fragments.graft(last.variables, fresh)
   if lesson.reuses:
     variables = fragments.reuse(variables, _classifier(lesson, teachers))
-  state = start(lesson, key, variables, teachers, room.dataset.train.images.shape)
+  state = start(lesson, key, variables, teachers, shape)
   if last is not None:
     state = state.replace(methods=fragments.remember(state.methods, last.methods))
   if last is not None and carry_momentum:
@@ -245,7 +285,7 @@ def _like(lesson, key, teachers, room):
   return jax.eval_shape(fresh)
 
 
-def _seat_teachers(roles, grade, seating, room):
+def _seat_teachers(study, roles, grade, seating, room):
   """Returns ({name: seats} of those who do not answer every seat, their MACs per step)."""
   seats, macs = {}, 0
   for role in roles:
@@ -254,7 +294,7 @@ def _seat_teachers(roles, grade, seating, room):
     if where is not None:
       seats[role.name] = where
     taken = sum(n for n, taught in zip(seating.seats, answers, strict=True) if taught)
-    macs += taken * network_macs(role.network, room.image_shape)
+    macs += taken * network_macs(study.teachers[role.name].network, room.image_shape)
   return seats, macs
 
 

@@ -19,7 +19,7 @@ from edjax.models.vgg import vgg
 from edjax.models.vit import vit
 from edjax.models.wrn import wrn
 
-__all__ = ["MODELS", "Body", "Network", "Output", "begin", "body", "graduate", "pupil"]
+__all__ = ["MODELS", "Body", "Network", "Output", "begin", "body", "graduate", "pupil", "shapes"]
 
 MODELS = {
   "resnet8": resnet(8),
@@ -122,6 +122,13 @@ def pupil(body, fragments, num_classes, axis_name=None, width=0, grid=1, relu=Tr
     preactivated=body.preactivated,
   )
   return Network(body.fragments[:fragments], reference, axis_name)
+
+
+@functools.lru_cache(maxsize=64)
+def shapes(network, image_shape):
+  """Returns the variables of a network as `jax.ShapeDtypeStruct`s; image_shape is a tuple."""
+  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  return jax.eval_shape(network.clone(axis_name=None).init, jax.random.key(0), image)
 
 
 def begin(network, key, image_shape):

@@ -41,7 +41,12 @@ def fold(network, variables, image_shape):
           leaves[leaf] = leaves[leaf] * factor.reshape(*(1,) * (leaves[leaf].ndim - 1), -1)
     else:
       leaves[f"{path}/scale"] = factor
-  return network.clone(folded=True), {"params": unflatten_dict(leaves, sep="/")}
+  return folded(network, image_shape), {"params": unflatten_dict(leaves, sep="/")}
+
+
+def folded(network, image_shape):
+  """Returns the network that `fold` makes of a `models.Network`."""
+  return network.clone(folded=True)
 
 
 @functools.lru_cache(maxsize=8)

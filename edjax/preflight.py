@@ -1,0 +1,176 @@
+"""A school gone through on paper before anything is trained: shapes only, nothing is computed.
+
+What cannot be (a method that two networks do not fit, a network that cannot look at the images, a
+batch that subjects cannot fill) comes out in seconds, as one line that names the grade and the
+method or network, and not after hours of teachers.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import os
+import pathlib
+import tempfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from edjax import faculty, fragments, hiring, models, optimisers, processes, term
+from edjax.data import memory
+from edjax.errors import UserError
+from edjax.step import AXIS, train_step
+
+_EXAMINED = 2  # images, abstract ones
+
+
+def check(config, room, study):
+  """Goes through all that a run will train.
+
+  Args:
+    config: of the run.
+    room: its `Classroom`.
+    study: the student's `term.Study`; its `teachers` are those that have a checkpoint.
+
+  Raises:
+    UserError: that names the grade, and the method or network, that cannot be.
+  """
+  if config.faculty.cache:
+    processes.tell(lambda: _writable(config.faculty.cache))
+  teachers, traced = dict(study.teachers), set()
+  for name in study.curriculum.teachers:
+    if name in teachers:
+      continue
+    schooling = hiring.schooling(
+      config, study.directory, study.recipe, name, study.curriculum.subjects, study.order
+    )
+    if schooling.model not in traced:  # teachers of a kind differ by their classes
+      attend(schooling, room)
+    else:
+      with _asked(schooling.label):
+        term.seat(schooling, room, 0)
+    traced.add(schooling.model)
+    teachers[name] = abstract(name, schooling.model, schooling.order, room.image_shape)
+  attend(dataclasses.replace(study, teachers=teachers), room)
+
+
+def abstract(name, model, classes, image_shape):
+  """Returns a `faculty.Teacher` that is not trained yet: its variables are shapes."""
+  teacher = faculty.Teacher(name, model, classes, {})
+  with _asked(f"model {model!r}"):
+    return dataclasses.replace(teacher, variables=models.shapes(teacher.network, image_shape))
+
+
+def attend(study, room):
+  """Traces every grade of a study: its beginning, a step, an exam, and the graduate.
+
+  Args:
+    study: a `term.Study`; its teachers' variables may be shapes.
+    room: a `Classroom`.
+
+  Raises:
+    UserError: as `check` does.
+  """
+  state, known = None, {}
+  for number, grade in enumerate(study.curriculum.grades):
+    where = f"{study.label}, {grade.name}" if len(study.curriculum.grades) > 1 else study.label
+    with _asked(where):
+      _, _, seating = term.seat(study, room, number)
+    for name in grade.teachers:
+      known[name] = known.get(name) or _frozen(study, room, study.teachers[name])
+    frozen = {name: known[name] for name in grade.teachers}
+    with _asked(f"{where}, model {study.model!r}"):
+      schedule = optimisers.learning_rate(grade, study.recipe, seating.steps)
+      lesson = term.make_lesson(study, room, number, seating, schedule)
+      fresh = models.shapes(lesson.network, room.image_shape)
+      _examine(lesson.network, fresh, lesson.num_classes, room.image_shape)
+      if state is not None:
+        jax.eval_shape(fragments.graft, state.variables, fresh)
+    state = _taught(where, room, grade, lesson, seating, fresh, frozen, state)
+  with _asked(f"{study.label}, model {study.model!r}"):
+    jax.eval_shape(
+      lambda variables: fragments.graduate(variables, np.argsort(study.order)), state.variables
+    )
+
+
+def _taught(where, room, grade, lesson, seating, *begun):
+  """Returns the abstract state after a step; where there is none, names the method at fault."""
+  try:
+    return _step(room, grade, lesson, seating, *begun)
+  except UserError as error:  # it names the method
+    raise UserError(f"{where}: {error}") from error
+  except Exception as error:
+    for row in lesson.methods:
+      with _asked(f"{where}, methods.{row[0]}"):
+        _step(room, grade, dataclasses.replace(lesson, methods=(row,)), seating, *begun)
+    with _asked(where):
+      raise error
+
+
+def _step(room, grade, lesson, seating, fresh, teachers, last):
+  """Returns the abstract state after the first step of a grade."""
+  devices, shape = room.fleet.size, room.dataset.train.images.shape
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  grow = functools.partial(term.grow, lesson, shape, grade.carry_momentum)
+  state = jax.eval_shape(grow, key, fresh, teachers, last)
+  seats = {}
+  for role in lesson.roles:
+    where = memory.teacher_seats(seating, faculty.answers_for(role, grade), devices)
+    if where is not None:
+      seats[role.name] = jax.tree.map(lambda leaf: leaf[0], where)
+  seated = lesson.batch_size // devices
+  rows = jax.ShapeDtypeStruct((seated,), jnp.int32)
+  images = jax.ShapeDtypeStruct((seated, *shape[1:]), jnp.uint8)
+  labels = jax.ShapeDtypeStruct(shape[:1], jnp.int32)
+  step = functools.partial(train_step, lesson)
+  trace = jax.make_jaxpr(step, axis_env=[(AXIS, devices)], return_shape=True)
+  _, after = trace(state, key, labels, rows, teachers, seats, {"images": images})
+  return after
+
+
+def _frozen(study, room, teacher):
+  """Shapes of a teacher's variables as training asks it, once it has looked at an image."""
+  shape, kind = room.image_shape, study.recipe.precision
+  with _asked(f"teacher {teacher.name}, model {teacher.model!r}"):
+    _examine(teacher.network, teacher.variables, len(teacher.classes), shape)
+    return jax.eval_shape(
+      lambda variables: term.freeze(teacher.network, variables, shape, kind), teacher.variables
+    )
+
+
+def _examine(network, variables, num_classes, image_shape):
+  images = jax.ShapeDtypeStruct((_EXAMINED, *image_shape), jnp.float32)
+  output = jax.eval_shape(network.apply, variables, images)
+  if not isinstance(output, models.Output) or output.logits.shape != (_EXAMINED, num_classes):
+    raise UserError(
+      f"it answers {_EXAMINED} images with logits {list(output.logits.shape)}, where "
+      f"[{_EXAMINED}, {num_classes}] are needed; mend its head"
+    )
+
+
+@contextlib.contextmanager
+def _asked(what):
+  """Turns whatever a network or a method of the user's may raise into one line."""
+  try:
+    yield
+  except UserError as error:
+    raise UserError(f"{what}: {error}") from error
+  except Exception as error:
+    said = [line for line in str(error).splitlines() if line.strip()] or ["no reason given"]
+    raise UserError(
+      f"{what} cannot be trained on these images: {type(error).__name__}: {said[0].strip()[:300]}"
+    ) from error
+
+
+def _writable(folder):
+  """Finds out whether files can be made in the cache of teachers."""
+  place = pathlib.Path(folder)
+  try:
+    place.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=place, prefix=".probe_")
+    os.close(handle)
+    os.unlink(name)
+  except OSError as error:
+    raise UserError(
+      f"faculty.cache {folder} cannot be written: {error.strerror or error}; name another folder"
+    ) from error

@@ -1,0 +1,185 @@
+"""What cannot be trained is said before anything is: one line, and no teacher has begun."""
+
+import dataclasses
+import functools
+
+import flax.linen as nn
+import jax
+import pytest
+
+from configs import digits
+from edjax import models, preflight, school
+from edjax.errors import UserError
+from edjax.models import layers
+from tests import small
+
+
+class Headless(nn.Module):
+  """A classifier under a name of its own, as a user may give it."""
+
+  num_classes: int
+  name_of_dense: str = "classes"
+
+  @nn.compact
+  def __call__(self, x, norm):
+    embedding = x.mean(axis=(1, 2))
+    return embedding, nn.Dense(self.num_classes, name=self.name_of_dense)(embedding), ()
+
+
+class Narrow(nn.Module):
+  """A head that answers for one class less than it is asked for."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, norm):
+    embedding = x.mean(axis=(1, 2))
+    return embedding, layers.dense(embedding, self.num_classes - 1), ()
+
+
+class Wide(nn.Module):
+  """A fragment for images of at least 16×16 pixels."""
+
+  @nn.compact
+  def __call__(self, x, norm):
+    x = x.reshape(x.shape[0], 16, -1, 3)
+    return nn.relu(x), (nn.relu(x),), (x,)
+
+
+def body(**changed):
+  return dataclasses.replace(small.SMALL, **changed)
+
+
+OWN = {
+  "headless": body(head=Headless),
+  "narrow": body(head=Narrow),
+  "wide": body(fragments=(Wide, *small.SMALL.fragments[1:])),
+  "shorter": body(fragments=small.SMALL.fragments[1:]),
+  "other": body(
+    fragments=tuple(
+      functools.partial(small.Layer, channels, stride)
+      for channels, stride in ((5, 2), (7, 1), (8, 2))
+    )
+  ),
+}
+
+
+@pytest.fixture
+def begun(monkeypatch):
+  """Trains nothing; returns the labels of those who would have been."""
+  labels = []
+
+  def attend(study, room, progress):
+    labels.append(study.label)
+    raise AssertionError(f"{study.label} began")
+
+  monkeypatch.setattr(school, "attend", attend)
+  return labels
+
+
+@pytest.fixture
+def config(small, monkeypatch):
+  for name, own in OWN.items():
+    monkeypatch.setitem(models.MODELS, name, own)
+
+  def make(variant="", student="small", teacher="small", **methods):
+    made = digits.get_config(variant)
+    made.data.train_limit, made.devices, made.student.model = 300, 1, student
+    for part in (made.faculty.specialist, made.faculty.generalist):
+      part.model = teacher
+    with made.unlocked():
+      made.methods.update(methods)
+    return made
+
+  return make
+
+
+def refused(made, workdir, *said):
+  with pytest.raises(UserError) as error:
+    school.run(made, workdir)
+  text = str(error.value)
+  assert "\n" not in text and len(text) < 700
+  for part in said:
+    assert part in text, text
+  assert not list(workdir.rglob("checkpoints"))
+
+
+@pytest.mark.parametrize(
+  "variant, student, teacher, methods, said",
+  [
+    ("kd", "small", "shorter", {"at": {"weight": 1.0}}, ["student", "methods.at.pairs="]),
+    ("kd", "small", "other", {"fsp": {"weight": 1.0}}, ["methods.fsp", "channels"]),
+    ("kd", "small", "other", {"kdsvd": {"weight": 1.0}}, ["methods.kdsvd", "vectors='columns'"]),
+    ("kd", "small", "small", {"semckd": {"images": 8}}, ["methods.semckd.images", "make it 40"]),
+    ("", "small", "headless", {"srrl": {"weight": 1.0}}, ["grade_1", "methods.srrl", "'dense'"]),
+    ("", "small", "narrow", {}, ["teacher", "'narrow'", "logits"]),
+    ("ce", "narrow", "small", {}, ["student", "'narrow'", "logits"]),
+    ("", "wide", "small", {}, ["student", "grade_1", "'wide'", "reshape"]),
+    ("kd", "small", "wide", {}, ["teacher generalist", "'wide'", "reshape"]),
+  ],
+)
+def test_refused_at_once(variant, student, teacher, methods, said, config, begun, tmp_path):
+  refused(config(variant, student, teacher, **methods), tmp_path / "run", *said)
+  assert not begun
+
+
+def test_a_head_of_another_name_is_refused_where_its_columns_must_move(config, begun, tmp_path):
+  made = config("ce", "headless")
+  made.class_order = "shuffled"
+  refused(made, tmp_path / "run", "student", "'headless'", "'dense'", "class_order")
+  assert not begun
+  made.class_order = "given"
+  with pytest.raises(AssertionError, match="student began"):
+    school.run(made, tmp_path / "other")
+
+
+class Broken:
+  """A method with a mistake of its author's."""
+
+  needs_teacher = True
+
+  def init(self, key, student_output, teacher_output):
+    return {}
+
+  def loss(self, variables, student_output, teacher_output, batch):
+    return student_output.logits @ teacher_output.logits, {}
+
+
+def test_a_mistake_in_a_method_is_named(config, begun, tmp_path, monkeypatch):
+  built = school.methods_table.build
+  monkeypatch.setattr(
+    school.methods_table, "build", lambda options: (*built(options), ("broken", 1.0, Broken()))
+  )
+  refused(config(), tmp_path / "run", "grade_1", "methods.broken", "TypeError")
+  assert not begun
+
+
+def test_every_checkpoint_is_read_before_a_generalist_is_trained_to_order_classes(
+  config, begun, tmp_path
+):
+  made = config()
+  made.class_order = "easiest"
+  made.faculty.specialist.checkpoint = tuple(str(tmp_path / name) for name in "abc")
+  refused(made, tmp_path / "run", str(tmp_path / "a"))
+  assert not begun
+
+
+def test_a_cache_that_cannot_be_written(config, begun, tmp_path):
+  (tmp_path / "file").write_text("")
+  made = config()
+  made.faculty.cache = str(tmp_path / "file" / "cache")
+  refused(made, tmp_path / "run", "faculty.cache", str(tmp_path / "file"))
+  assert not begun
+
+
+def test_nothing_is_computed(config, begun, tmp_path, monkeypatch):
+  """Every array of the preflight is abstract, whatever a method begins with."""
+  seen = []
+  inner = preflight._step
+  monkeypatch.setattr(preflight, "_step", lambda *args: seen.append(inner(*args)) or seen[-1])
+  made = config(crd={"weight": 1.0}, vid={"weight": 1.0}, ofd={"weight": 1.0})
+  with pytest.raises(AssertionError, match="teacher subject_1 began"):
+    school.run(made, tmp_path / "run")
+  assert begun == ["teacher subject_1"] and len(seen) == 1 + 3  # a kind of teacher, three grades
+  leaves = jax.tree.leaves(seen)
+  assert leaves and all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
