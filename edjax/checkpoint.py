@@ -1,10 +1,8 @@
 """Checkpoints, atomic, asynchronous, bounded, digested; the only file that knows orbax.
 
 Orbax renames a finished step into place, so a killed save leaves no half step; it does not notice
-an altered byte, so every step carries a sha256 of its arrays, and a step that reads differently, or
-not at all though each of its files can be read, is damaged: it is passed over for the one before,
-with a warning that names it. A file that cannot be read says nothing of its content, so it ends the
-run, and everything stays as it was.
+an altered byte, so every step carries a sha256 of its arrays, and a step that cannot be read, or
+reads differently, is passed over for the one before, with a warning that names it.
 """
 
 import contextlib
@@ -16,7 +14,6 @@ import os
 import pathlib
 import re
 import shutil
-import tempfile
 
 import jax
 import numpy as np
@@ -124,21 +121,21 @@ class Store:
   def newest(self):
     """Returns (step, {path: array}, meta) of the newest sound step, or None.
 
-    Steps that are damaged are named in a warning and renamed, so that they are not met again.
-
-    Raises:
-      UserError: if a file cannot be read just now; nothing is renamed then.
+    Steps that are not sound are named in a warning and renamed, so that they are not met again.
     """
     for step in sorted(self._manager.all_steps(), reverse=True):
-      folder = self.directory / str(step)
       try:
-        return step, *_whole(folder, lambda step=step: self._read(step))
-      except _Damage as damage:
-        logging.warning("checkpoint %s is damaged (%s); passing it over", folder, damage)
+        arrays, meta = self._read(step)
+      except Exception as error:  # orbax raises many kinds for damaged files
+        first_line = str(error).strip().split("\n")[0][:200]
+        folder = self.directory / str(step)
+        logging.warning("checkpoint %s is damaged (%s); passing it over", folder, first_line)
         aside = folder.with_name(f"damaged_{step}")
         shutil.rmtree(aside, ignore_errors=True)
         folder.rename(aside)
         self._manager.reload()
+        continue
+      return step, arrays, meta
     return None
 
   def _read(self, step):
@@ -154,163 +151,51 @@ class Store:
     return arrays, meta
 
 
-class _Damage(Exception):
-  """What was saved is not there any more; the text says why."""
-
-
-def _whole(folder, read):
-  """Returns `read()`, of something that was saved in a folder.
-
-  Orbax raises many kinds of errors for damaged files, and the same for files that cannot be read at
-  the moment, some of which it hides. So the files are then read one by one: what cannot be read is
-  no damage, and what can be is read again before it is called so.
-
-  Raises:
-    _Damage: if every file can be read, and yet what was saved is not there.
-    UserError: if one cannot be.
-  """
-  try:
-    return read()
-  except Exception:
-    _read_through(folder)
-  try:
-    return read()
-  except MemoryError:
-    raise
-  except Exception as error:
-    raise _Damage(str(error).strip().split("\n")[0][:200]) from error
-
-
-def _read_through(folder):
-  def refuse(error):
-    raise error
-
-  try:
-    for parent, _, names in os.walk(folder, onerror=refuse):
-      for name in names:
-        with open(os.path.join(parent, name), "rb") as file:
-          while file.read(1 << 24):
-            pass
-  except OSError as error:
-    raise UserError(
-      f"cannot read {error.filename or folder}: {error.strerror or error}; nothing is lost: put "
-      "that right and give the same command again"
-    ) from error
-
-
 def save_variables(directory, variables, info):
-  """Writes a network's variables and `info` (JSON) to `directory`, whole or not at all.
-
-  Only a network that `save_variables` wrote, or an empty folder, is replaced. Runs that share a
-  cache of teachers may write the same one at the same time: the last one stays.
-
-  Raises:
-    UserError: if something else is there, or the disk is full or not writable.
-  """
+  """Writes student variables and `info` (JSON) to `directory`, whole or not at all."""
   directory = pathlib.Path(directory).absolute()
-  _check_replaceable(directory)
+  # Runs that share a cache of teachers may write the same one at the same time.
+  unfinished = directory.with_name(f".{directory.name}.{os.getpid()}.unfinished")
+  shutil.rmtree(unfinished, ignore_errors=True)
   with _disk_errors(directory):
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-      prefix=f".{directory.name}.", suffix=".unfinished", dir=directory.parent
-    ) as aside:
-      # Within a folder that only its owner may enter, so that this one has the usual mode.
-      unfinished, before = pathlib.Path(aside, "network"), pathlib.Path(aside, "before")
-      unfinished.mkdir()
-      arrays = flatten(variables)
-      _check_space(unfinished, arrays)
-      with _checkpointer() as checkpointer:
-        checkpointer.save(unfinished / "variables", arrays)
-      info = info | {"sha256": sha256(variables)}
-      info = info | {"digest": _digest(arrays, info)}
-      (unfinished / "info.json").write_text(json.dumps(info, indent=2) + "\n")
-      while True:
-        try:
-          unfinished.rename(directory)  # over nothing, or an empty folder
-          return
-        except OSError as error:
-          if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        _check_replaceable(directory)
-        with contextlib.suppress(FileNotFoundError):  # another has just put it aside
-          directory.rename(before)
-          shutil.rmtree(before)
-
-
-def _check_replaceable(directory):
-  """Raises UserError unless a network may be written there without a loss."""
-  while True:
-    seen = _identity(directory)
-    reason = _irreplaceable(directory)
-    if not reason:
-      return
-    if _identity(directory) == seen:  # else another run has put its network there meanwhile
-      raise UserError(
-        f"{directory} is there already, and {reason}; name another folder, which need not exist"
-      )
-
-
-def _identity(path):
-  try:
-    return path.lstat().st_ino
-  except FileNotFoundError:
-    return None
-
-
-def _irreplaceable(directory):
-  """Says why what is there may not be replaced; "" if it may, or nothing is there."""
-  if directory.is_symlink():
-    return "is a link"
-  if not directory.exists():
-    return ""
-  if not directory.is_dir():
-    return "is a file"
-  if directory == pathlib.Path.cwd() or directory in pathlib.Path.cwd().parents:
-    return "is the current folder or holds it"
-  try:
-    held = sorted(path.name for path in directory.iterdir())
-  except FileNotFoundError:
-    return ""
-  if not held or (set(held) <= {"info.json", "variables"} and _is_network(directory)):
-    return ""
-  some = ", ".join(held[:3]) + (", …" if len(held) > 3 else "")
-  return f"holds something else than a network of edjax ({some})"
-
-
-def _is_network(directory):
-  """Says whether a folder holds nothing but what `save_variables` writes, sound or not."""
-  try:
-    info = json.loads((directory / "info.json").read_text())
-  except FileNotFoundError:
-    return False
-  except ValueError:  # damaged; orbax's own files tell
-    return (directory / "variables" / "manifest.ocdbt").exists()
-  return isinstance(info, dict) and {"sha256", "digest"} <= set(info)
+    unfinished.mkdir(parents=True)
+    arrays = flatten(variables)
+    _check_space(unfinished, arrays)
+    with _checkpointer() as checkpointer:
+      checkpointer.save(unfinished / "variables", arrays)
+    info = info | {"sha256": sha256(variables)}
+    info = info | {"digest": _digest(arrays, info)}
+    (unfinished / "info.json").write_text(json.dumps(info, indent=2) + "\n")
+    if directory.exists():
+      before = directory.with_name(f".{directory.name}.before")
+      shutil.rmtree(before, ignore_errors=True)
+      directory.rename(before)
+      unfinished.rename(directory)
+      shutil.rmtree(before)
+    else:
+      unfinished.rename(directory)
 
 
 def load_variables(directory):
   """Returns (variables, info) as `save_variables` wrote them.
 
   Raises:
-    UserError: if there are none, or they are damaged, or a file cannot be read.
+    UserError: if there are none, or they are damaged.
   """
   directory = pathlib.Path(directory).absolute()
   if not (directory / "info.json").exists():
     raise UserError(f"{directory} holds no network (a folder with info.json and variables/)")
-
-  def read():
+  try:
     info = json.loads((directory / "info.json").read_text())
     with _checkpointer() as checkpointer:
       arrays = checkpointer.restore(directory / "variables", args=_to_host(directory / "variables"))
     variables = unflatten_dict(arrays, sep="/")
     if info.pop("digest") != _digest(arrays, info):
       raise ValueError("it is not what was saved")
-    return variables, info
-
-  try:
-    return _whole(directory, read)
-  except _Damage as damage:
-    raise UserError(f"the network in {directory} is damaged ({damage}); write it anew") from damage
+  except Exception as error:
+    reason = str(error).strip().split("\n")[0][:200]
+    raise UserError(f"the network in {directory} is damaged ({reason}); write it anew") from error
+  return variables, info
 
 
 def _checkpointer():

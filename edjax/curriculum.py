@@ -151,10 +151,11 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Curriculum:
-  """The grades in order, and the subjects that partition all classes."""
+  """The grades in order, the subjects that partition all classes, and lines to say about them."""
 
   subjects: tuple[Subject, ...]
   grades: tuple[Grade, ...]
+  notes: tuple[str, ...] = ()
 
   @property
   def num_classes(self):
@@ -171,20 +172,24 @@ class Curriculum:
 def subjects_of(ratios, num_classes):
   """Cuts places 0…num_classes−1 into consecutive subjects in the given ratios.
 
-  What rounding down leaves over goes to the last subject, as in the paper (33/33/34 of 100).
+  What rounding down leaves over goes to the last subject, as in the paper (33/33/34 of 100). A
+  subject has two classes or more, as there is nothing to tell apart in one: the last ratios are
+  left out until that is so. Two or three classes are thus one subject.
 
   Raises:
-    UserError: if a subject would be empty.
+    UserError: if the ratios are none, or there are fewer than two classes.
   """
   if not ratios or not all(isinstance(ratio, (int, float)) and ratio > 0 for ratio in ratios):
     raise UserError(f"subjects is {tuple(ratios)}; give one positive ratio per subject")
-  sizes = [int(num_classes * ratio // sum(ratios)) for ratio in ratios]
-  sizes[-1] += num_classes - sum(sizes)
-  if min(sizes) < 1:
-    raise UserError(
-      f"subjects {tuple(ratios)} of {num_classes} classes would leave a subject without a class; "
-      "use fewer subjects or other ratios"
-    )
+  if num_classes < 2:
+    raise UserError(f"there is {num_classes} class; a school needs two to tell apart")
+  ratios = tuple(ratios)
+  while True:
+    sizes = [int(num_classes * ratio // sum(ratios)) for ratio in ratios]
+    sizes[-1] += num_classes - sum(sizes)
+    if min(sizes) >= 2 or len(ratios) == 1:
+      break
+    ratios = ratios[:-1]
   ends = np.cumsum(sizes)
   return tuple(
     Subject(f"subject_{number + 1}", tuple(range(int(end - size), int(end))))
@@ -239,12 +244,18 @@ def build(grades, ratios, num_classes, num_fragments, generalists=1):
     UserError: naming the setting that cannot be.
   """
   subjects = subjects_of(ratios, num_classes)
-  rows = _rows(grades)
+  rows, notes = _rows(grades), ()
+  if len(subjects) < len(ratios):
+    counted = "1 subject" if len(subjects) == 1 else f"{len(subjects)} subjects"
+    notes = (
+      f"{num_classes} classes make {counted}, not {len(ratios)} (--config.subjects): each needs "
+      "two classes or more",
+    )
   built, epoch = [], 0
   for number, row in enumerate(rows):
     where = f"grade {number + 1} of {len(rows)}"
     row["fragments"] = row["fragments"] or num_fragments
-    seen = _seen(subjects, row["subjects"], where)
+    seen = _seen(subjects, len(ratios), row["subjects"], where)
     _check(row, num_fragments, where)
     built.append(
       Grade(
@@ -259,7 +270,7 @@ def build(grades, ratios, num_classes, num_fragments, generalists=1):
     )
     epoch += row["epochs"]
   _check_growth(built, num_fragments, num_classes)
-  return Curriculum(subjects, tuple(built))
+  return Curriculum(subjects, tuple(built), notes)
 
 
 def ordinary(subject, num_fragments, epochs, learning_rate, warmup_epochs=0.0):
@@ -321,10 +332,11 @@ def _rows(grades):
   ]
 
 
-def _seen(subjects, count, where):
-  if not 0 <= count <= len(subjects):
+def _seen(subjects, wanted, count, where):
+  """Returns the first `count` subjects, or all where few classes made fewer than `wanted`."""
+  if not 0 <= count <= wanted:
     raise UserError(
-      f"{where} sees {count} subjects, but there are {len(subjects)} (grades.subjects; 0 for all)"
+      f"{where} sees {count} subjects, but there are {wanted} (grades.subjects; 0 for all)"
     )
   return subjects[: count or len(subjects)]
 

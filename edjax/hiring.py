@@ -48,14 +48,13 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
   if found:
     return found
   variables, record = train(study)
-  row = record["grades"][0]
-  cost = {"training_macs": row["train_macs"], "training_seconds": row["seconds"]}
+  cost = record["grades"][0]["train_macs"]
 
   def keep():
     for place in places:
-      faculty.save(place, chosen.model, labels, room.dataset, variables, **cost)
+      faculty.save(place, chosen.model, labels, room.dataset, variables, training_macs=cost)
     shutil.rmtree(here / "checkpoints")
-    return _found(places, name, labels, room.dataset)
+    return faculty.load(here / "network", name, labels, room.dataset)
 
   return processes.tell(keep)
 
@@ -155,11 +154,10 @@ def _folder(config, workdir, name, subjects, order):
 
 
 def _found(places, name, labels, dataset):
-  """Returns the teacher of the first folder that holds one, or None; the second is the cache."""
-  for place, source in zip(places, ("trained", "cache"), strict=False):
+  """Returns the teacher of the first folder that holds one, or None."""
+  for place in places:
     if (place / "info.json").exists():
-      teacher = faculty.load(place, name, labels, dataset)
-      return dataclasses.replace(teacher, source=source)
+      return faculty.load(place, name, labels, dataset)
   return None
 
 

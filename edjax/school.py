@@ -36,7 +36,7 @@ from edjax.data.similarity import similar_order
 from edjax.errors import UserError, choose
 from edjax.step import no_sums
 from edjax.term import Study, prepare
-from edjax.transcript import costs, grade_row, left_out, transcript
+from edjax.transcript import grade_row, left_out, transcript, unshown
 
 
 def run(config, workdir):
@@ -72,21 +72,12 @@ def run(config, workdir):
   progress = processes.alone(metrics.Progress)
   try:
     room = Classroom(dataset, fleet, config.residence)
-    if room.said:
-      progress.line(room.said)
-    hired, attended = {}, 0.0
-
-    def taught(study):
-      nonlocal attended
-      set_out = time.monotonic()
-      result = attend(study, room, progress)
-      attended += time.monotonic() - set_out
-      return result
-
-    def hire(name, *place):
-      hired[name] = hiring.hire(config, room, recipe, workdir, taught, name, *place)
-      return hired[name]
-
+    for line in (*dataset.notes, *plan.notes, room.said):
+      if line:
+        progress.line(line)
+    hire = functools.partial(
+      hiring.hire, config, room, recipe, workdir, lambda study: attend(study, room, progress)
+    )
     settled = config.class_order != "easiest"
     order = _class_order(config, room, hire) if settled else tuple(range(num_classes))
     look = hire if settled else functools.partial(hiring.peek, config, room, workdir)
@@ -116,7 +107,7 @@ def run(config, workdir):
       for name in plan.teachers
     }
     study = dataclasses.replace(study, order=order, teachers=teachers)
-    variables, record = taught(study)
+    variables, record = attend(study, room, progress)
     graduate = fragments.graduate(variables, np.argsort(order))
     labels = tuple(range(num_classes))
     processes.tell(
@@ -124,14 +115,11 @@ def run(config, workdir):
         workdir / "graduate", study.model, labels, dataset, graduate, name=config.name
       )
     )
-    written = transcript(config.name, study, room, graduate, record, hired.values())
-    between = time.monotonic() - began - attended
-    written |= costs(record["grades"], hired.values(), between)
+    written = transcript(config.name, study, room, graduate, record)
     processes.tell(lambda: report.write(workdir, written))
-    accuracy = metrics.percent_of(written["student"]["top1"], len(dataset.test.labels))
     progress.line(
-      f"graduate: top-1 {accuracy} test images; {metrics.duration(written['seconds'])} in all; "
-      f"see {workdir / 'report.html'}"
+      f"graduate: top-1 {100 * written['student']['top1']:.2f} % on {len(dataset.test.labels):,} "
+      f"test images, {metrics.duration(time.monotonic() - began)}; see {workdir / 'report.html'}"
     )
     return written
   finally:
@@ -183,11 +171,12 @@ def attend(study, room, progress):
     found = processes.tell(store.newest)
     done, arrays, meta = found or (0, None, {"grade": 0, "grades": [], "best": None})
     journal.rewind(done)
-    state, first_step = None, meta.get("first_step", 0)
+    state, first_step, told = None, meta.get("first_step", 0), False
     for number in range(meta["grade"], len(grades)):
       term = prepare(study, room, number, first_step)
-      if term.seating.left_over:
-        progress.line(left_out(_label(study, term.grade), term.seating.left_over))
+      if term.seating.again and not told:  # once; the report has it of every grade
+        progress.line(left_out([{"name": _label(study, term.grade)} | unshown(term.seating)]))
+        told = True
       if arrays is None:
         state = term.begin(state)
         meta |= {"grade": number, "first_step": first_step, "seconds": 0.0, "pace": [0, 0.0]}

@@ -112,7 +112,9 @@ def seat(study, room, number):
   places = room.places("train", study.order[: grade.num_classes])
   members = [np.flatnonzero(np.isin(places, subject.classes)) for subject in grade.subjects]
   shares = _shares(grade, study.curriculum.grades[:number])
-  return places, members, memory.seat(list(map(len, members)), study.recipe.batch_size, shares)
+  apart = not all(map(curriculum.is_generalist, grade.teachers))
+  seating = memory.seat(list(map(len, members)), study.recipe.batch_size, shares, apart)
+  return places, members, seating
 
 
 def make_lesson(study, room, number, seating, schedule):
@@ -289,11 +291,11 @@ def _seat_teachers(study, roles, grade, seating, room):
   """Returns ({name: seats} of those who do not answer every seat, their MACs per step)."""
   seats, macs = {}, 0
   for role in roles:
-    answers = faculty.answers_for(role, grade)
+    answers, taken = faculty.answers_for(role, grade), sum(seating.seats)
     where = memory.teacher_seats(seating, answers, room.fleet.size)
     if where is not None:
       seats[role.name] = where
-    taken = sum(n for n, taught in zip(seating.seats, answers, strict=True) if taught)
+      taken = sum(n for n, taught in zip(seating.seats, answers, strict=True) if taught)
     macs += taken * network_macs(study.teachers[role.name].network, room.image_shape)
   return seats, macs
 

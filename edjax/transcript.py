@@ -8,8 +8,6 @@ import jax
 from edjax import checkpoint, faculty, metrics, models
 from edjax.models.macs import network_macs
 
-_OF_GRADES = ("count", "top1", "interval", "top1_by_subject", "count_by_subject")
-
 
 def grade_row(term, state, scores, seconds, images_per_second):
   """The row of one grade that has ended, JSON."""
@@ -22,7 +20,8 @@ def grade_row(term, state, scores, seconds, images_per_second):
     "classes": list(term.order),
     "teachers": list(grade.teachers),
     "epochs": grade.epochs,
-    **{key: scores[key] for key in _OF_GRADES},
+    "top1": scores["top1"],
+    "top1_by_subject": scores["top1_by_subject"],
     "params": _size(state.variables),
     "macs": term.macs,
     "train_macs": student + teachers,
@@ -30,51 +29,37 @@ def grade_row(term, state, scores, seconds, images_per_second):
     "train_macs_teachers": teachers,
     "seconds": seconds,
     "images_per_second": images_per_second,
-    "left_over": term.seating.left_over,
-  }
+  } | unshown(term.seating)
   return metrics.plain(row)
 
 
-def left_out(label, count):
-  """Says what the rounding of seats costs a grade."""
-  return (
-    f"{label}: {count:,} of its images are left out of each epoch, drawn anew, because the seats "
-    "of a batch do not divide them"
-  )
+def unshown(seating):
+  """How many images an epoch leaves out, and how many seats show one again."""
+  return {"left_over": seating.left_over, "again": seating.again}
 
 
-def costs(grades, teachers, seconds_between=0.0):
-  """What a run has cost: the sums, and its parts apart.
-
-  The training of a teacher counts where this run trained it. What one from a cache or a checkpoint
-  once cost is not this run's; it stands in the teacher's own row as far as it is known.
+def left_out(rows):
+  """Says in a line what an epoch of each grade leaves out and shows again, and why; "" for nothing.
 
   Args:
-    grades: the student's `grade_row`s.
-    teachers: all `faculty.Teacher`s that were hired.
-    seconds_between: what went by outside of the grades: reading, setting out, the last exams.
-
-  Returns:
-    A dict of `train_macs` and its parts `train_macs_student`, `train_macs_teachers` (their answers)
-    and `teacher_training_macs`, and of `seconds` and its parts `seconds_student`,
-    `seconds_teachers` (their training) and `seconds_between`.
+    rows: {"name", "left_over", "again"} of each grade.
   """
-  own = [teacher for teacher in teachers if teacher.source == "trained"]
-  macs = {
-    "train_macs_student": sum(row["train_macs_student"] for row in grades),
-    "train_macs_teachers": sum(row["train_macs_teachers"] for row in grades),
-    "teacher_training_macs": sum(teacher.training_macs or 0 for teacher in own),
-  }
-  seconds = {
-    "seconds_student": sum(row["seconds"] for row in grades),
-    "seconds_teachers": sum(teacher.training_seconds or 0.0 for teacher in own),
-    "seconds_between": seconds_between,
-  }
-  return {"train_macs": sum(macs.values()), **macs, "seconds": sum(seconds.values()), **seconds}
+  said = []
+  for row in rows:
+    again = row.get("again", 0)
+    if row["left_over"] or again:
+      more = f" (and shows {again:,} again)" if again else ""
+      said.append(f"{row['name'].replace('_', ' ')} {row['left_over']:,}{more}")
+  if not said:
+    return ""
+  why = "batches are whole"
+  if any(row.get("again") for row in rows):
+    why += ", and so are the seats of a subject in them"
+  return f"images left out of an epoch, others in each: {', '.join(said)}; {why}"
 
 
-def transcript(name, study, room, graduate, record, hired):
-  """Returns the report of a finished school, its `costs` without the seconds in between.
+def transcript(name, study, room, graduate, record):
+  """Returns the report of a finished school.
 
   Args:
     name: of the config.
@@ -82,7 +67,6 @@ def transcript(name, study, room, graduate, record, hired):
     room: its `Classroom`.
     graduate: its variables, logits in the order of the data set's labels.
     record: from `school.attend`.
-    hired: all teachers the run has asked, those who only helped to set it out among them.
   """
   dataset, order = room.dataset, study.order
   subjects = {s.name: [order[place] for place in s.classes] for s in study.curriculum.subjects}
@@ -97,6 +81,7 @@ def transcript(name, study, room, graduate, record, hired):
     rows.append(_teacher_row(teacher, subjects, answers[teacher.name], truth, room))
   present = [study.teachers[n] for n in study.curriculum.grades[-1].teachers]
   grades = record["grades"]
+  total = {k: sum(row[k] for row in grades) for k in grades[0] if k.startswith("train_macs")}
   report = {
     "config": name,
     "dataset": dataset.name,
@@ -110,9 +95,7 @@ def transcript(name, study, room, graduate, record, hired):
       "params": _size(graduate),
       "macs": network_macs(network, room.image_shape),
       "top1": scores["top1"],
-      "interval": scores["interval"],
       "top5": scores["top5"],
-      "top5_interval": metrics.interval(scores["top5"], scores["count"]),
       "top1_best": record["best"][1] if record["best"] else None,
       "nll": scores["nll"],
       "ece": scores["ece"],
@@ -124,8 +107,9 @@ def transcript(name, study, room, graduate, record, hired):
     },
     "teachers": rows,
     "grades": grades,
-    **costs(grades, hired),
-    "images": {split: len(rows.labels) for split, rows in room.splits.items()},
+    **total,
+    "teacher_training_macs": sum(t.training_macs or 0 for t in study.teachers.values()),
+    "seconds": sum(row["seconds"] for row in grades),
     "notes": _notes(study, grades, dataset),
   }
   return metrics.plain(report)
@@ -140,7 +124,6 @@ def _teacher_row(teacher, subjects, logits, truth, room):
   column = {label: number for number, label in enumerate(teacher.classes)}
   own = [number for number, label in enumerate(truth) if label in column]
   right = sum(logits[n].argmax() == column[truth[n]] for n in own)
-  top1 = right / len(own)
   return {
     "name": teacher.name,
     "model": teacher.model,
@@ -148,17 +131,14 @@ def _teacher_row(teacher, subjects, logits, truth, room):
     "classes": list(teacher.classes),
     "params": _size(teacher.variables),
     "macs": network_macs(teacher.network, room.image_shape),
-    "source": teacher.source,
     "training_macs": teacher.training_macs,
-    "training_seconds": teacher.training_seconds,
-    "count": len(own),
-    "top1": top1,
-    "interval": metrics.interval(top1, len(own)),
+    "top1": right / len(own),
   }
 
 
 def _notes(study, grades, dataset):
-  notes = [left_out(row["name"], row["left_over"]) for row in grades if row["left_over"]]
+  notes = [*dataset.notes, *study.curriculum.notes, left_out(grades)]
+  notes = [note for note in notes if note]
   notes.append(
     f"{len(dataset.train.labels):,} images for training, {len(dataset.validation.labels):,} for "
     f"choices, {len(dataset.test.labels):,} for the exam"

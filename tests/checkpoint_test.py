@@ -1,11 +1,8 @@
 """What is written comes back to the bit, or not at all: damage of every kind is passed over."""
 
-import builtins
-import concurrent.futures
 import errno
 import json
 import logging
-import os
 import shutil
 
 import jax
@@ -176,58 +173,6 @@ def test_nothing_sound_is_nothing(folder, caplog):
   assert str(folder / "10") in caplog.text and str(folder / "20") in caplog.text
 
 
-def unreadable(monkeypatch, code):
-  """Lets every file within a checkpoint or a network fail to open, for Python and for orbax."""
-
-  def fails(path, *_, **__):
-    raise OSError(code, os.strerror(code), str(path))
-
-  def opened(path, *arguments, **options):
-    if isinstance(path, (str, os.PathLike)) and "/20/" in os.fspath(path):
-      fails(path)
-    return plain(path, *arguments, **options)
-
-  plain = builtins.open
-  monkeypatch.setattr(builtins, "open", opened)
-  monkeypatch.setattr(ocp.CheckpointManager, "restore", lambda *_, **__: fails("/20/arrays"))
-
-
-@pytest.mark.parametrize("code", [errno.EMFILE, errno.ESTALE, errno.EIO, errno.EACCES])
-def test_what_cannot_be_read_now_is_not_damaged(folder, monkeypatch, code):
-  """A passing error ends the run, and what was there stays there."""
-  with monkeypatch.context() as patch:
-    unreadable(patch, code)
-    with pytest.raises(UserError, match=f"cannot read .*/20/.*{os.strerror(code)}"):
-      newest(folder)
-  assert steps_in(folder) == [10, 20] and not list(folder.glob("damaged_*"))
-  assert newest(folder)[0] == 20
-
-
-def test_no_memory_is_no_damage(folder, monkeypatch):
-  def fails(*_, **__):
-    raise MemoryError
-
-  with monkeypatch.context() as patch:
-    patch.setattr(ocp.CheckpointManager, "restore", fails)
-    with pytest.raises(MemoryError):
-      newest(folder)
-  assert newest(folder)[0] == 20
-
-
-def test_an_error_that_has_passed_when_it_is_looked_at_is_none(folder, monkeypatch):
-  """Orbax hides why it could not read its metadata."""
-  plain, met = ocp.CheckpointManager.restore, []
-
-  def fails_once(*arguments, **options):
-    met.append(1)
-    if len(met) == 1:
-      raise AttributeError("'NoneType' object has no attribute 'tree'")
-    return plain(*arguments, **options)
-
-  monkeypatch.setattr(ocp.CheckpointManager, "restore", fails_once)
-  assert newest(folder)[0] == 20
-
-
 def test_half_written_steps_are_not_steps(folder):
   shutil.copytree(folder / "20", folder / "30.orbax-checkpoint-tmp-1234")
   remove(folder / "30.orbax-checkpoint-tmp-1234")
@@ -342,92 +287,3 @@ def test_a_failed_write_leaves_the_network_that_was_there(tmp_path, monkeypatch)
     checkpoint.save_variables(tmp_path / "network", state(2)["params"], {})
   monkeypatch.undo()
   assert bits(checkpoint.load_variables(tmp_path / "network")[0]) == bits(state(1)["params"])
-
-
-NETWORK = {"params": {"head": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}}}
-
-
-def described(folder):
-  return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
-def notes(place):
-  place.mkdir()
-  (place / "notes.txt").write_text("three months")
-  checkpoint.save_variables(place / "a", NETWORK, {})
-
-
-def notes_beside(place):
-  checkpoint.save_variables(place, NETWORK, {})
-  (place / "notes.txt").write_text("three months")
-
-
-def info_of_others(place):
-  (place / "variables").mkdir(parents=True)
-  (place / "info.json").write_text('{"name": "a survey"}')
-
-
-def only_variables(place):
-  (place / "variables").mkdir(parents=True)
-
-
-def file(place):
-  place.write_text("precious")
-
-
-def link(place):
-  checkpoint.save_variables(place.with_name("far"), NETWORK, {})
-  place.symlink_to(place.with_name("far"))
-
-
-@pytest.mark.parametrize(
-  "make",
-  [notes, notes_beside, info_of_others, only_variables, file, link],
-  ids=lambda f: f.__name__,
-)
-def test_nothing_but_a_network_is_replaced(tmp_path, make):
-  place = tmp_path / "place"
-  make(place)
-  before = described(tmp_path)
-  with pytest.raises(UserError, match="is there already"):
-    checkpoint.save_variables(place, NETWORK, {"model": "new"})
-  assert described(tmp_path) == before
-
-
-def test_the_current_folder_and_what_holds_it_are_not_replaced(tmp_path, monkeypatch):
-  checkpoint.save_variables(tmp_path / "network", NETWORK, {})
-  for current in (tmp_path / "network", tmp_path / "network" / "variables"):
-    monkeypatch.chdir(current)
-    with pytest.raises(UserError, match="current folder"):
-      checkpoint.save_variables(tmp_path / "network", NETWORK, {"model": "new"})
-
-
-def test_networks_and_empty_folders_are_replaced(tmp_path):
-  (tmp_path / "empty").mkdir()
-  checkpoint.save_variables(tmp_path / "damaged", NETWORK, {})
-  (tmp_path / "damaged" / "info.json").write_text("{")
-  for name in ("empty", "empty", "damaged"):
-    checkpoint.save_variables(tmp_path / name, NETWORK, {"model": name})
-    assert checkpoint.load_variables(tmp_path / name)[1]["model"] == name
-  assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged", "empty"]
-  assert (tmp_path / "empty").stat().st_mode & 0o777 == 0o777 & ~umask()
-
-
-def umask():
-  current = os.umask(0)
-  os.umask(current)
-  return current
-
-
-def test_many_may_write_one_network_at_the_same_time(tmp_path):
-  """As runs that share a cache do; each finds it whole afterwards."""
-
-  def save(number):
-    checkpoint.save_variables(tmp_path / "teacher", NETWORK, {"number": number})
-    return number
-
-  with concurrent.futures.ThreadPoolExecutor(8) as pool:
-    assert list(pool.map(save, range(80))) == list(range(80))
-  variables, info = checkpoint.load_variables(tmp_path / "teacher")
-  assert bits(variables) == bits(NETWORK) and info["number"] in range(80)
-  assert [path.name for path in tmp_path.iterdir()] == ["teacher"]

@@ -28,7 +28,12 @@ def build(ratios=(1, 1, 1), classes=10, **changes):
     ((1, 1, 1), 100, [33, 33, 34]),  # the published split
     ((1, 1, 1), 10, [3, 3, 4]),
     ((1,), 10, [10]),
-    ((1, 1, 1), 3, [1, 1, 1]),
+    ((1, 1, 1), 2, [2]),  # a subject of one class has nothing to tell apart
+    ((1, 1, 1), 3, [3]),
+    ((1, 1, 1), 4, [2, 2]),
+    ((1, 1, 1), 5, [2, 3]),
+    ((1, 1, 1), 6, [2, 2, 2]),
+    ((1, 9), 10, [10]),
     ((2, 1, 1), 100, [50, 25, 25]),
     ((1, 2), 10, [3, 7]),
     ((0.5, 0.25, 0.25), 8, [4, 2, 2]),
@@ -41,8 +46,8 @@ def test_subjects_cut_the_places_in_ratios(ratios, classes, sizes):
   assert [s.name for s in subjects] == [f"subject_{n + 1}" for n in range(len(sizes))]
 
 
-@pytest.mark.parametrize("ratios", [(1, 1, 1, 1), (1, 9), (1, 0), (1, -1), ()])
-def test_subjects_are_not_empty(ratios):
+@pytest.mark.parametrize("ratios", [(1, 0), (1, -1), ()])
+def test_ratios_are_positive(ratios):
   with pytest.raises(UserError, match="subjects"):
     curriculum.subjects_of(ratios, 3)
 
@@ -125,9 +130,18 @@ def test_zero_means_all():
   assert build(fragments=(1, 2, 0), subjects=(1, 2, 0)) == build()
 
 
-def test_more_subjects_than_classes():
-  with pytest.raises(UserError, match="without a class"):
-    build(ratios=(1, 1, 1), classes=2)
+@pytest.mark.parametrize("classes, seen", [(2, [2, 2, 2]), (3, [3, 3, 3]), (5, [2, 5, 5])])
+def test_few_classes_make_fewer_subjects_and_say_so(classes, seen):
+  plan = build(classes=classes)
+  assert [grade.num_classes for grade in plan.grades] == seen
+  (note,) = plan.notes
+  assert f"{classes} classes make {len(plan.subjects)} subject" in note and "not 3" in note
+  assert build(classes=6).notes == ()
+
+
+def test_one_class_is_no_school():
+  with pytest.raises(UserError, match="there is 1 class"):
+    build(classes=1)
 
 
 def test_a_reference_that_stays_may_not_change():

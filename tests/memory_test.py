@@ -39,7 +39,7 @@ def test_seats_of_any_school():
     assert sum(seating.seats) == batch and min(seating.seats) >= 1
     if min(ideal) >= 1:
       assert np.all(np.abs(np.array(seating.seats) - ideal) < 1)
-    assert seating.steps == min(n // k for n, k in zip(counts, seating.seats, strict=True))
+    assert seating.steps == sum(counts) // batch  # no subject shortens the epoch
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,6 @@ def test_seats_of_any_school():
   [
     ([30, 30, 40], 10, 0),  # 10 steps of 3, 3, 4
     ([330, 330, 340], 64, 40),  # 15 steps of 21, 21, 22
-    ([33, 33, 34], 10, 20),  # 8 steps of 3, 3, 4
     ([25, 19], 8, 4),  # 5 steps of 5, 3
   ],
 )
@@ -89,15 +88,64 @@ def test_rehearsal_shows_a_share_of_each_subject():
   assert seating.images == (100, 100, 400)
   assert seating.seats[2] == 27 or seating.seats[2] == 26  # of an ideal of 26.7
   order = memory.epoch_order(seating, members_of(counts), (0,), 0)
-  assert len(np.unique(order)) == order.size == 600 - seating.left_over
+  assert seating.steps == 600 // 40
+  own = [np.isin(order, images).sum() for images in members_of(counts)]
+  assert own == [15 * taken for taken in seating.seats]
   other = memory.epoch_order(seating, members_of(counts), (0,), 1)
   old = np.concatenate(members_of(counts)[:2])
   assert set(order[np.isin(order, old)]) != set(other[np.isin(other, old)])
 
 
+RARE = [
+  ([400, 400, 5], 64),
+  ([33, 33, 34], 10),
+  ([10000, 500, 60], 64),
+  ([5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50], 64),
+]
+
+
+@pytest.mark.parametrize("counts, batch", RARE)
+def test_a_rare_subject_goes_round_again(counts, batch):
+  """It shortens no epoch: each image of a subject is shown as often as any other, or once more."""
+  seating, members = memory.seat(counts, batch), members_of(counts)
+  order = memory.epoch_order(seating, members, (3,), 1)
+  assert order.shape == (sum(counts) // batch, batch)
+  assert all(len(set(row)) == batch for row in order.tolist())  # no batch shows an image twice
+  times = np.bincount(order.ravel(), minlength=sum(counts))
+  for images in members:
+    assert times[images].max() - times[images].min() <= 1
+  assert seating.left_over == (times == 0).sum()
+  assert seating.again == (times[times > 0] - 1).sum() > 0
+
+
+@pytest.mark.parametrize("counts, batch", RARE)
+def test_without_specialists_every_image_is_shown_once(counts, batch):
+  seating, members = memory.seat(counts, batch, apart=False), members_of(counts)
+  assert seating.seats == (batch,) and seating.shared
+  order = memory.epoch_order(seating, members, (3,), 1)
+  assert order.dtype == np.int32 and len(np.unique(order)) == order.size
+  assert seating.left_over == sum(counts) - order.size < batch and seating.again == 0
+  assert not np.array_equal(order, memory.epoch_order(seating, members, (3,), 2))
+  assert memory.teacher_seats(seating, [True] * len(counts), 1) is None
+
+
+def test_a_shared_batch_keeps_to_the_shares_of_rehearsal():
+  counts, members = [400, 401, 90], members_of([400, 401, 90])
+  seating = memory.seat(counts, 7, shares=[0.25, 0.25, 1.0], apart=False)
+  assert seating.shared
+  order = memory.epoch_order(seating, members, (0,), 0)
+  own = np.array([np.isin(order, images).sum() for images in members])
+  assert np.all(own <= [100, 100, 90]) and own.sum() == 290 // 7 * 7
+
+
+def test_seats_that_divide_evenly_are_the_same_without_specialists():
+  assert memory.seat([30, 30, 40], 10) == memory.seat([30, 30, 40], 10, apart=False)
+
+
 def test_unfillable_batches():
   with pytest.raises(UserError, match="batch_size 2 is less than the 3 subjects"):
     memory.seat([10, 10, 10], 2)
+  assert memory.seat([10, 10, 10], 2, apart=False).seats == (2,)
   with pytest.raises(UserError, match="batch_size 64 is more than.*10, 10, 10 by subject"):
     memory.seat([10, 10, 10], 64)
 

@@ -177,7 +177,10 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
     augment=AUGMENT,
   )
   lesson = dataclasses.replace(lesson, **changes)
-  return Desk(lesson, variables, answers, memory.seat(counts, batch), images, labels)
+  seating = memory.seat(counts, batch)
+  full = min(count // taken for count, taken in zip(counts, seating.seats, strict=True))
+  seating = dataclasses.replace(seating, steps=full)  # as many as no image is shown twice in
+  return Desk(lesson, variables, answers, seating, images, labels)
 
 
 def fleet(devices=1):

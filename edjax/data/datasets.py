@@ -33,6 +33,7 @@ class Dataset:
   test: Split  # for the exam only
   mean: tuple[float, ...]  # per channel, of pixels scaled to [0, 1]
   std: tuple[float, ...]
+  notes: tuple[str, ...] = ()  # lines about what was read and what was not
 
 
 @dataclasses.dataclass(frozen=True)

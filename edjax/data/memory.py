@@ -3,6 +3,11 @@
 A batch has a fixed number of seats per subject, in proportion to the images an epoch shows of it.
 Seats of a subject are neighbours, so a specialist reads one stretch of the batch. Everything is a
 function of (seed, epoch), so there is no iterator state to save.
+
+An epoch has as many batches as its images fill. Where seats are whole numbers and images do not
+divide by them, a subject that is short of images shows some again, and one that has too many leaves
+some out, others in each epoch: no subject shortens the epoch of the others. Where no teacher needs
+the seats of a subject, such a batch is one stretch, and every image is shown once.
 """
 
 import dataclasses
@@ -18,7 +23,8 @@ class Seating:
   """How a grade fills its batches.
 
   Attributes:
-    seats: per subject, how many of the batch's seats are its own.
+    seats: per subject, how many of the batch's seats are its own; or one number, of a batch that
+      all subjects share.
     steps: batches per epoch.
     images: per subject, how many images an epoch would show if seats could be divided.
   """
@@ -28,43 +34,64 @@ class Seating:
   images: tuple[int, ...]
 
   @property
+  def shared(self):
+    """Whether all subjects sit in one stretch."""
+    return len(self.seats) < len(self.images)
+
+  @property
   def left_over(self):
-    """Images per epoch that rounding leaves out; each epoch leaves out others, drawn anew."""
-    return sum(self.images) - self.steps * sum(self.seats)
+    """Images that an epoch leaves out; each epoch leaves out others, drawn anew."""
+    return sum(max(0, over) for over in self._over())
+
+  @property
+  def again(self):
+    """Seats per epoch whose subject has no image left, and shows one more than it should."""
+    return sum(max(0, -over) for over in self._over())
+
+  def _over(self):
+    images = (sum(self.images),) if self.shared else self.images
+    return [count - self.steps * taken for count, taken in zip(images, self.seats, strict=True)]
 
 
-def seat(counts, batch_size, shares=None):
+def seat(counts, batch_size, shares=None, apart=True):
   """Divides a batch among subjects.
 
   Args:
     counts: training images per subject.
     batch_size: seats in all.
     shares: per subject, the share of its images that an epoch shows (rehearsal); 1 by default.
+    apart: whether a teacher needs the seats of a subject. If none does, the batch is divided only
+      where the images fill the seats of every subject to the end of the epoch.
 
   Returns:
     A `Seating`: seats in proportion to images shown, by the largest remainder, at least one each;
-    as many steps as every subject can fill without showing an image twice.
+    as many steps as all images shown fill.
 
   Raises:
     UserError: if there are more subjects than seats or too few images for one batch.
   """
   shares = shares or [1.0] * len(counts)
   images = [max(1, int(count * share)) for count, share in zip(counts, shares, strict=True)]
+  steps = sum(images) // batch_size
+  if steps < 1:
+    raise UserError(
+      f"recipe.batch_size {batch_size} is more than the training images can fill "
+      f"({', '.join(map(str, images))} by subject); use a smaller one"
+    )
   if batch_size < len(images):
-    raise UserError(f"recipe.batch_size {batch_size} is less than the {len(images)} subjects")
+    if apart:
+      raise UserError(f"recipe.batch_size {batch_size} is less than the {len(images)} subjects")
+    return Seating((batch_size,), steps, tuple(images))
   ideal = [batch_size * count / sum(images) for count in images]
   seats = [max(1, math.floor(share)) for share in ideal]
   while sum(seats) != batch_size:
     sign = 1 if sum(seats) < batch_size else -1
     open_to = [k for k, taken in enumerate(seats) if sign > 0 or taken > 1]
     seats[max(open_to, key=lambda k: sign * (ideal[k] - seats[k]))] += sign
-  steps = min(count // taken for count, taken in zip(images, seats, strict=True))
-  if steps < 1:
-    raise UserError(
-      f"recipe.batch_size {batch_size} is more than the training images can fill "
-      f"({', '.join(map(str, images))} by subject); use a smaller one"
-    )
-  return Seating(tuple(seats), steps, tuple(images))
+  divided = Seating(tuple(seats), steps, tuple(images))
+  if divided.again and not apart:
+    return Seating((batch_size,), steps, tuple(images))
+  return divided
 
 
 def epoch_order(seating, members, seed, epoch):
@@ -77,20 +104,43 @@ def epoch_order(seating, members, seed, epoch):
     epoch: int.
 
   Returns:
-    int32 [steps, batch]; no image appears twice.
+    int32 [steps, batch]. No image appears twice, unless its subject has fewer than its seats in all
+    batches: then each of them appears as often as any other, or once more.
   """
+  if seating.shared:
+    shown = [
+      np.random.default_rng((*seed, epoch, number)).permutation(images)[:count]
+      for number, (count, images) in enumerate(zip(seating.images, members, strict=True))
+    ]
+    draw = np.random.default_rng((*seed, epoch, len(members)))
+    together = draw.permutation(np.concatenate(shown))[: seating.steps * seating.seats[0]]
+    return together.reshape(seating.steps, -1).astype(np.int32)
   columns = []
   for number, (taken, images) in enumerate(zip(seating.seats, members, strict=True)):
-    drawn = np.random.default_rng((*seed, epoch, number)).permutation(images)
-    columns.append(drawn[: seating.steps * taken].reshape(seating.steps, taken))
+    draw = np.random.default_rng((*seed, epoch, number))
+    columns.append(_drawn(draw, images, seating.steps, taken))
   return np.concatenate(columns, axis=1).astype(np.int32)
+
+
+def _drawn(draw, images, steps, taken):
+  """Returns [steps, taken] of `images`, all of them shown before any is shown again.
+
+  A batch in which a new round begins takes first those that it has not shown in the old one, so
+  that it shows no image twice, as methods with a memory of images need it.
+  """
+  drawn = draw.permutation(images)
+  while len(drawn) < steps * taken:
+    more = draw.permutation(images)
+    begun = np.isin(more, drawn[len(drawn) // taken * taken :])
+    drawn = np.concatenate([drawn, more[~begun], more[begun]])
+  return drawn[: steps * taken].reshape(steps, taken)
 
 
 def teacher_seats(seating, answers, devices):
   """The seats a teacher answers for, device by device.
 
   Args:
-    seating: from `seat`.
+    seating: from `seat`; one that is shared is for teachers who answer every subject.
     answers: bool per subject.
     devices: over how many the batch is divided, in stretches of equal length.
 
@@ -98,9 +148,9 @@ def teacher_seats(seating, answers, devices):
     (int32 [devices, n] places in the device's own stretch, float32 [devices, n] mask), n being what
     the fullest device needs; or None if the teacher answers every seat.
   """
-  taught = np.repeat(np.asarray(answers), seating.seats)
-  if taught.all():
+  if all(answers):
     return None
+  taught = np.repeat(np.asarray(answers), seating.seats)
   rows = [np.flatnonzero(row) for row in taught.reshape(devices, -1)]
   width = max(map(len, rows))
   places = np.zeros((devices, width), np.int32)
@@ -114,7 +164,8 @@ def teacher_seats(seating, answers, devices):
 def partners(seating, devices):
   """Whose image is mixed into whose: the next of the same subject and device, in a ring.
 
-  So a specialist sees mixtures of its own classes only.
+  So a specialist sees mixtures of its own classes only. A batch that all subjects share, which has
+  no specialist, mixes them.
 
   Returns:
     int32 [batch], places in the whole batch.
