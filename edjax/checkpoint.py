@@ -1,13 +1,16 @@
 """Checkpoints, atomic, asynchronous, bounded, digested; the only file that knows orbax.
 
 Orbax renames a finished step into place, so a killed save leaves no half step; it does not notice
-an altered byte, so every step carries a sha256 of its arrays, and a step that cannot be read, or
-reads differently, is passed over for the one before, with a warning that names it.
+an altered byte, so every step carries a sha256 of its arrays, and a step that reads differently, or
+not at all though each of its files can be read, is damaged: it is passed over for the one before,
+with a warning that names it. A file that cannot be read says nothing of its content, so it ends the
+run, and everything stays as it was.
 """
 
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -20,10 +23,14 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax.traverse_util import unflatten_dict
 
+from edjax import files
 from edjax.errors import UserError
 
 # Of several processes the first comes here alone, and orbax must not wait for the others.
 _FIRST_ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
+_OF_ORBAX = re.compile(
+  r"_.*|array_metadatas|commit_success\.txt|d|manifest\.ocdbt|ocdbt\.process_\d+"
+)
 
 
 def flatten(tree):
@@ -76,7 +83,7 @@ class Store:
   def __init__(self, directory, keep=2):
     self.directory = pathlib.Path(directory).absolute()
     # Orbax would clear away what a killed run was writing while this one may be writing it anew.
-    for unfinished in self.directory.glob("*.orbax-checkpoint-tmp*"):
+    for unfinished in self.directory.glob("[0-9]*.orbax-checkpoint-tmp*"):
       shutil.rmtree(unfinished)
     self.directory.mkdir(parents=True, exist_ok=True)
     self._manager = ocp.CheckpointManager(
@@ -121,22 +128,26 @@ class Store:
   def newest(self):
     """Returns (step, {path: array}, meta) of the newest sound step, or None.
 
-    Steps that are not sound are named in a warning and renamed, so that they are not met again.
+    Steps that are damaged are named in a warning and renamed, so that they are not met again.
+
+    Raises:
+      UserError: if a file cannot be read just now; nothing is renamed then.
     """
     for step in sorted(self._manager.all_steps(), reverse=True):
+      folder = self.directory / str(step)
       try:
-        arrays, meta = self._read(step)
-      except Exception as error:  # orbax raises many kinds for damaged files
-        first_line = str(error).strip().split("\n")[0][:200]
-        folder = self.directory / str(step)
-        logging.warning("checkpoint %s is damaged (%s); passing it over", folder, first_line)
-        aside = folder.with_name(f"damaged_{step}")
-        shutil.rmtree(aside, ignore_errors=True)
-        folder.rename(aside)
+        return step, *_whole(folder, lambda step=step: self._read(step))
+      except _Damage as damage:
+        logging.warning("checkpoint %s is damaged (%s); passing it over", folder, damage)
+        folder.rename(self._aside(step))
         self._manager.reload()
-        continue
-      return step, arrays, meta
     return None
+
+  def _aside(self, step):
+    names = itertools.chain(
+      [f"damaged_{step}"], map(f"damaged_{step}_{{}}".format, itertools.count(2))
+    )
+    return next(self.directory / name for name in names if not (self.directory / name).exists())
 
   def _read(self, step):
     read = self._manager.restore(
@@ -151,51 +162,194 @@ class Store:
     return arrays, meta
 
 
+_UNREADABLE = "cannot read {}: {}; nothing is lost: put that right and give the same command again"
+
+
+class _Damage(Exception):
+  """What was saved is not there any more; the text says why."""
+
+
+def _whole(folder, read):
+  """Returns `read()`, of something that was saved in a folder.
+
+  Orbax raises many kinds of errors for damaged files, and the same for files that cannot be read at
+  the moment, some of which it hides. So the files are then read one by one: what cannot be read is
+  no damage, and what can be is read again before it is called so.
+
+  Raises:
+    _Damage: if every file can be read, and yet what was saved is not there.
+    UserError: if one cannot be.
+  """
+  try:
+    return read()
+  except Exception:
+    _read_through(folder)
+  try:
+    return read()
+  except MemoryError:
+    raise
+  except Exception as error:
+    reason = _passing(error)
+    if reason:
+      raise UserError(_UNREADABLE.format(folder, reason)) from error
+    raise _Damage((str(error).strip() or type(error).__name__).split("\n")[0][:200]) from error
+
+
+def _passing(error):
+  """Returns why something could not be read, if that says nothing about its content, or None."""
+  while error is not None:
+    text = str(error)
+    code = error.errno if isinstance(error, OSError) else None
+    said = re.search(r"os_error_code='(\d+)'", text)  # tensorstore's
+    code = int(said[1]) if said else code
+    if code not in (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+      return os.strerror(code)
+    if isinstance(error, RuntimeError) and "start new thread" in text:
+      return text
+    error = error.__cause__ or error.__context__
+  return None
+
+
+def _read_through(folder):
+  def refuse(error):
+    raise error
+
+  try:
+    for parent, _, names in os.walk(folder, onerror=refuse):
+      for name in names:
+        with open(os.path.join(parent, name), "rb") as file:
+          while file.read(1 << 24):
+            pass
+  except OSError as error:
+    raise UserError(
+      _UNREADABLE.format(error.filename or folder, error.strerror or error)
+    ) from error
+
+
+def clear(directory):
+  """Removes the checkpoints that a `Store` kept, and their folder if nothing else is in it."""
+  for step in pathlib.Path(directory).glob("[0-9]*"):
+    if (step / "arrays").is_dir():
+      shutil.rmtree(step)
+  with contextlib.suppress(OSError):
+    pathlib.Path(directory).rmdir()
+
+
 def save_variables(directory, variables, info):
-  """Writes student variables and `info` (JSON) to `directory`, whole or not at all."""
-  directory = pathlib.Path(directory).absolute()
-  # Runs that share a cache of teachers may write the same one at the same time.
-  unfinished = directory.with_name(f".{directory.name}.{os.getpid()}.unfinished")
-  shutil.rmtree(unfinished, ignore_errors=True)
-  with _disk_errors(directory):
-    unfinished.mkdir(parents=True)
-    arrays = flatten(variables)
-    _check_space(unfinished, arrays)
+  """Writes student variables and `info` (JSON) to `directory`, whole or not at all.
+
+  Several processes may do so at once. Where the same network is there already, it stays.
+
+  Raises:
+    UserError: if something else than a network is there, which stays as it is; or if the disk is
+      full or not writable.
+  """
+  directory = absolute(directory)
+  arrays = flatten(variables)
+  info = info | {"sha256": sha256(variables)}
+  info = info | {"digest": _digest(arrays, info)}
+
+  def write(folder):
+    _check_space(folder, arrays)
     with _checkpointer() as checkpointer:
-      checkpointer.save(unfinished / "variables", arrays)
-    info = info | {"sha256": sha256(variables)}
-    info = info | {"digest": _digest(arrays, info)}
-    (unfinished / "info.json").write_text(json.dumps(info, indent=2) + "\n")
-    if directory.exists():
-      before = directory.with_name(f".{directory.name}.before")
-      shutil.rmtree(before, ignore_errors=True)
-      directory.rename(before)
-      unfinished.rename(directory)
-      shutil.rmtree(before)
-    else:
-      unfinished.rename(directory)
+      checkpointer.save(folder / "variables", arrays)
+    text = json.dumps(info, indent=2) + "\n"
+    with files.naming(directory / "info.json"):
+      (folder / "info.json").write_text(text)
+
+  def same(there, _):
+    try:
+      return _load(there)[2] == info["digest"]
+    except Exception:  # of whatever kind: a sound one takes its place
+      return False
+
+  with _disk_errors(directory):
+    files.replace_folder(directory, write, check_target, same)
+
+
+def absolute(path):
+  """Returns a `pathlib.Path` without "." and "..", links as they are."""
+  return pathlib.Path(os.path.abspath(pathlib.Path(path).expanduser()))
+
+
+def check_target(directory):
+  """Raises UserError if writing a network to `directory` would cost anything but a network."""
+  directory = absolute(directory)
+  what = _other_than_a_network(directory)
+  if what:
+    raise UserError(
+      f"{directory} is there already, and {what}; only a network of edjax's is ever replaced: name "
+      "another folder, which need not exist"
+    )
+
+
+def _other_than_a_network(directory):
+  """Says what is at a path, if it is neither nothing, nor empty, nor a network and nothing else."""
+  if directory.is_symlink():
+    return f"is a link to {os.readlink(directory)}"
+  if directory == pathlib.Path.home():
+    return "is the home folder"
+  if directory == pathlib.Path(directory.anchor) or directory.is_mount():
+    return "is a whole disk"
+  if directory in (absolute("."), *absolute(".").parents):
+    return "is the current folder, or holds it"
+  if not directory.exists():
+    return ""
+  if not directory.is_dir():
+    return "is a file"
+  there = {path.name: path for path in directory.iterdir()}
+  other = sorted(name for name in there if name not in ("info.json", "variables"))
+  if other:
+    return f"holds {', '.join(other[:3])}{' and more' if len(other) > 3 else ''}"
+  if not there:
+    return ""
+  if set(there) != {"info.json", "variables"} or not there["variables"].is_dir():
+    return "holds a part of a network only"
+  if any(path.is_symlink() for path in there.values()):
+    return "holds a link"
+  within = {path.name for path in there["variables"].iterdir()}
+  other = sorted(name for name in within if not _OF_ORBAX.fullmatch(name))
+  if other:
+    return f"holds variables/{other[0]}"
+  try:
+    ours = json.loads(there["info.json"].read_bytes()).keys() >= {"sha256", "digest"}
+  except (ValueError, AttributeError):  # damaged; orbax's own files tell
+    ours = "manifest.ocdbt" in within
+  return "" if ours else "holds an info.json that is none of a network"
 
 
 def load_variables(directory):
   """Returns (variables, info) as `save_variables` wrote them.
 
   Raises:
-    UserError: if there are none, or they are damaged.
+    UserError: if there are none, or they are damaged, or a file cannot be read.
   """
-  directory = pathlib.Path(directory).absolute()
-  if not (directory / "info.json").exists():
-    raise UserError(f"{directory} holds no network (a folder with info.json and variables/)")
-  try:
-    info = json.loads((directory / "info.json").read_text())
-    with _checkpointer() as checkpointer:
-      arrays = checkpointer.restore(directory / "variables", args=_to_host(directory / "variables"))
-    variables = unflatten_dict(arrays, sep="/")
-    if info.pop("digest") != _digest(arrays, info):
-      raise ValueError("it is not what was saved")
-  except Exception as error:
-    reason = str(error).strip().split("\n")[0][:200]
-    raise UserError(f"the network in {directory} is damaged ({reason}); write it anew") from error
-  return variables, info
+  directory = absolute(directory)
+  while True:
+    if not (directory / "info.json").exists():
+      raise UserError(f"{directory} holds no network (a folder with info.json and variables/)")
+    before = directory.stat().st_ino
+    try:
+      return _whole(directory, lambda: _load(directory)[:2])
+    except (_Damage, UserError) as error:
+      if directory.exists() and directory.stat().st_ino != before:
+        continue  # another process has put a network there meanwhile
+      if isinstance(error, UserError):
+        raise
+      raise UserError(
+        f"the network in {directory} is damaged ({error}); remove that folder, and write it anew"
+      ) from error
+
+
+def _load(directory):
+  info = json.loads((directory / "info.json").read_text())
+  with _checkpointer() as checkpointer:
+    arrays = checkpointer.restore(directory / "variables", args=_to_host(directory / "variables"))
+  variables = unflatten_dict(arrays, sep="/")
+  digest = info.pop("digest")
+  if digest != _digest(arrays, info):
+    raise ValueError("it is not what was saved")
+  return variables, info, digest
 
 
 def _checkpointer():

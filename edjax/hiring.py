@@ -6,7 +6,6 @@ Teachers without a checkpoint are trained once, as students of one grade without
 import dataclasses
 import hashlib
 import pathlib
-import shutil
 
 from edjax import checkpoint, convert, curriculum, faculty, models, processes
 from edjax import methods as methods_table
@@ -53,7 +52,7 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
   def keep():
     for place in places:
       faculty.save(place, chosen.model, labels, room.dataset, variables, training_macs=cost)
-    shutil.rmtree(here / "checkpoints")
+    checkpoint.clear(here / "checkpoints")
     return faculty.load(here / "network", name, labels, room.dataset)
 
   return processes.tell(keep)
