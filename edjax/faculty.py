@@ -24,7 +24,8 @@ class Teacher:
     model: a row of `models.MODELS`.
     classes: the data set's labels its logits stand for, column by column.
     variables: its parameters and batch statistics, on the host.
-    training_macs: what its own training cost, where that is known.
+    training_macs, training_seconds: what its own training cost, where that is known.
+    source: "trained" in this work directory, of the "cache", or "given" by a checkpoint.
   """
 
   name: str
@@ -32,6 +33,8 @@ class Teacher:
   classes: tuple[int, ...]
   variables: dict
   training_macs: int | None = None
+  training_seconds: float | None = None
+  source: str = "given"
 
   @property
   def network(self):
@@ -95,7 +98,14 @@ def load(directory, name, classes, dataset):
       f"{dataset.name} are {shape}"
     )
   labels = tuple(dataset.class_names.index(class_name) for class_name in known)
-  teacher = Teacher(name, info["model"], labels, variables, info.get("training_macs"))
+  teacher = Teacher(
+    name,
+    info["model"],
+    labels,
+    variables,
+    training_macs=info.get("training_macs"),
+    training_seconds=info.get("training_seconds"),
+  )
   _check_fit(teacher, directory, dataset.name, shape)
   return teacher
 

@@ -47,13 +47,14 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
   if found:
     return found
   variables, record = train(study)
-  cost = record["grades"][0]["train_macs"]
+  row = record["grades"][0]
+  cost = {"training_macs": row["train_macs"], "training_seconds": row["seconds"]}
 
   def keep():
     for place in places:
-      faculty.save(place, chosen.model, labels, room.dataset, variables, training_macs=cost)
+      faculty.save(place, chosen.model, labels, room.dataset, variables, **cost)
     checkpoint.clear(here / "checkpoints")
-    return faculty.load(here / "network", name, labels, room.dataset)
+    return _found(places, name, labels, room.dataset)
 
   return processes.tell(keep)
 
@@ -153,10 +154,11 @@ def _folder(config, workdir, name, subjects, order):
 
 
 def _found(places, name, labels, dataset):
-  """Returns the teacher of the first folder that holds one, or None."""
-  for place in places:
+  """Returns the teacher of the first folder that holds one, or None; the second is the cache."""
+  for place, source in zip(places, ("trained", "cache"), strict=False):
     if (place / "info.json").exists():
-      return faculty.load(place, name, labels, dataset)
+      teacher = faculty.load(place, name, labels, dataset)
+      return dataclasses.replace(teacher, source=source)
   return None
 
 

@@ -37,7 +37,8 @@ def exam_scores(logits, labels, subjects):
     example), `ece` (expected calibration error over 15 equal-width bins, closed on the right; Guo
     et al. 2017, arXiv:1706.04599), `top1_by_subject` (a subject with no example is left out),
     `confusion` ([classes][classes] counts, rows are the truth) and `calibration` ({"confidence",
-    "accuracy", "count"}: a value per bin, None for the mean of an empty one).
+    "accuracy", "count"}: a value per bin, None for the mean of an empty one); `interval` of top1
+    and `count_by_subject` say how sure the shares are.
 
   Raises:
     ValueError: for an empty exam, shapes that do not fit, or a label without a column.
@@ -78,21 +79,43 @@ def exam_scores(logits, labels, subjects):
     n / count * abs(mean - share) for mean, share, n in zip(*calibration.values(), strict=True) if n
   )
 
-  by_subject = {}
+  by_subject, counts = {}, {}
   for name, columns in subjects.items():
     asked = np.isin(labels, list(columns))
     if asked.any():
-      by_subject[name] = float(top1[asked].mean())
+      by_subject[name], counts[name] = float(top1[asked].mean()), int(asked.sum())
   return {
     "count": count,
     "top1": float(top1.mean()),
+    "interval": interval(float(top1.mean()), count),
     "top5": float(top5.mean()),
     "nll": float(nll.mean()),
     "ece": float(ece),
     "top1_by_subject": by_subject,
+    "count_by_subject": counts,
     "confusion": confusion.tolist(),
     "calibration": calibration,
   }
+
+
+def interval(share, count):
+  """Returns the 95 % interval of a share of `count` examples, [low, high] (Wilson 1927).
+
+  It says within which the share of endlessly many such examples would be, and stays in [0, 1] and
+  wide where there are few, even of none or all. None without examples.
+  """
+  if not count:
+    return None
+  z = 1.959963984540054
+  centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+  half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+  return [max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))]
+
+
+def percent_of(share, count):
+  """Says a share, of how many, and its interval: "99.3 % of 451 (95 % interval 98.1–99.8)"."""
+  low, high = interval(share, count)
+  return f"{100 * share:.1f} % of {count:,} (95 % interval {100 * low:.1f}–{100 * high:.1f})"
 
 
 def _answers(logits):

@@ -36,7 +36,7 @@ from edjax.data.similarity import similar_order
 from edjax.errors import UserError, choose
 from edjax.step import no_sums
 from edjax.term import Study, prepare
-from edjax.transcript import grade_row, left_out, transcript, unshown
+from edjax.transcript import costs, grade_row, left_out, transcript, unshown
 
 
 def run(config, workdir):
@@ -75,9 +75,19 @@ def run(config, workdir):
     for line in (*dataset.notes, *plan.notes, room.said):
       if line:
         progress.line(line)
-    hire = functools.partial(
-      hiring.hire, config, room, recipe, workdir, lambda study: attend(study, room, progress)
-    )
+    hired, attended = {}, 0.0
+
+    def taught(study):
+      nonlocal attended
+      set_out = time.monotonic()
+      result = attend(study, room, progress)
+      attended += time.monotonic() - set_out
+      return result
+
+    def hire(name, *place):
+      hired[name] = hiring.hire(config, room, recipe, workdir, taught, name, *place)
+      return hired[name]
+
     settled = config.class_order != "easiest"
     order = _class_order(config, room, hire) if settled else tuple(range(num_classes))
     look = hire if settled else functools.partial(hiring.peek, config, room, workdir)
@@ -107,7 +117,7 @@ def run(config, workdir):
       for name in plan.teachers
     }
     study = dataclasses.replace(study, order=order, teachers=teachers)
-    variables, record = attend(study, room, progress)
+    variables, record = taught(study)
     graduate = fragments.graduate(variables, np.argsort(order))
     labels = tuple(range(num_classes))
     processes.tell(
@@ -115,11 +125,14 @@ def run(config, workdir):
         workdir / "graduate", study.model, labels, dataset, graduate, name=config.name
       )
     )
-    written = transcript(config.name, study, room, graduate, record)
+    written = transcript(config.name, study, room, graduate, record, hired.values())
+    between = time.monotonic() - began - attended
+    written |= costs(record["grades"], hired.values(), between)
     processes.tell(lambda: report.write(workdir, written))
+    accuracy = metrics.percent_of(written["student"]["top1"], len(dataset.test.labels))
     progress.line(
-      f"graduate: top-1 {100 * written['student']['top1']:.2f} % on {len(dataset.test.labels):,} "
-      f"test images, {metrics.duration(time.monotonic() - began)}; see {workdir / 'report.html'}"
+      f"graduate: top-1 {accuracy} test images; {metrics.duration(written['seconds'])} in all; "
+      f"see {workdir / 'report.html'}"
     )
     return written
   finally:

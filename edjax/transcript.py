@@ -8,6 +8,8 @@ import jax
 from edjax import checkpoint, faculty, metrics, models
 from edjax.models.macs import network_macs
 
+_OF_GRADES = ("count", "top1", "interval", "top1_by_subject", "count_by_subject")
+
 
 def grade_row(term, state, scores, seconds, images_per_second):
   """The row of one grade that has ended, JSON."""
@@ -20,8 +22,7 @@ def grade_row(term, state, scores, seconds, images_per_second):
     "classes": list(term.order),
     "teachers": list(grade.teachers),
     "epochs": grade.epochs,
-    "top1": scores["top1"],
-    "top1_by_subject": scores["top1_by_subject"],
+    **{key: scores[key] for key in _OF_GRADES},
     "params": _size(state.variables),
     "macs": term.macs,
     "train_macs": student + teachers,
@@ -58,8 +59,38 @@ def left_out(rows):
   return f"images left out of an epoch, others in each: {', '.join(said)}; {why}"
 
 
-def transcript(name, study, room, graduate, record):
-  """Returns the report of a finished school.
+def costs(grades, teachers, seconds_between=0.0):
+  """What a run has cost: the sums, and its parts apart.
+
+  The training of a teacher counts where this run trained it. What one from a cache or a checkpoint
+  once cost is not this run's; it stands in the teacher's own row as far as it is known.
+
+  Args:
+    grades: the student's `grade_row`s.
+    teachers: all `faculty.Teacher`s that were hired.
+    seconds_between: what went by outside of the grades: reading, setting out, the last exams.
+
+  Returns:
+    A dict of `train_macs` and its parts `train_macs_student`, `train_macs_teachers` (their answers)
+    and `teacher_training_macs`, and of `seconds` and its parts `seconds_student`,
+    `seconds_teachers` (their training) and `seconds_between`.
+  """
+  own = [teacher for teacher in teachers if teacher.source == "trained"]
+  macs = {
+    "train_macs_student": sum(row["train_macs_student"] for row in grades),
+    "train_macs_teachers": sum(row["train_macs_teachers"] for row in grades),
+    "teacher_training_macs": sum(teacher.training_macs or 0 for teacher in own),
+  }
+  seconds = {
+    "seconds_student": sum(row["seconds"] for row in grades),
+    "seconds_teachers": sum(teacher.training_seconds or 0.0 for teacher in own),
+    "seconds_between": seconds_between,
+  }
+  return {"train_macs": sum(macs.values()), **macs, "seconds": sum(seconds.values()), **seconds}
+
+
+def transcript(name, study, room, graduate, record, hired):
+  """Returns the report of a finished school, its `costs` without the seconds in between.
 
   Args:
     name: of the config.
@@ -67,6 +98,7 @@ def transcript(name, study, room, graduate, record):
     room: its `Classroom`.
     graduate: its variables, logits in the order of the data set's labels.
     record: from `school.attend`.
+    hired: all teachers the run has asked, those who only helped to set it out among them.
   """
   dataset, order = room.dataset, study.order
   subjects = {s.name: [order[place] for place in s.classes] for s in study.curriculum.subjects}
@@ -81,7 +113,6 @@ def transcript(name, study, room, graduate, record):
     rows.append(_teacher_row(teacher, subjects, answers[teacher.name], truth, room))
   present = [study.teachers[n] for n in study.curriculum.grades[-1].teachers]
   grades = record["grades"]
-  total = {k: sum(row[k] for row in grades) for k in grades[0] if k.startswith("train_macs")}
   report = {
     "config": name,
     "dataset": dataset.name,
@@ -95,7 +126,9 @@ def transcript(name, study, room, graduate, record):
       "params": _size(graduate),
       "macs": network_macs(network, room.image_shape),
       "top1": scores["top1"],
+      "interval": scores["interval"],
       "top5": scores["top5"],
+      "top5_interval": metrics.interval(scores["top5"], scores["count"]),
       "top1_best": record["best"][1] if record["best"] else None,
       "nll": scores["nll"],
       "ece": scores["ece"],
@@ -107,9 +140,8 @@ def transcript(name, study, room, graduate, record):
     },
     "teachers": rows,
     "grades": grades,
-    **total,
-    "teacher_training_macs": sum(t.training_macs or 0 for t in study.teachers.values()),
-    "seconds": sum(row["seconds"] for row in grades),
+    **costs(grades, hired),
+    "images": {split: len(rows.labels) for split, rows in room.splits.items()},
     "notes": _notes(study, grades, dataset),
   }
   return metrics.plain(report)
@@ -124,6 +156,7 @@ def _teacher_row(teacher, subjects, logits, truth, room):
   column = {label: number for number, label in enumerate(teacher.classes)}
   own = [number for number, label in enumerate(truth) if label in column]
   right = sum(logits[n].argmax() == column[truth[n]] for n in own)
+  top1 = right / len(own)
   return {
     "name": teacher.name,
     "model": teacher.model,
@@ -131,8 +164,12 @@ def _teacher_row(teacher, subjects, logits, truth, room):
     "classes": list(teacher.classes),
     "params": _size(teacher.variables),
     "macs": network_macs(teacher.network, room.image_shape),
+    "source": teacher.source,
     "training_macs": teacher.training_macs,
-    "top1": right / len(own),
+    "training_seconds": teacher.training_seconds,
+    "count": len(own),
+    "top1": top1,
+    "interval": metrics.interval(top1, len(own)),
   }
 
 

@@ -55,7 +55,7 @@ def read(out, arm):
     "top1_best": [100 * report["student"]["top1_best"] for report in reports],
     "student": [report["train_macs_student"] / 1e12 for report in reports],
     "teachers": [report["train_macs_teachers"] / 1e12 for report in reports],
-    "seconds": [report["seconds"] for report in reports],
+    "seconds": [sum(row["seconds"] for row in report["grades"]) for report in reports],
   }
 
 

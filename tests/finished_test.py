@@ -68,6 +68,20 @@ def test_digits(smoke):
     assert abs(stated - right[own].sum()) <= close[own].sum() + 1e-6
 
 
+def test_the_training_of_the_teachers_is_part_of_the_cost(smoke):
+  workdir, report, _ = smoke
+  infos = [json.loads(path.read_text()) for path in workdir.glob("teachers/*/network/info.json")]
+  assert len(infos) == 4
+  parts = [sum(info[f"training_{what}"] for info in infos) for what in ("macs", "seconds")]
+  assert (report["teacher_training_macs"], report["seconds_teachers"]) == pytest.approx(parts)
+  grades = report["grades"]
+  assert report["train_macs"] == sum(row["train_macs"] for row in grades) + parts[0]
+  assert report["seconds"] > sum(row["seconds"] for row in grades) + parts[1]
+  assert report["student"]["interval"][0] < report["student"]["top1"]
+  for row in (*grades, *report["teachers"]):
+    assert row["count"] >= 100 and row["interval"][0] <= row["top1"] <= row["interval"][1]
+
+
 @pytest.mark.parametrize(
   "changes, words",
   [

@@ -1,0 +1,45 @@
+"""What a run says it has cost and how sure it says its figures are."""
+
+import pytest
+from scipy import stats
+
+from edjax import faculty, metrics, transcript
+
+
+def _teacher(name, source, macs, seconds):
+  return faculty.Teacher(name, "resnet8", (0, 1), {}, macs, seconds, source)
+
+
+def _grade(student, teachers, seconds):
+  return {"train_macs_student": student, "train_macs_teachers": teachers, "seconds": seconds}
+
+
+def test_the_cost_of_a_run_includes_the_training_of_its_own_teachers_only():
+  hired = (
+    _teacher("subject_1", "trained", 1000, 10.0),
+    _teacher("subject_2", "trained", 500, 5.0),
+    _teacher("generalist", "cache", 70_000, 700.0),
+    _teacher("generalist_2", "given", None, None),
+  )
+  told = transcript.costs([_grade(3, 4, 1.0), _grade(30, 40, 2.0)], hired, 0.5)
+  assert told == {
+    "train_macs": 33 + 44 + 1500,
+    "train_macs_student": 33,
+    "train_macs_teachers": 44,
+    "teacher_training_macs": 1500,
+    "seconds": 18.5,
+    "seconds_student": 3.0,
+    "seconds_teachers": 15.0,
+    "seconds_between": 0.5,
+  }
+
+
+@pytest.mark.parametrize("right, count", [(448, 451), (0, 1), (1, 1), (7, 7), (3, 10), (0, 400)])
+def test_intervals_are_wilsons(right, count):
+  theirs = stats.binomtest(right, count).proportion_ci(0.95, method="wilson")
+  assert metrics.interval(right / count, count) == pytest.approx(list(theirs), abs=1e-9)
+
+
+def test_a_share_is_told_with_its_count_and_its_interval():
+  assert metrics.percent_of(448 / 451, 451) == "99.3 % of 451 (95 % interval 98.1–99.8)"
+  assert metrics.interval(0.5, 0) is None
