@@ -11,6 +11,8 @@ import functools
 
 from ml_collections import ConfigDict
 
+from edjax import methods
+
 _CE = {"weight": 1.0}
 _KD = {"weight": 1.0, "temperature": 4.0}
 _HINTON = {"ce": {"weight": 0.1}, "kd": {"weight": 0.9, "temperature": 4.0}}
@@ -25,7 +27,7 @@ METHODS = {
   "cc": {"ce": _CE, "cc": {"weight": 0.02}},
   "rkd": {"ce": _CE, "rkd": {"weight": 1.0}},
   "pkt": {"ce": _CE, "pkt": {"weight": 30000.0}},
-  "kdsvd": {"ce": _CE, "kdsvd": {"weight": 1.0}},
+  "kdsvd": {"ce": _CE, "kdsvd": {"weight": 1.0, "vectors": "columns"}},
   "crd": {"ce": _CE, "crd": {"weight": 0.8}},
   "crd_kd": {"ce": _CE, "kd": _KD, "crd": {"weight": 0.8}},
   "ofd": {"ce": _CE, "ofd": {"weight": 0.001}},
@@ -66,6 +68,16 @@ PAIRS = {
   ("resnet32x4", "shufflenetv2"): {"reviewkd": {"weight": 8.0}},
 }
 
+# (teacher, student) with unlike numbers of stages -> which belong together: those of equal size
+STAGES = {("resnet18_cifar", "shufflenetv2"): "1:2,2:3,3:4"}
+
+# student -> a teacher with as many channels stage by stage, which FSP compares one with the other
+FLOW_TEACHERS = {
+  "resnet8_half": "resnet8_half",
+  "resnet18": "resnet34",
+  "shufflenetv2": "shufflenetv2",
+}
+
 _CONSENSUS = {
   "average": "average",
   "ebkd": "entropy",
@@ -102,11 +114,18 @@ def variants(kd, ed):
 
 def _apply(name, kd, config):
   kd(config)
+  if name == "fsp":
+    for part in (config.faculty.specialist, config.faculty.generalist):
+      part.model = FLOW_TEACHERS.get(config.student.model, part.model)
   pair = config.faculty.generalist.model, config.student.model
   special = PAIRS.get(pair, {})
   config.methods = ConfigDict(
     {method: row | special.get(method, {}) for method, row in METHODS[name].items()}
   )
+  if pair in STAGES:
+    for method, row in config.methods.items():
+      if getattr(methods.METHODS[method], "pairs", None) == "":
+        row.pairs = STAGES[pair]
   if name in ("ab", "fsp"):
     _first_phase(config)
     config.grades.update(teachers=("generalist", "none"), methods=(name, "ce"))

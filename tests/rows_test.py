@@ -1,0 +1,75 @@
+"""Every shipped row, config by variant, can start: the school is gone through up to training."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from configs import published
+from edjax import school
+from edjax.data.datasets import Dataset, Split
+
+# config -> (classes, training images, shape of an image), as published and seated
+DATA = {
+  "digits": (10, 1212, (8, 8, 1)),
+  "fashion_mnist": (10, 54_000, (28, 28, 1)),
+  "cifar100": (100, 45_000, (32, 32, 3)),
+  "folder": (3, 900, (64, 64, 3)),
+  "food101": (101, 68_175, (64, 64, 3)),
+  "caltech256": (256, 21_442, (160, 160, 3)),
+  "tiny_imagenet": (200, 90_000, (64, 64, 3)),
+}
+MODULES = {name: importlib.import_module(f"configs.{name}") for name in DATA}
+ALL = [f"{name}:{arg}" for name, module in MODULES.items() for arg in ("", *module.VARIANTS)]
+ALL += [f"{name}:{arg},ed" for name in DATA for arg in published.METHODS]
+ALL += [f"tiny_imagenet:{arg},smoke" for arg in published.METHODS]
+# Every method once, where it is quick; every config once, with networks that are least alike.
+QUICK = [
+  "digits:",
+  *(f"digits:{arg}" for arg, row in published.METHODS.items() if arg in row),
+  "fashion_mnist:at,ed",
+  "cifar100:ce",
+  "folder:fsp",
+  "food101:kdsvd",
+  "caltech256:ce",
+  "tiny_imagenet:sp",
+  "tiny_imagenet:reviewkd,smoke",
+]
+
+
+class Begun(Exception):
+  """The first network would be trained now."""
+
+
+def starts(row, workdir, monkeypatch):
+  """Runs a row on images of the right shape, all one shade, until something is to be trained."""
+  name, _, arg = row.partition(":")
+  classes, count, shape = DATA[name]
+  config = MODULES[name].get_config(arg)
+  split = Split(
+    np.broadcast_to(np.uint8(0), (count, *shape)), (np.arange(count) % classes).astype(np.int32)
+  )
+  few = Split(split.images[:classes], split.labels[:classes])
+  names, figures = tuple(f"class {n}" for n in range(classes)), ((0.5,) * shape[2],) * 2
+  dataset = Dataset(name, names, split, few, few, *figures)
+
+  def attend(study, room, progress):
+    raise Begun
+
+  monkeypatch.setattr(school, "_dataset", lambda config: dataset)
+  monkeypatch.setattr(school, "attend", attend)
+  # Similar classes are found by looking, and images would be copied to the devices.
+  config.class_order, config.residence, config.devices = "given", "streamed", 1
+  with pytest.raises(Begun):
+    school.run(config, workdir)
+
+
+@pytest.mark.parametrize("row", QUICK)
+def test_a_row_starts(row, tmp_path, monkeypatch):
+  starts(row, tmp_path / "run", monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", sorted(set(ALL) - set(QUICK)))
+def test_every_row_starts(row, tmp_path, monkeypatch):
+  starts(row, tmp_path / "run", monkeypatch)
