@@ -9,8 +9,8 @@ the SHA-256 of the file's name, always the same; `--config.dataset=caltech256_cl
 257th folder as a class. Nor has a distillation library a recipe for it: this is mdistiller's for
 ImageNet and this pair (arXiv:2203.08679: 100 epochs, 0.1 at batch 256, divided by 10 after 30, 60
 and 90, weight decay 1e-4, flips, and resized windows of 8 % of the area or more; here they are of
-the middle square). Not run by edjax's authors on the photographs, only on generated ones of the
-archive's layout.
+the middle square), with its weights and temperatures for ImageNet where it has them. Not run by
+edjax's authors on the photographs, only on generated ones of the archive's layout.
 """
 
 from configs import common, published
@@ -27,7 +27,6 @@ def get_config(arg=""):
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="resnet34", epochs=_EPOCHS, learning_rate=_RATE)
     part.update(schedule="steps", milestones=_MILESTONES)
-  common.education(config, _EPOCHS, _RATE)
   return common.apply(config, arg, VARIANTS)
 
 
@@ -41,7 +40,7 @@ def kd(config):
   """Ordinary distillation from a generalist, with the literature's weights."""
   common.one_grade(config, "generalist", _EPOCHS, _RATE)
   config.recipe.update(schedule="steps", milestones=_MILESTONES)
-  config.methods.ce.weight, config.methods.kd.weight = 0.1, 0.9
+  published.kd(config, "imagenet")
 
 
 def paper(config):
@@ -52,9 +51,8 @@ def paper(config):
 
 
 def ed(config):
-  """The default curriculum, for other methods than the default's."""
+  """The default curriculum."""
   common.education(config, _EPOCHS, _RATE)
-  config.recipe.update(schedule="cosine", milestones=())
 
 
 def smoke(config):
@@ -65,9 +63,7 @@ def smoke(config):
 
 
 VARIANTS = {
-  "ce": ce,
-  "kd": kd,
-  "paper": paper,
-  **published.variants(kd, ed),
-  "smoke": smoke,
+  "curriculum": {"ce": ce, "kd": kd, "paper": paper, "ed": ed},
+  "method": published.variants("imagenet"),
+  "size": {"smoke": smoke},
 }

@@ -20,7 +20,6 @@ def get_config(arg=""):
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="resnet110", epochs=_EPOCHS, learning_rate=0.05)
     part.update(schedule="steps", milestones=(150, 180, 210))
-  common.education(config, _EPOCHS, 0.05)
   return common.apply(config, arg, VARIANTS)
 
 
@@ -34,7 +33,7 @@ def kd(config):
   """Ordinary distillation from a generalist, with the literature's weights."""
   common.one_grade(config, "generalist", _EPOCHS, 0.05)
   config.recipe.update(schedule="steps", milestones=(150, 180, 210))
-  config.methods.ce.weight, config.methods.kd.weight = 0.1, 0.9
+  published.kd(config)
 
 
 def paper(config):
@@ -45,9 +44,8 @@ def paper(config):
 
 
 def ed(config):
-  """The default curriculum, for other methods than the default's."""
+  """The default curriculum."""
   common.education(config, _EPOCHS, 0.05)
-  config.recipe.update(schedule="cosine", milestones=())
 
 
 def smoke(config):
@@ -56,9 +54,7 @@ def smoke(config):
 
 
 VARIANTS = {
-  "ce": ce,
-  "kd": kd,
-  "paper": paper,
-  **published.variants(kd, ed),
-  "smoke": smoke,
+  "curriculum": {"ce": ce, "kd": kd, "paper": paper, "ed": ed},
+  "method": published.variants(),
+  "size": {"smoke": smoke},
 }

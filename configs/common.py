@@ -1,10 +1,18 @@
-"""What every config starts from, and how variants such as `:quick,kd` are applied.
+"""What every config starts from, and how variants such as `:kd,quick` are applied.
 
 Settings of the grades are tuples with one entry per grade; a tuple of one entry holds for every
 grade. On the command line: `--config.grades.epochs=3,6,15`.
 """
 
-from ml_collections import ConfigDict
+import difflib
+
+from ml_collections import ConfigDict, FieldReference
+from ml_collections.config_dict import placeholder
+
+from configs import published
+from edjax import settings
+
+AXES = ("curriculum", "method", "size")  # of the variants; a run has one of each, in this order
 
 
 def base(name, dataset):
@@ -20,6 +28,7 @@ def base(name, dataset):
         "train_limit": 0,
         "image_size": 0,  # 0: what the data set says
         "bad_images": "error",  # "skip" passes over at most one in a hundred
+        "source": "auto",  # or "files", or "tfds": what tensorflow-datasets has prepared
       },
       "devices": 0,  # 0: all there are
       "compilation_cache": "",  # a folder that keeps compiled programs for later runs
@@ -84,15 +93,18 @@ def base(name, dataset):
 def teacher(checkpoint):
   """How teachers without a checkpoint are trained, or where those with one are.
 
-  They share the student's recipe, but for the schedule.
+  They share the student's recipe, but for the schedule, and for what is set here.
   """
   return {
-    "model": "resnet20",
+    "model": FieldReference("resnet20", field_type=str),  # None: the student's
     "epochs": 1,
     "learning_rate": 0.1,
     "warmup_epochs": 0.0,
     "schedule": "cosine",
     "milestones": (),
+    "optimiser": placeholder(str),  # None: the recipe's, or "sgd" where that is "dot"
+    "weight_decay": placeholder(float),  # None: the recipe's, as below
+    "clip": placeholder(float),
     "checkpoint": checkpoint,
   }
 
@@ -157,37 +169,73 @@ def paper(config, epochs):
 def smoke(config, train_limit):
   """Makes a run of seconds: few images, one epoch per grade and teacher, the smallest networks."""
   config.data.train_limit = train_limit
-  reuses = "+simkd" in config.student.model
-  config.student.model = "resnet8_half+simkd32" if reuses else "resnet8_half"
+  config.student.model = "resnet8_half"
   config.grades.epochs = (1,) * len(config.grades.epochs)
   config.grades.warmup_epochs = (0.0,)
   for part in (config.faculty.specialist, config.faculty.generalist):
-    part.update(model="resnet8_half", epochs=1)
-  for row in config.methods.values():
-    if "pairs" in row:  # of the networks that were
-      del row["pairs"]
+    part.epochs = 1
+    if part.model is not None:
+      part.model = "resnet8_half"
 
 
 def apply(config, arg, variants):
-  """Applies the comma-separated variants named in `arg` and locks the config.
+  """Applies the variants named in `arg`, one of each axis at most, and locks the config.
 
-  They are applied in the order of the table, however they are named, so that `kd,quick` is
-  `quick,kd`, and `smoke`, which stands last, always means a run of seconds.
+  All start from the same settings, whatever order they are named in: first a size, which says how
+  long a run is, then the curriculum, then the method that teaches it; "smoke" at last makes seconds
+  of whatever they made. Without a curriculum it is "ed", or "kd" where a method is named.
 
   Args:
     config: a `ConfigDict`, changed in place.
-    arg: what follows the colon in `--config=FILE.py:ARG`.
-    variants: {name: function of the config}.
+    arg: what follows the colon in `--config=FILE.py:ARG`, separated by commas.
+    variants: {axis of `AXES`: {name: function of the config}}.
 
   Raises:
-    ValueError: naming the variants there are.
+    ValueError: naming the variants there are, or those that cannot be together.
   """
-  names = [name for name in arg.split(",") if name]
-  for name in names:
-    if name not in variants:
-      raise ValueError(f"unknown variant {name!r}; {config.name} has {', '.join(variants)}")
-  for name in variants:
-    if name in names:
-      variants[name](config)
-  config.name = "_".join([config.name, *names])
+  chosen = _chosen(config.name, [name for name in arg.split(",") if name], variants)
+  size, method = chosen.get("size"), chosen.get("method")
+  curriculum = chosen.get("curriculum", "kd" if method else "ed")
+  if size and size != "smoke":
+    variants["size"][size](config)
+  variants["curriculum"][curriculum](config)
+  if method:
+    _check(curriculum, method, set(config.grades.teachers))
+    variants["method"][method](config)
+  if size == "smoke":
+    variants["size"][size](config)
+  config.name = "_".join([config.name, *chosen.values()])
+  settings.complete(config)
   return config.lock()
+
+
+def _chosen(name, names, variants):
+  """Returns {axis: variant}, in the order of `AXES`."""
+  chosen = {}
+  for wanted in dict.fromkeys(names):
+    axis = next((axis for axis in AXES if wanted in variants[axis]), None)
+    if axis is None:
+      known = "; ".join(f"{axis}: {', '.join(variants[axis])}" for axis in AXES)
+      near = difflib.get_close_matches(wanted, [key for row in variants.values() for key in row], 1)
+      hint = f" (did you mean {near[0]!r}?)" if near else ""
+      raise ValueError(f"unknown variant {wanted!r}{hint}; {name} has, one of each, {known}")
+    if axis in chosen:
+      raise ValueError(
+        f"variants {chosen[axis]!r} and {wanted!r} are both a {axis}; name one of them"
+      )
+    chosen[axis] = wanted
+  return {axis: chosen[axis] for axis in AXES if axis in chosen}
+
+
+def _check(curriculum, method, teachers):
+  """A method needs somebody who teaches, and some need one who knows all classes."""
+  if teachers == {"none"}:
+    raise ValueError(
+      f"the curriculum {curriculum!r} has no teacher, so the method {method!r} has nothing to "
+      "teach; name one of them"
+    )
+  if method in published.GENERAL and not teachers & {"generalist", "both"}:
+    raise ValueError(
+      f"the method {method!r} needs teachers of all classes, and the curriculum {curriculum!r} has "
+      "specialists only; name another curriculum, such as 'ed' or 'kd'"
+    )

@@ -16,9 +16,6 @@ def get_config(arg=""):
   config.recipe.update(batch_size=40, pad=1)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="resnet8", epochs=20, learning_rate=0.05)
-  config.grades.update(
-    epochs=(5, 10, 25), learning_rate=(0.05,), teachers=("specialists", "specialists", "both")
-  )
   return common.apply(config, arg, VARIANTS)
 
 
@@ -40,7 +37,7 @@ def paper(config):
 
 
 def ed(config):
-  """The three grades, for other methods than the default's."""
+  """The default curriculum: three grades."""
   config.grades.update(
     fragments=(1, 2, 0), subjects=(1, 2, 0), epochs=(5, 10, 25), learning_rate=(0.05,),
     teachers=("specialists", "specialists", "both"),
@@ -53,9 +50,7 @@ def smoke(config):
 
 
 VARIANTS = {
-  "ce": ce,
-  "kd": kd,
-  "paper": paper,
-  **published.variants(kd, ed),
-  "smoke": smoke,
+  "curriculum": {"ce": ce, "kd": kd, "paper": paper, "ed": ed},
+  "method": published.variants(),
+  "size": {"smoke": smoke},
 }

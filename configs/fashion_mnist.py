@@ -21,14 +21,12 @@ def get_config(arg=""):
   config.recipe.update(batch_size=100, pad=2, flip=True)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="resnet8", epochs=8, learning_rate=0.1)
-  common.education(config, _EPOCHS, 0.1)
   return common.apply(config, arg, VARIANTS)
 
 
 def quick(config):
   """A third of the images, two thirds of the epochs."""
   config.data.train_limit = 20_000
-  common.education(config, _epochs(config), 0.1)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.epochs = 10
 
@@ -36,7 +34,6 @@ def quick(config):
 def brief(config):
   """A sixth of the images, for experiments with many runs."""
   config.data.train_limit = 10_000
-  common.education(config, _epochs(config), 0.1)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.epochs = 12
 
@@ -100,7 +97,7 @@ def both(config):
 
 
 def ed(config):
-  """The default curriculum, for other methods than the default's."""
+  """The default curriculum."""
   common.education(config, _epochs(config), 0.1)
 
 
@@ -110,16 +107,17 @@ def smoke(config):
 
 
 VARIANTS = {
-  "quick": quick,
-  "brief": brief,
-  "ce": ce,
-  "kd": kd,
-  "paper": paper,
-  "mixed": mixed,
-  "specialists": specialists,
-  "growth": growth,
-  "fixed": fixed,
-  "both": both,
-  **published.variants(kd, ed),
-  "smoke": smoke,
+  "curriculum": {
+    "ce": ce,
+    "kd": kd,
+    "paper": paper,
+    "ed": ed,
+    "mixed": mixed,
+    "specialists": specialists,
+    "growth": growth,
+    "fixed": fixed,
+    "both": both,
+  },
+  "method": published.variants(),
+  "size": {"quick": quick, "brief": brief, "smoke": smoke},
 }

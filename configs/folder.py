@@ -20,7 +20,6 @@ def get_config(arg=""):
   config.recipe.update(batch_size=64, pad=4, flip=True)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="resnet20", epochs=_EPOCHS, learning_rate=0.1)
-  common.education(config, _EPOCHS, 0.1)
   return common.apply(config, arg, VARIANTS)
 
 
@@ -42,7 +41,7 @@ def paper(config):
 
 
 def ed(config):
-  """The default curriculum, for other methods than the default's."""
+  """The default curriculum."""
   common.education(config, _EPOCHS, 0.1)
 
 
@@ -53,9 +52,7 @@ def smoke(config):
 
 
 VARIANTS = {
-  "ce": ce,
-  "kd": kd,
-  "paper": paper,
-  **published.variants(kd, ed),
-  "smoke": smoke,
+  "curriculum": {"ce": ce, "kd": kd, "paper": paper, "ed": ed},
+  "method": published.variants(),
+  "size": {"smoke": smoke},
 }

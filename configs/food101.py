@@ -7,10 +7,10 @@ the photographs, as `python -m edjax.data prepare food101 --data_dir=DIR` does, 
 160×160 pixels of a short side of 160: 7.8 GB beside the archive. The recipe is the distillation
 literature's for ImageNet (mdistiller, arXiv:2203.08679: 100 epochs, 0.1 at batch 256, divided by 10
 after 30, 60 and 90, weight decay 1e-4, flips, and resized windows of 8 % of the area or more; here
-they are of the middle square). `:function` is Beyer et al. 2022 (arXiv:2106.05237) on this set:
-Adam, batch 512, 1,500 steps of warm-up, mixup; their windows are stretched to 128 pixels, and they
-examine the middle 128 of 160. Not run by edjax's authors on the photographs, only on generated ones
-of the archive's layout.
+they are of the middle square), with its weights and temperatures where it has them. `:function` is
+Beyer et al. 2022 (arXiv:2106.05237) on this set: AdamW, batch 512, 1,500 steps of warm-up, a
+cosine, mixup; their windows are stretched to 128 pixels, and they examine the middle 128 of 160.
+Not run by edjax's authors on the photographs, only on generated ones of the archive's layout.
 """
 
 from configs import common, published
@@ -27,7 +27,6 @@ def get_config(arg=""):
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="resnet50", epochs=_EPOCHS, learning_rate=_RATE)
     part.update(schedule="steps", milestones=_MILESTONES)
-  common.education(config, _EPOCHS, _RATE)
   return common.apply(config, arg, VARIANTS)
 
 
@@ -41,7 +40,7 @@ def kd(config):
   """Ordinary distillation from a generalist, with the literature's weights."""
   common.one_grade(config, "generalist", _EPOCHS, _RATE)
   config.recipe.update(schedule="steps", milestones=_MILESTONES)
-  config.methods.ce.weight, config.methods.kd.weight = 0.1, 0.9
+  published.kd(config, "imagenet")
 
 
 def paper(config):
@@ -52,14 +51,13 @@ def paper(config):
 
 
 def ed(config):
-  """The default curriculum, for other methods than the default's."""
+  """The default curriculum."""
   common.education(config, _EPOCHS, _RATE)
-  config.recipe.update(schedule="cosine", milestones=())
 
 
 def function(config):
   """Function matching as published for this set; the shortest of its three lengths."""
-  published.variants(kd, ed)["function"](config)
+  published.variants("imagenet")["function"](config)
   config.recipe.batch_size = 512
   config.grades.warmup_epochs = (11.3,)  # 1,500 steps
 
@@ -72,10 +70,7 @@ def smoke(config):
 
 
 VARIANTS = {
-  "ce": ce,
-  "kd": kd,
-  "paper": paper,
-  **published.variants(kd, ed),
-  "function": function,
-  "smoke": smoke,
+  "curriculum": {"ce": ce, "kd": kd, "paper": paper, "ed": ed},
+  "method": published.variants("imagenet") | {"function": function},
+  "size": {"smoke": smoke},
 }

@@ -24,7 +24,6 @@ def get_config(arg=""):
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="resnet18_cifar", epochs=_EPOCHS, learning_rate=_RATE)
     part.update(schedule="steps", milestones=_MILESTONES)
-  common.education(config, _EPOCHS, _RATE)
   return common.apply(config, arg, VARIANTS)
 
 
@@ -38,7 +37,7 @@ def kd(config):
   """Ordinary distillation from a generalist, with the literature's weights."""
   common.one_grade(config, "generalist", _EPOCHS, _RATE)
   config.recipe.update(schedule="steps", milestones=_MILESTONES)
-  config.methods.ce.weight, config.methods.kd.weight = 0.1, 0.9
+  published.kd(config)
 
 
 def paper(config):
@@ -49,9 +48,8 @@ def paper(config):
 
 
 def ed(config):
-  """The default curriculum, for other methods than the default's."""
+  """The default curriculum."""
   common.education(config, _EPOCHS, _RATE)
-  config.recipe.update(schedule="cosine", milestones=())
 
 
 def smoke(config):
@@ -62,9 +60,7 @@ def smoke(config):
 
 
 VARIANTS = {
-  "ce": ce,
-  "kd": kd,
-  "paper": paper,
-  **published.variants(kd, ed),
-  "smoke": smoke,
+  "curriculum": {"ce": ce, "kd": kd, "paper": paper, "ed": ed},
+  "method": published.variants(),
+  "size": {"smoke": smoke},
 }

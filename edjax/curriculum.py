@@ -17,7 +17,7 @@ SCHEDULES = ("cosine", "steps")
 TARGETS = ("slice", "seen")
 VIEWS = ("one", "two")
 PRECISIONS = ("float32", "bfloat16")
-OPTIMISERS = ("sgd", "adam", "dot")
+OPTIMISERS = ("sgd", "adamw", "dot")
 CONSENSUS = ("average", "entropy", "confidence", "gradient")
 
 
@@ -80,8 +80,8 @@ class Recipe:
   Attributes:
     batch_size: images per step over all devices.
     optimiser: see `optimisers.optimiser`.
-    momentum, nesterov, weight_decay: of SGD; the decay is on every parameter, as in the field. Adam
-      takes `momentum` for its first moment.
+    momentum, nesterov, weight_decay: of SGD; the decay is on every parameter, as in the field.
+      AdamW takes `momentum` for its first moment.
     dot_delta: what the momenta of optimiser "dot" differ by from `momentum`.
     clip: largest norm of the whole gradient; 0: no limit.
     schedule: "cosine" (from the grade's peak to its `final_rate`, in every grade anew) or "steps"
@@ -342,9 +342,6 @@ def _seen(subjects, wanted, count, where):
 
 
 def _teachers(teaching, seen, generalists):
-  if "," in teaching:
-    quoted = ", ".join(repr(name.strip()) for name in teaching.split(","))
-    raise UserError(f'grades.teachers: names in a row need quotes, as in "({quoted})"')
   one_of(teaching, TEACHING, "grades.teachers")
   specialists = tuple(s.name for s in seen) if teaching in ("specialists", "both") else ()
   if teaching not in ("generalist", "both"):

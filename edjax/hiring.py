@@ -176,12 +176,14 @@ def _converted(path, directory):
 
 
 def _teacher_recipe(recipe, options):
-  """The student's recipe, but for the schedule and for what only those who are taught can have."""
+  """The student's recipe, but for the teachers' own and for what only the taught can have."""
   return dataclasses.replace(
     recipe,
     schedule=options.schedule,
     milestones=options.milestones,
-    optimiser="sgd" if recipe.optimiser == "dot" else recipe.optimiser,
+    optimiser=options.optimiser,
+    weight_decay=options.weight_decay,
+    clip=options.clip,
     mixup=0.0,
     views="one",
     crops=0,
@@ -203,7 +205,8 @@ def _teacher_settings(config, options, labels, recipe, dataset, seed):
     without.add("resized")
   return chosen | {
     "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in without},
-    "data": dict(config.data),
+    # The images themselves, below, say what the source makes of them.
+    "data": {key: value for key, value in config.data.items() if key != "source"},
     "dataset": config.dataset,
     "classes": labels,
     "images": faculty.sample_digest(dataset.train),

@@ -3,20 +3,20 @@
 import json
 import logging
 import os
-import re
 import sys
 
 from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-from edjax import compiler
+from edjax import commandline, compiler
 from edjax.data import datasets
 from edjax.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config", None, "The run: a file that defines get_config, with :variants.", lock_config=True
 )
+flags.FLAGS["config"].parser = commandline.ConfigFile("config")
 _WORKDIR = flags.DEFINE_string("workdir", "", "Where to write; runs/<config name> if not given.")
 _MODE = flags.DEFINE_enum("mode", "train", ["train", "exam"], "Run the school, or only the exam.")
 _MULTIHOST = flags.DEFINE_bool("multihost", False, "This is one of several processes that train.")
@@ -90,26 +90,7 @@ def _parse(argv):
       raise UserError("the config has no name")
     return rest
   except Exception as error:
-    raise UserError(" ".join(_reason(error, argv).split())) from error
-
-
-def _reason(error, argv):
-  """Says what is wrong with the flags, without the layers that the error comes wrapped in."""
-  if isinstance(error, (AttributeError, KeyError)):
-    text = str(error).encode().decode("unicode_escape")  # the text of a KeyError is a repr of one
-    key = re.search(r"\w+", text)[0]
-    near = re.search(r'mean "(\w+)"', text)
-    for given in argv:
-      if re.match(rf"--?(no)?config\.(.*\.)?{key}(\.|=|$)", given):
-        hint = f" (did you mean {near[1]!r}?)" if near else ""
-        return f"{given}: the config has no setting {key!r}{hint}"
-  wrapped = isinstance(error, OSError) or "Traceback" in str(error)
-  while wrapped and (error.__cause__ or error.__context__):
-    error = error.__cause__ or error.__context__
-  if isinstance(error, OSError):
-    return "cannot load the config: " + re.sub(r"(?s).*\[Errno \d+\]", "", str(error))
-  known = isinstance(error, (flags.Error, ValueError))
-  return str(error) if known else f"{type(error).__name__} in the config: {error}"
+    raise UserError(" ".join(commandline.reason(error, argv).split())) from error
 
 
 if __name__ == "__main__":

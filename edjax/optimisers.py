@@ -38,12 +38,12 @@ def apart(recipe):
 def optimiser(recipe, schedule):
   """Returns the recipe's optimiser; weight decay is on every parameter, as in the field's recipes.
 
-  "sgd" decays with the gradient; "adam" apart from it, times the learning rate; "dot" is SGD with
+  "sgd" decays with the gradient; "adamw" apart from it, times the learning rate; "dot" is SGD with
   two momenta (Zhao et al. 2023, arXiv:2307.08436). All clip first where `clip` is not 0.
   """
   clip = (optax.clip_by_global_norm(recipe.clip),) if recipe.clip else ()
   decay = optax.add_decayed_weights(recipe.weight_decay)
-  if recipe.optimiser == "adam":
+  if recipe.optimiser == "adamw":
     rule = optax.scale_by_adam(b1=recipe.momentum), decay
   elif recipe.optimiser == "dot":
     rule = (_two_momenta(recipe),)

@@ -27,6 +27,7 @@ from edjax import (
   preflight,
   processes,
   report,
+  settings,
   workdirs,
 )
 from edjax import methods as methods_table
@@ -52,6 +53,7 @@ def run(config, workdir):
   Raises:
     UserError: for anything the user can put right.
   """
+  config = settings.resolve(config)
   workdir, began = pathlib.Path(workdir), time.monotonic()
   recipe = curriculum.Recipe(**config.recipe)
   methods = methods_table.build(config.methods)

@@ -22,7 +22,7 @@ import jax
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from configs import published  # noqa: E402
-from edjax import compiler, curriculum, faculty, methods, models, parallel  # noqa: E402
+from edjax import compiler, curriculum, faculty, methods, models, parallel, settings  # noqa: E402
 from edjax.classroom import Classroom  # noqa: E402
 from edjax.data import datasets  # noqa: E402
 from edjax.term import Study, prepare  # noqa: E402
@@ -81,7 +81,7 @@ def _round(name, room, options):
     order=tuple(range(count)),
     teachers={teacher: _teacher(teacher, config, room) for teacher in plan.teachers},
     recipe=curriculum.Recipe(**config.recipe),
-    methods=methods.build(config.methods),
+    methods=methods.build(settings.resolve(config).methods),
     seed=0,
     directory=pathlib.Path(),
     every_seconds=0.0,

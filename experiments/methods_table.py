@@ -36,10 +36,10 @@ def main():
   options = parser.parse_args()
   chosen = options.methods.split(",")
   runs = {
-    f"{method}{suffix}_{seed}": _arguments(f"{method}{variant}", seed, options)
+    f"{method}{suffix}_{seed}": _arguments(method, suffix, seed, options)
     for seed in range(options.seeds)
     for method in chosen
-    for suffix, variant in (("", ""), ("_ed", ",ed"))
+    for suffix in ("", "_ed")
     if (method, suffix) != ("ce", "_ed")  # without a teacher there is nothing to grade
   }
   run_all(runs, options.out, options.jobs)
@@ -52,8 +52,9 @@ def main():
   print(table(rows))
 
 
-def _arguments(variant, seed, options):
+def _arguments(method, suffix, seed, options):
   file, _, variants = options.config.partition(":")
+  variant = {"": method, "_ed": "ed" if method == "kd" else f"ed,{method}"}[suffix]
   return [
     f"--config=configs/{file}.py:{','.join(filter(None, (variants, variant)))}",
     f"--config.data_dir={options.data_dir}",

@@ -116,7 +116,7 @@ def test_dot_by_its_two_recursions():
 def test_adam_is_pytorchs_adamw_and_clips_like_it():
   draw, recipe = (
     np.random.default_rng(1),
-    curriculum.Recipe(batch_size=8, optimiser="adam", weight_decay=0.02, clip=1.5),
+    curriculum.Recipe(batch_size=8, optimiser="adamw", weight_decay=0.02, clip=1.5),
   )
   tx = optimisers.optimiser(recipe, lambda count: 0.01)
   params = tree(draw)

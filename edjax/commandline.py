@@ -1,0 +1,165 @@
+"""How the command finds a config file, and what it says of flags that cannot be."""
+
+import ast
+import difflib
+import json
+import pathlib
+import re
+import sys
+
+from absl import flags
+from ml_collections.config_flags import config_flags, tuple_parser
+
+# What other tools call a setting -> what edjax does.
+_ALSO = {
+  "arch": "model",
+  "architecture": "model",
+  "bs": "batch_size",
+  "lr": "learning_rate",
+  "optimizer": "optimiser",
+  "output_dir": "workdir",
+  "wd": "weight_decay",
+}
+_HOME = pathlib.Path(__file__).resolve().parent.parent  # holds configs/ beside edjax/
+_loaded = {}  # the config that the flag has read last, by "config", for what errors say of it
+
+
+class ConfigFile(config_flags.ConfigFileFlagParser):
+  """Reads a config wherever it is, with its neighbours, and opens all options of its methods."""
+
+  def parse(self, path):
+    """Returns the locked config of `path`, a file or a config's name, and `:variants`."""
+    from edjax import settings  # JAX takes seconds to import, and --help has no need of it
+
+    name, colon, arg = path.partition(":")
+    file = located(name)
+    # `from configs import …` finds the file's own neighbours first, then those beside edjax.
+    for folder in (_HOME, file.resolve().parent.parent if file.parent.name == "configs" else None):
+      if folder is not None and str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    config = super().parse(f"{file}{colon}{arg}")
+    if hasattr(config, "unlocked") and "methods" in config:
+      with config.unlocked():
+        settings.complete(config)
+    _loaded["config"] = config
+    return config
+
+
+class Tuple(tuple_parser.TupleParser):
+  """Reads several values as anybody would write them: `1,2`, `(1, 2)`, `[1, 2]`, `a,b`, `1`."""
+
+  def parse(self, argument):
+    """Returns a tuple; what is no number, True or False needs no quotes."""
+    return _several(argument) if isinstance(argument, str) else super().parse(argument)
+
+
+def _several(text):
+  text = text.strip()
+  for read in (ast.literal_eval, json.loads):
+    try:
+      value = read(text)
+    except (ValueError, SyntaxError):
+      continue
+    if not isinstance(value, str) or text[:1] in "'\"":
+      return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+  if text[:1] + text[-1:] in ("()", "[]"):
+    text = text[1:-1]
+  parts = text.split(",")
+  if not parts[-1].strip():
+    parts.pop()  # nothing at all, or the comma behind a single value
+  return tuple(map(_one, parts))
+
+
+def _one(text):
+  try:
+    return ast.literal_eval(text.strip())
+  except (ValueError, SyntaxError):
+    return text.strip()
+
+
+config_flags.register_flag_parser_for_type(tuple, Tuple())
+
+
+def located(name):
+  """Returns the path of a config's file: as given, or beside edjax, or by its name alone."""
+  given = pathlib.Path(name).expanduser()
+  places = [given, _HOME / given]
+  if given.suffix != ".py":
+    places += [folder / "configs" / f"{name}.py" for folder in (pathlib.Path(), _HOME)]
+  return next((place for place in places if place.is_file()), given)
+
+
+def reason(error, argv):
+  """Says what is wrong with the flags, without the layers that the error comes wrapped in.
+
+  Args:
+    error: what parsing them raised.
+    argv: the flags.
+  """
+  if isinstance(error, (AttributeError, KeyError)):
+    text = str(error).encode().decode("unicode_escape")  # the text of a KeyError is a repr of one
+    key = re.search(r"\w+", text)[0]
+    for given in argv:
+      match = re.match(rf"--?(?:no)?config\.((?:.*\.)?{key})(\.|=|$)", given)
+      if match:
+        return f"{given}: the config has no setting {match[1]!r}{_hint(match[1])}"
+  wrapped = isinstance(error, OSError) or "Traceback" in str(error)
+  while wrapped and (error.__cause__ or error.__context__):
+    error = error.__cause__ or error.__context__
+  if isinstance(error, ModuleNotFoundError) and error.name.split(".")[0] == "configs":
+    return (
+      f"cannot load the config: it imports {error.name!r}; start in the folder that holds configs/"
+    )
+  if isinstance(error, OSError):
+    return "cannot load the config: " + re.sub(r"(?s).*\[Errno \d+\]", "", str(error))
+  known = isinstance(error, (flags.Error, ValueError))
+  return str(error) if known else f"{type(error).__name__} in the config: {error}"
+
+
+def _hint(key):
+  """Where a setting is that is not at `key`."""
+  from edjax import methods as methods_table
+  from edjax import workdirs
+
+  config = _loaded.get("config")
+  if config is None:
+    return ""
+  place, _, name = key.rpartition(".")
+  if place == "methods" and name in methods_table.METHODS:
+    return (
+      f"; the method {name!r} is not in use: name a variant that has it, as in "
+      f"--config=FILE.py:{name}, or give all methods, as in "
+      f"\"--config.methods={{'ce':{{'weight':1.0}},'{name}':{{'weight':1.0}}}}\""
+    )
+  leaves = list(workdirs.flat(config.to_dict()))
+  wanted = _ALSO.get(name, name)
+  if wanted == "workdir":
+    return "; it is --workdir"
+  near = [leaf for leaf in leaves if leaf.rpartition(".")[2] == wanted]
+  near.sort(key=lambda leaf: [*_ORDER, leaf.split(".")[0]].index(leaf.split(".")[0]))
+  if near:
+    first, *others = (f"--config.{leaf}" for leaf in near)
+    return f"; it is {first}" + (f" (or {', '.join(others)})" if others else "")
+  here = [leaf for leaf in _parents(leaves) if leaf.rpartition(".")[0] == place]
+  names = [leaf.rpartition(".")[2] for leaf in here]
+  match = difflib.get_close_matches(name, names, 1)
+  if match:
+    return f" (did you mean {match[0]!r}?)"
+  match = difflib.get_close_matches(name, {leaf.rpartition(".")[2] for leaf in leaves}, 1)
+  found = [leaf for leaf in leaves if match and leaf.rpartition(".")[2] == match[0]]
+  if found:
+    return f" (did you mean --config.{found[0]}?)"
+  section = f"{place} has" if place else "it has"
+  return f"; {section} {', '.join(dict.fromkeys(names))}" if names else ""
+
+
+_ORDER = ("grades", "student", "recipe", "methods", "data", "faculty")  # what is meant most
+
+
+def _parents(leaves):
+  """The leaves and all that lies above them."""
+  paths = {}
+  for leaf in leaves:
+    parts = leaf.split(".")
+    paths |= dict.fromkeys(".".join(parts[: end + 1]) for end in range(len(parts)))
+  return list(paths)

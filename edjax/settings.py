@@ -1,0 +1,146 @@
+"""A run's settings: what depends on others is resolved here, once, after all overrides.
+
+A config leaves such a setting open (None). `complete` gives every option of every method in use a
+place in the config, so that the command line can set it; `resolve` closes what is open. What
+somebody has set stays as it is.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+from edjax import methods as methods_table
+from edjax import models
+
+# (teacher, student) -> {method: what is published for this pair}. β of DKD and the ImageNet pairs
+# are of mdistiller's configs, the weights of ReviewKD on CIFAR-100 of its authors' script.
+PAIRS = {
+  ("resnet56", "resnet20"): {"dkd": {"beta": 2.0}, "reviewkd": {"weight": 0.6}},
+  ("resnet110", "resnet32"): {"dkd": {"beta": 2.0}, "reviewkd": {"weight": 1.0}},
+  ("resnet110", "resnet20"): {"dkd": {"beta": 2.0}},  # edjax's own: as for its neighbours above
+  ("resnet32x4", "resnet8x4"): {"dkd": {"beta": 8.0}, "reviewkd": {"weight": 5.0}},
+  ("resnet32x4", "shufflenetv1"): {"dkd": {"beta": 8.0}, "reviewkd": {"weight": 5.0}},
+  ("resnet32x4", "shufflenetv2"): {"dkd": {"beta": 8.0}, "reviewkd": {"weight": 8.0}},
+  ("wrn_40_2", "wrn_16_2"): {"dkd": {"beta": 6.0}, "reviewkd": {"weight": 5.0}},
+  ("wrn_40_2", "wrn_40_1"): {"dkd": {"beta": 6.0}, "reviewkd": {"weight": 5.0}},
+  ("wrn_40_2", "shufflenetv1"): {"dkd": {"beta": 8.0}, "reviewkd": {"weight": 5.0}},
+  ("vgg13", "vgg8"): {"dkd": {"beta": 6.0}},
+  ("vgg13", "mobilenetv2_half"): {"dkd": {"beta": 6.0}},
+  ("resnet50_cifar", "mobilenetv2_half"): {"dkd": {"beta": 8.0}},
+  ("resnet34", "resnet18"): {"dkd": {"beta": 0.5}, "reviewkd": {"weight": 1.0}},
+  ("resnet50", "resnet18"): {"dkd": {"beta": 0.5}, "reviewkd": {"weight": 1.0}},  # as of resnet34
+  ("resnet50", "mobilenetv1"): {"dkd": {"beta": 2.0}, "reviewkd": {"weight": 8.0}},
+}
+# (teacher, student) with unlike numbers of stages -> which belong together: those of equal size
+STAGES = {("resnet18_cifar", "shufflenetv2"): "1:2,2:3,3:4"}
+# method -> {option: what it is for other pairs}
+OTHERWISE = {
+  "dkd": {"beta": 8.0},
+  "reviewkd": {"weight": 5.0},
+  "kd": {"weight": 1.0},
+}
+# recipe.consensus -> by how much CA-MKD's authors count less of M teachers than edjax, whose shares
+# add up to 1: they divide by M once more.
+DIVIDED = {
+  "entropy": lambda teachers: (teachers - 1) / teachers,
+  "confidence": lambda teachers: 1 / teachers,
+}
+# method -> options that are open where nobody sets them
+_OPEN = {"dkd": {"beta": float}, "semckd": {"images": int}}
+
+
+def complete(config):
+  """Gives every option of the methods in use a place in an unlocked config, which it changes.
+
+  An option that nobody has set gets the method's default, or stays open.
+  """
+  for name, row in config.methods.items():
+    method = methods_table.METHODS.get(name)
+    if method is None or not isinstance(row, ConfigDict):
+      continue  # `methods.build` says what is wrong
+    options = {field.name: field.default for field in dataclasses.fields(method)}
+    options = {"weight": 1.0} | options
+    if getattr(method, "on_logits", False):
+      options["standardise"] = False
+    opened = _OPEN.get(name, {})
+    for option, default in options.items():
+      if option in row and row[option] is not None:
+        continue
+      kind = opened.get(option, type(default))
+      if option in row or option in opened:
+        if option in row:
+          del row[option]
+        row[option] = placeholder(kind)
+      else:
+        row[option] = default
+
+
+def resolve(config):
+  """Returns a locked copy of a config in which nothing is open.
+
+  Args:
+    config: a `ConfigDict`, see `configs/common.py`, after all overrides.
+  """
+  config = ConfigDict(config.to_dict())
+  complete(config)
+  settings = config.to_dict()
+  faculty, recipe, student = settings["faculty"], settings["recipe"], settings["student"]
+  for part in (faculty["specialist"], faculty["generalist"]):
+    _teacher(part, recipe, student["model"].partition("+")[0])
+  teacher = _general(faculty["generalist"])
+  methods = settings["methods"]
+  _methods(methods, (teacher, student["model"]), recipe, _answering(settings))
+  if methods.get("simkd", {}).get("weight") and "+simkd" not in student["model"]:
+    student["model"] += f"+simkd{models.body(teacher).width}"
+  return ConfigDict(settings).lock()
+
+
+def _teacher(part, recipe, student):
+  """What is open of teachers is the recipe's, and a teacher without a model is like the student."""
+  optimiser = "sgd" if recipe["optimiser"] == "dot" else recipe["optimiser"]
+  closed = {
+    "model": student,
+    "optimiser": optimiser,
+    "weight_decay": recipe["weight_decay"],
+    "clip": recipe["clip"],
+  }
+  for key, value in closed.items():
+    if part.get(key) is None:
+      part[key] = value
+
+
+def _general(generalist):
+  """The model of the generalists: that of the network where one is given as a folder."""
+  given = generalist["checkpoint"].split(",")[0]
+  path = pathlib.Path(given).expanduser() / "info.json"
+  try:
+    return json.loads(path.read_text())["model"] if given else generalist["model"]
+  except (OSError, ValueError, KeyError, TypeError):  # whoever loads it says what is wrong
+    return generalist["model"]
+
+
+def _answering(settings):
+  """How many teachers answer an image at most."""
+  counts = {"none": 0, "specialists": 1, "generalist": settings["faculty"]["generalists"]}
+  counts["both"] = counts["generalist"] + 1
+  return max(counts.get(teachers, 1) for teachers in settings["grades"]["teachers"])
+
+
+def _methods(methods, pair, recipe, teachers):
+  pair = pair[0], pair[1].partition("+")[0]
+  of_pair = PAIRS.get(pair, {})
+  divided = DIVIDED.get(recipe["consensus"], lambda count: 1.0)
+  for name, row in methods.items():
+    if row.get("pairs") == "":
+      row["pairs"] = STAGES.get(pair, "")
+    for option in [option for option, value in row.items() if value is None]:
+      known = OTHERWISE.get(name, {}) | of_pair.get(name, {})
+      if (name, option) == ("semckd", "images"):
+        row[option] = recipe["batch_size"]
+      else:
+        row[option] = known.get(option, 1.0)
+        if option == "weight" and teachers > 1:
+          row[option] *= divided(teachers)

@@ -1,0 +1,141 @@
+"""What depends on other settings is resolved after all overrides; every setting can be typed."""
+
+import json
+
+import pytest
+
+from configs import caltech256, cifar100, digits, food101, published
+from edjax import curriculum, hiring, settings, workdirs
+
+
+def resolved(made, **changes):
+  with made.unlocked():
+    made.update_from_flattened_dict({key.replace("__", "."): v for key, v in changes.items()})
+  return settings.resolve(made)
+
+
+def pair(arg, teacher, student, module=cifar100, **changes):
+  models = {"faculty__generalist__model": teacher, "student__model": student}
+  return resolved(module.get_config(arg), **models, **changes)
+
+
+# mdistiller's configs/cifar100/dkd and configs/imagenet/*/dkd.yaml
+BETAS = {
+  ("resnet56", "resnet20"): 2, ("resnet110", "resnet32"): 2, ("resnet32x4", "resnet8x4"): 8,
+  ("wrn_40_2", "wrn_16_2"): 6, ("wrn_40_2", "wrn_40_1"): 6, ("vgg13", "vgg8"): 6,
+  ("vgg13", "mobilenetv2_half"): 6, ("resnet50_cifar", "mobilenetv2_half"): 8,
+  ("resnet32x4", "shufflenetv1"): 8, ("resnet32x4", "shufflenetv2"): 8,
+  ("wrn_40_2", "shufflenetv1"): 8, ("resnet34", "resnet18"): 0.5, ("resnet50", "mobilenetv1"): 2,
+}  # fmt: skip
+# CIFAR-100/script/reviewKD.sh of its authors, mdistiller's configs/imagenet/*/reviewkd.yaml
+REVIEWS = {
+  ("wrn_40_2", "wrn_16_2"): 5, ("wrn_40_2", "wrn_40_1"): 5, ("wrn_40_2", "shufflenetv1"): 5,
+  ("resnet32x4", "resnet8x4"): 5, ("resnet32x4", "shufflenetv1"): 5,
+  ("resnet32x4", "shufflenetv2"): 8, ("resnet56", "resnet20"): 0.6,
+  ("resnet110", "resnet32"): 1, ("resnet34", "resnet18"): 1, ("resnet50", "mobilenetv1"): 8,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("networks", BETAS)
+def test_beta_of_a_pair_that_is_chosen_on_the_command_line(networks):
+  assert pair("dkd", *networks).methods.dkd.beta == BETAS[networks]
+  assert pair("dkd", *networks, methods__dkd__beta=3.0).methods.dkd.beta == 3  # the user's own
+
+
+@pytest.mark.parametrize("networks", REVIEWS)
+def test_weight_of_a_review_of_a_pair(networks):
+  assert pair("reviewkd", *networks).methods.reviewkd.weight == REVIEWS[networks]
+
+
+def test_for_any_other_pair():
+  assert pair("dkd", "resnet8", "vgg8").methods.dkd.beta == 8
+  assert pair("reviewkd", "resnet8", "vgg8").methods.reviewkd.weight == 5
+
+
+def test_the_pair_of_a_network_that_is_given_as_a_folder(tmp_path):
+  (tmp_path / "info.json").write_text(json.dumps({"model": "wrn_40_2"}))
+  given = {"faculty__generalist__checkpoint": str(tmp_path), "student__model": "wrn_16_2"}
+  assert resolved(cifar100.get_config("dkd"), **given).methods.dkd.beta == 6
+
+
+def test_imagenets_numbers_where_the_recipe_is_imagenets():
+  """mdistiller's configs/imagenet/r34_r18."""
+  made = caltech256.get_config("kd")
+  assert dict(made.methods.ce) == {"weight": 0.5}
+  assert (made.methods.kd.weight, made.methods.kd.temperature) == (0.5, 1)
+  row = settings.resolve(caltech256.get_config("dkd")).methods.dkd
+  assert (row.alpha, row.beta, row.temperature, row.warm_up) == (1, 0.5, 1, 1)
+  row = settings.resolve(caltech256.get_config("reviewkd")).methods.reviewkd
+  assert (row.weight, row.warmup) == (1, 1)
+  made = caltech256.get_config("dot")
+  assert made.recipe.dot_delta == 0.09
+  assert (made.methods.ce.weight, made.methods.kd.weight, made.methods.kd.temperature) == (
+    0.5,
+    0.5,
+    1,
+  )
+  assert cifar100.get_config("dot").recipe.dot_delta == 0.075
+
+
+def test_cc_is_the_form_that_its_weight_belongs_to():
+  row = cifar100.get_config("cc").methods.cc
+  assert (row.weight, row.form) == (0.02, "consecutive")
+
+
+@pytest.mark.parametrize("teachers", [2, 3, 5])
+def test_several_teachers_count_as_their_authors_let_them(teachers):
+  """CA-MKD's helper/loops.py divides the sum of w·KD by M; Σ w is M − 1 for EBKD, 1 for CA-MKD."""
+  sums = {"average": teachers, "aekd": teachers, "ebkd": teachers - 1, "camkd": 1}
+  for variant, total in sums.items():
+    made = resolved(cifar100.get_config(variant), faculty__generalists=teachers)
+    assert made.methods.kd.weight == pytest.approx(total / teachers)
+  made = cifar100.get_config("camkd")
+  assert resolved(made, methods__kd__weight=0.7).methods.kd.weight == 0.7
+
+
+def test_semantic_calibration_sees_a_batch():
+  assert resolved(cifar100.get_config("semckd"), recipe__batch_size=48).methods.semckd.images == 48
+
+
+def test_ones_own_teacher_is_like_the_student_that_is_chosen():
+  made = resolved(cifar100.get_config("self"), student__model="resnet8")
+  assert made.faculty.generalist.model == made.faculty.specialist.model == "resnet8"
+
+
+def test_teachers_learn_as_they_are_told():
+  recipe = lambda made: hiring._teacher_recipe(  # noqa: E731
+    curriculum.Recipe(**made.recipe), made.faculty.generalist
+  )
+  plain = settings.resolve(digits.get_config("kd"))
+  function = settings.resolve(digits.get_config("function"))
+  assert recipe(function) == recipe(plain)
+  assert recipe(plain).optimiser == "sgd" and recipe(plain).weight_decay == 5e-4
+  assert recipe(settings.resolve(digits.get_config("dot"))).optimiser == "sgd"
+  own = resolved(digits.get_config("kd"), faculty__generalist__weight_decay=1e-3)
+  assert recipe(own).weight_decay == 1e-3 and own.recipe.weight_decay == 5e-4
+  follows = resolved(digits.get_config("kd"), recipe__weight_decay=1e-3)
+  assert recipe(follows).weight_decay == 1e-3
+
+
+def test_function_matching_is_beyers_on_food():
+  """arXiv:2106.05237 and its code: 100 epochs, batch 512, 0.01, a cosine, T 10, clip 1, mixup."""
+  made = settings.resolve(food101.get_config("function"))
+  assert made.grades.learning_rate == (0.01,) and made.grades.epochs == (100,)
+  recipe = made.recipe
+  assert (recipe.batch_size, recipe.schedule, recipe.milestones) == (512, "cosine", ())
+  assert (recipe.weight_decay, recipe.clip, recipe.mixup) == (1e-3, 1, 1)
+  assert dict(made.methods.kd) | {"temperature": 10, "weight": 1} == dict(made.methods.kd)
+
+
+def test_nothing_stays_open():
+  for variant in published.METHODS:
+    leaves = workdirs.flat(settings.resolve(food101.get_config(variant)).to_dict())
+    assert not [key for key, value in leaves.items() if value is None]
+
+
+def test_stages_of_equal_size_belong_together():
+  made = pair("at", "resnet18_cifar", "shufflenetv2")
+  assert made.methods["at"].pairs == "1:2,2:3,3:4"
+  assert pair("at", "resnet56", "resnet20").methods["at"].pairs == ""
+  own = pair("at", "resnet18_cifar", "shufflenetv2", methods__at__pairs="3:4")
+  assert own.methods["at"].pairs == "3:4"
