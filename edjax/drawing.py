@@ -1,22 +1,28 @@
 """What the pictures of a report share: colours, style, short texts, and figure to inline SVG.
 
 The same figure gives the same bytes. Text stays text, so a reader can select and search it. The
-colours are the blue and vermilion of Okabe & Ito's colour-blind safe set, and greys.
+colours are the blue and vermilion of Okabe & Ito's colour-blind safe set, and greys: blue is the
+student everywhere, vermilion its teachers. In the page they are CSS variables, which a dark screen
+sets otherwise (`page.CSS`).
 """
 
 import io
 import math
+import re
 import unicodedata
 import warnings
 import xml.etree.ElementTree as ElementTree
 
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FuncFormatter
 
 INK, GREY, PALE, BAND = "#22272e", "#6e7781", "#d5dae0", "#f5f7f9"
 BLUE, LIGHT_BLUE, VERMILION = "#0072b2", "#9fc8e3", "#d55e00"
-BLUES = LinearSegmentedColormap.from_list("blues", ["#ffffff", "#9fc8e3", "#0072b2", "#003a5d"])
+PAPER, ON_BLUE = "#ffffff", "#fefefe"  # behind everything; of text on blue
+VARIABLES = {
+  INK: "ink", GREY: "grey", PALE: "pale", BAND: "band", BLUE: "blue", LIGHT_BLUE: "light-blue",
+  VERMILION: "vermilion", PAPER: "paper", ON_BLUE: "on-blue",
+}  # fmt: skip
 WIDTH = 9.6  # inches at 100 px: the width of the page's column
 PERCENT = FuncFormatter(lambda share, _: f"{100 * share:.4g} %")
 STYLE = {
@@ -97,6 +103,8 @@ def inline(figure, name, title):
         value = f"{name}-{value}"
       elif key == "href" and value.startswith("#"):
         value = f"#{name}-{value[1:]}"
+      elif key == "style":
+        value = re.sub("#[0-9a-f]{6}", _variable, value)
       attributes[key] = value.replace("url(#", f"url(#{name}-")
     element.attrib = attributes
   for parent in root.iter():
@@ -110,3 +118,8 @@ def inline(figure, name, title):
     "aria-label": title,
   }
   return ElementTree.tostring(root, encoding="unicode")
+
+
+def _variable(found):
+  name = VARIABLES.get(found[0])
+  return f"var(--{name})" if name else found[0]

@@ -1,69 +1,16 @@
 """The report of a run: report.json for programs, a self-contained report.html for people.
 
 `render` is pure: the same report and rows give the same bytes. The keys of the report are those of
-report.json; one that is missing or None leaves its place in the page empty.
+report.json; what is missing or None leaves a dash, and a picture of what is not there is not drawn.
 """
 
-import html
 import json
 import math
 import re
 
-from edjax import metrics, pictures
-from edjax.drawing import big, clean, number_or_nan, shorten
-
-MOST_PAIRS = 8  # of the most confused classes
-
-CSS = """
-:root { color-scheme: light; --ink: #22272e; --grey: #6e7781; --rule: #e3e7eb; --blue: #0072b2;
-  --vermilion: #d55e00; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 960px; padding: 48px 24px 72px; color: var(--ink);
-  background: #fff; font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue",
-  Arial, sans-serif; font-variant-numeric: tabular-nums; }
-h1 { margin: 0; font-size: 30px; line-height: 1.2; letter-spacing: -0.015em; font-weight: 650;
-  overflow-wrap: anywhere; }
-h2 { margin: 56px 0 12px; padding-top: 14px; border-top: 1px solid var(--rule); font-size: 19px;
-  font-weight: 650; letter-spacing: -0.005em; }
-p { max-width: 84ch; margin: 8px 0 16px; }
-.sub, .note, dt, th { color: var(--grey); }
-.sub { margin: 4px 0 0; overflow-wrap: anywhere; }
-.note { font-size: 13.5px; }
-.hero { display: flex; flex-wrap: wrap; gap: 20px 48px; margin: 28px 0 8px; }
-.hero > div { line-height: 1.15; }
-.hero > div > b { display: block; font-size: 68px; font-weight: 680; letter-spacing: -0.035em;
-  color: var(--blue); line-height: 1; margin: 0 0 8px -3px; }
-.hero span, .tiles span { color: var(--grey); font-size: 13.5px; }
-.tiles { display: grid; flex: 1; grid-template-columns: repeat(auto-fill, minmax(124px, 1fr));
-  gap: 14px 24px; }
-.tiles b { display: block; font-size: 19px; font-weight: 600; line-height: 1.3; }
-table { border-collapse: collapse; width: 100%; margin: 8px 0 16px; font-size: 14px; }
-th { font-weight: 500; font-size: 12.5px; text-align: left; vertical-align: bottom; }
-th, td { padding: 7px 0 7px 18px; border-bottom: 1px solid var(--rule); }
-th:first-child, td:first-child { padding-left: 0; }
-td { vertical-align: top; }
-.n { text-align: right; white-space: nowrap; }
-td:first-child { min-width: 76px; }
-.heat td.n { width: 112px; padding: 7px 12px; border: 2px solid #fff; border-radius: 6px; }
-.heat th.n { padding-right: 12px; }
-.heat td:first-child { border-bottom-color: #fff; }
-.heat small { display: block; color: inherit; opacity: 0.85; font-size: 12px; }
-.bar { display: flex; height: 14px; margin: 18px 0 8px; gap: 2px; }
-.bar i { display: block; min-width: 2px; }
-.key { display: flex; flex-wrap: wrap; gap: 4px 28px; font-size: 13.5px; margin: 0 0 8px; }
-.key i { display: inline-block; width: 10px; height: 10px; margin-right: 7px; }
-.student { background: var(--blue); } .answers { background: #9fc8e3; }
-.training { background: #c3cad2; }
-svg { display: block; width: 100%; height: auto; margin: 8px 0; }
-svg * { stroke-linejoin: round; stroke-linecap: butt; }
-svg text { font-family: system-ui, "Segoe UI", Roboto, Arial, sans-serif !important; }
-.two { display: flex; flex-wrap: wrap; gap: 16px 40px; align-items: flex-start; }
-.two > svg { flex: 0 1 480px; width: 480px; } .two > div { flex: 1 1 280px; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 5px 28px; margin: 8px 0 16px;
-  font-size: 14px; }
-dd { margin: 0; overflow-wrap: anywhere; } code { font-size: 12.5px; }
-@media print { body { padding: 0; } h2 { break-after: avoid; } svg, table { break-inside: avoid; } }
-"""
+from edjax import metrics, mistakes, page, pictures
+from edjax.drawing import number_or_nan
+from edjax.workdirs import flat
 
 
 def write(workdir, report):
@@ -78,8 +25,8 @@ def write(workdir, report):
   # A row of numbers stays one line, or a confusion matrix would take a line for every cell.
   text = re.sub(r'\[\n([^\[\]{}"]*)\n *\]', lambda found: f"[{' '.join(found[1].split())}]", text)
   metrics.replace_file(workdir / "report.json", (text + "\n").encode())
-  page = render(report, metrics.Journal(workdir / "metrics.jsonl").rows())
-  metrics.replace_file(workdir / "report.html", page.encode())
+  made = render(report, metrics.Journal(workdir / "metrics.jsonl").rows())
+  metrics.replace_file(workdir / "report.html", made.encode())
 
 
 def render(report, rows):
@@ -95,33 +42,34 @@ def render(report, rows):
     ("Subjects from grade to grade", _subjects(report)),
     ("How the student grew", _growth(report)),
     ("Teachers and graduate", _teachers(report)),
-    ("Confusion", _confusion(report)),
+    ("Confusion", mistakes.section(report)),
     ("Calibration", _calibration(report)),
     ("Settings", _settings(report)),
   )
-  body = "".join(f"<section><h2>{title}</h2>{content}</section>\n" for title, content in sections)
-  title = _text(f"{report.get('config', 'edjax')}: report")
+  body = "".join(
+    f"<section><h2>{title}</h2>{content}</section>\n" for title, content in sections if content
+  )
+  title = page.text(f"{report.get('config', 'edjax')}: report")
   return (
     f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
     '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-    f"<style>{CSS}</style></head>\n<body>\n{_headline(report)}\n{body}</body></html>\n"
+    f"<style>{page.CSS}</style></head>\n<body>\n{_headline(report)}\n{body}</body></html>\n"
   )
 
 
 def _headline(report):
   student = report.get("student") or {}
-  classes = len(report.get("classes") or ())
+  classes, count = len(report.get("classes") or ()), student.get("exam_count")
   tiles = "".join(
     f"<div><b>{value}</b><span>{name}</span></div>"
     for name, value in (
-      ("top-5", _percent(student.get("top5"))),
-      ("top-1, best epoch", _percent(student.get("top1_best"))),
-      ("loss (nats)", _figure(student.get("nll"), 3)),
-      ("calibration error", _percent(student.get("ece"))),
-      ("parameters", _big(student.get("params"))),
-      ("MACs per image", _big(student.get("macs"))),
-      ("wall time", _duration(report.get("seconds"))),
-      ("MACs of the run", _big(report.get("train_macs"))),
+      *((("top-5", page.percent(student.get("top5"))),) if classes > 5 else ()),
+      ("loss (nats)", page.figure(student.get("nll"), 3)),
+      ("calibration error", page.percent(student.get("ece"))),
+      ("parameters", page.count(student.get("params"))),
+      ("MACs per image", page.count(student.get("macs"))),
+      ("time of the run, teachers’ training included", page.span(report.get("seconds"))),
+      ("MACs of the run, teachers’ training included", page.count(report.get("train_macs"))),
     )
   )
   told = [
@@ -131,34 +79,44 @@ def _headline(report):
     report.get("device"),
     f"seed {report['seed']}" if "seed" in report else None,
   ]
+  sure = page.sureness(student.get("top1"), count)
   return (
-    f"<header><h1>{_text(report.get('config', 'edjax'))}</h1>"
-    f'<p class="sub">{" · ".join(_text(item) for item in told if item)}</p>'
-    f'<div class="hero"><div><b>{_percent(student.get("top1"))}</b>'
-    "<span>top-1 of the graduate on the test split</span></div>"
-    f'<div class="tiles">{tiles}</div></div></header>'
+    f"<header><h1>{page.text(report.get('config', 'edjax'))}</h1>"
+    f'<p class="sub">{" · ".join(page.text(item) for item in told if item)}</p>'
+    f'<div class="hero"><div class="top"><b>{page.percent(student.get("top1"))}</b>'
+    f"<span>top-1 of the graduate on the test split, last epoch{sure and f': {sure}'}</span></div>"
+    f'<div class="tiles">{tiles}</div></div>{_best(student)}</header>'
+  )
+
+
+def _best(student):
+  """Says what `top1_best` is: a figure beside the result, not the result."""
+  best = student.get("top1_best")
+  if best is None:
+    return ""
+  return page.note(
+    f"The result is that of the last epoch. At the epoch of the last grade that did best on the "
+    f"validation part, test top-1 was {page.percent(best)}; it stands here for comparison only."
   )
 
 
 def _school(report):
   classes = report.get("classes") or ()
-  table = []
+  rows = []
   for grade in report.get("grades") or ():
-    seen = grade.get("classes") or ()
-    teachers = grade.get("teachers") or ()
-    shown = ", ".join(shorten(name, 28) for name in teachers[:3])
-    table.append(
+    seen, teachers = grade.get("classes") or (), grade.get("teachers") or ()
+    rows.append(
       (
-        _name(grade["name"]),
-        _text(", ".join(str(f).removeprefix("fragment_") for f in grade["fragments"])),
+        page.short(page.readable(grade["name"])),
+        page.text(", ".join(map(page.fragment_label, grade["fragments"]))),
         f"{len(seen)} of {len(classes)}",
-        _text(shown + (f" and {len(teachers) - 3} more" if len(teachers) > 3 else "")) or "none",
-        _figure(grade.get("epochs"), None),
-        _percent(grade.get("top1")),
-        _big(grade.get("train_macs_student")),
-        _big(grade.get("train_macs_teachers")),
-        _duration(grade.get("seconds")),
-        _figure(grade.get("images_per_second"), 0),
+        page.short(page.teachers_label(teachers), 60) or "none",
+        page.figure(grade.get("epochs"), None),
+        page.measured(grade.get("top1"), grade.get("count")),
+        page.count(grade.get("train_macs_student")),
+        page.count(grade.get("train_macs_teachers")),
+        page.span(grade.get("seconds")),
+        page.figure(grade.get("images_per_second"), 0),
       )
     )
   head = (
@@ -174,13 +132,17 @@ def _school(report):
     "*images/s",
   )
   return (
-    _table(head, table) + '<p class="note">top-1 is over the classes of the grade, each with '
-    "the head of that grade; MACs are multiply-accumulates spent on training.</p>"
-    + _compute(report)
+    page.table(head, rows)
+    + page.note(
+      "top-1 is over the classes of the grade, each with the head of that grade; below it the "
+      "number of test images and the 95 % interval. MACs are multiply-accumulates spent on "
+      "training; images/s leave compiling and exams out."
+    )
+    + _costs(report)
   )
 
 
-def _compute(report):
+def _costs(report):
   parts = [
     (kind, words, number_or_nan(report.get(key)))
     for kind, words, key in (
@@ -197,94 +159,145 @@ def _compute(report):
     f'<i class="{kind}" style="flex:{macs / total:.4f}"></i>' for kind, _, macs in parts
   )
   key = "".join(
-    f'<span><i class="{kind}"></i>{words}: {_big(macs, "MACs")} ({_percent(macs / total)})</span>'
+    f'<span><i class="{kind}"></i>{words}: {page.count(macs, " MACs")} '
+    f"({page.percent(macs / total)})</span>"
     for kind, words, macs in parts
   )
-  return f'<div class="bar">{bar}</div><div class="key">{key}</div>'
+  return f'<div class="bar">{bar}</div><div class="key">{key}</div>' + page.note(
+    " ".join(filter(None, (_times(report), _elsewhere(report))))
+  )
+
+
+def _times(report):
+  times = [
+    f"{words} {page.span(report.get(key))}"
+    for words, key in (
+      ("training of the teachers", "seconds_teachers"),
+      ("grades of the student", "seconds_student"),
+      ("setting out and last exams", "seconds_between"),
+    )
+    if number_or_nan(report.get(key)) > 0
+  ]
+  return f"Time, compiling and exams included: {', '.join(times)}." if times else ""
+
+
+def _elsewhere(report):
+  """Says of teachers that this run did not train what is known of their cost."""
+  sources = {"cache": "from the cache", "given": "given"}
+  others = [
+    f"{page.text(page.teacher_label(teacher['name']))} ({sources[teacher['source']]}, "
+    + (
+      f"{page.count(teacher['training_macs'], ' MACs')})" if teacher.get("training_macs") else
+      "cost not known)"
+    )
+    for teacher in report.get("teachers") or ()
+    if teacher.get("source") in sources
+  ]  # fmt: skip
+  return f"Not counted, as trained elsewhere: {', '.join(others)}." if others else ""
 
 
 def _curve(report, rows):
   grades = report.get("grades") or ()
   if not rows or not grades:
-    return '<p class="note">No rows in metrics.jsonl.</p>'
-  return pictures.learning_curve(grades, rows) + (
-    '<p class="note">Each grade has its own classes and its own head, so the curves may jump '
-    "where the band changes. Training figures are those of augmented batches.</p>"
+    return page.note("No rows in metrics.jsonl.")
+  return page.scroll(pictures.learning_curve(grades, rows)) + page.note(
+    "Each grade has its own classes and its own head, so the curves may jump where the band "
+    "changes. Training figures are those of augmented batches; their objective is the weighted "
+    "sum of the grade’s methods, the validation loss is the cross-entropy alone. Shading and "
+    "bars are 95 % intervals."
   )
 
 
 def _subjects(report):
-  grades = report.get("grades") or ()
-  table = []
-  for subject, members in (report.get("subjects") or {}).items():
+  grades, subjects = report.get("grades") or (), report.get("subjects") or {}
+  if len(grades) * len(subjects) < 2:
+    return ""
+  rows = []
+  for subject, members in subjects.items():
     before, cells = math.nan, []
     for grade in grades:
       now = number_or_nan((grade.get("top1_by_subject") or {}).get(subject))
-      change = 100 * (now - before)
-      small = "" if math.isnan(change) else f"<small>{change:+.1f}</small>".replace("-", "−")
-      tint = 0.0 if math.isnan(now) else max(0.06, now**3 * 0.8)
-      colour = "#fff" if tint > 0.5 else "inherit"
-      cells.append(
-        "<td class=n></td>"
-        if math.isnan(now)
-        else f'<td class="n" style="background:rgba(0,114,178,{tint:.2f});color:{colour}">'
-        f"{_percent(now)}{small}</td>"
-      )
+      cells.append(_heat(now, now - before, (grade.get("count_by_subject") or {}).get(subject)))
       before = now
-    table.append(
-      f"<tr><td>{_name(subject)} <span class=note>{len(members)} classes</span></td>"
+    label = page.subject_label(subject, members, report.get("classes") or ())
+    rows.append(
+      f"<tr><td>{page.short(label, 60)} <span class=note>{len(members)} classes</span></td>"
       f"{''.join(cells)}</tr>"
     )
-  head = "".join(f"<th class=n>{_text(shorten(grade['name'], 18))}</th>" for grade in grades)
+  head = "".join(
+    f"<th class=n>{page.short(page.readable(grade['name']), 18)}</th>" for grade in grades
+  )
+  return page.scroll(
+    f"<table class=heat><thead><tr><th>subject</th>{head}</tr></thead><tbody>{''.join(rows)}"
+    "</tbody></table>"
+  ) + page.note(
+    "Test top-1 within each subject at the end of each grade, with the number of test images and "
+    "the 95 % interval, and the change in points since the grade before: a fall is forgetting, or "
+    "the price of more classes to choose from. An empty cell is a subject not yet taught."
+  )
+
+
+def _heat(share, change, count):
+  """Returns a cell that is the bluer the larger a share is."""
+  if math.isnan(share):
+    return "<td class=n></td>"
+  tint = 0.05 + 0.4 * share**3
+  small = "".join(
+    f"<small>{line}</small>"
+    for line in (page.points(change), page.sureness(share, count, words=False))
+    if line
+  )
   return (
-    f"<table class=heat><thead><tr><th>subject</th>{head}</tr></thead><tbody>{''.join(table)}"
-    "</tbody></table><p class=note>Test top-1 within each subject at the end of each grade, "
-    "and the change in points since the grade before: a fall is forgetting, or the price of "
-    "more classes to choose from. An empty cell is a subject not yet taught.</p>"
+    f'<td class="n" style="background:rgba(var(--tint),{tint:.2f})">'
+    f"{page.percent(share)}{small}</td>"
   )
 
 
 def _growth(report):
   grades = report.get("grades") or ()
-  return (pictures.growth(grades) if grades else "") + (
-    '<p class="note">A grade without all fragments ends in a teaching reference, others in the '
-    "network’s own head. MACs are multiply-accumulates of a forward pass.</p>"
+  if len(grades) < 2:
+    return ""
+  return page.scroll(pictures.growth(grades)) + page.note(
+    "A grade without all fragments ends in a teaching reference, others in the network’s own "
+    "head. MACs are multiply-accumulates of a forward pass."
   )
 
 
 def _teachers(report):
   teachers = report.get("teachers") or ()
   if not teachers:
-    return '<p class="note">No teachers: the student learned from the labels alone.</p>'
-  student = report.get("student") or {}
-  table, own, graduate = [], [], []
+    return page.note("No teachers: the student learned from the labels alone.")
+  student, classes = report.get("student") or {}, report.get("classes") or ()
+  rows, own, graduate = [], [], []
   for teacher in teachers:
-    own.append(number_or_nan(teacher.get("top1")))
-    graduate.append(_on_classes(student.get("confusion"), teacher.get("classes") or ()))
-    change = 100 * (graduate[-1] - own[-1])
-    table.append(
+    share, count = _on_classes(student.get("confusion"), teacher.get("classes") or ())
+    own.append((number_or_nan(teacher.get("top1")), teacher.get("count") or count))
+    graduate.append((share, count))
+    subject = (report.get("subjects") or {}).get(teacher.get("subject"))
+    told = teacher.get("subject", "–")
+    rows.append(
       (
-        _name(teacher["name"]),
-        _name(teacher.get("model", "–")),
-        _name(teacher.get("subject", "–")),
+        page.short(page.teacher_label(teacher["name"])),
+        page.short(teacher.get("model", "–")),
+        page.short(page.subject_label(told, subject, classes, 30) if subject else told, 50),
         str(len(teacher.get("classes") or ())),
-        _big(teacher.get("params")),
-        _big(teacher.get("macs")),
-        _percent(own[-1]),
-        _percent(graduate[-1]),
-        "–" if math.isnan(change) else f"{change:+.1f}".replace("-", "−"),
+        page.count(teacher.get("params")),
+        page.count(teacher.get("macs")),
+        page.measured(*own[-1]),
+        page.measured(*graduate[-1]),
+        page.points(share - own[-1][0]) or "–",
       )
     )
-  table.append(
+  rows.append(
     (
       "<b>graduate</b>",
-      _name(student.get("model", "–")),
+      page.short(student.get("model", "–")),
       "all",
-      str(len(report.get("classes") or ())),
-      _big(student.get("params")),
-      _big(student.get("macs")),
+      str(len(classes)),
+      page.count(student.get("params")),
+      page.count(student.get("macs")),
       "",
-      _percent(student.get("top1")),
+      page.measured(student.get("top1"), student.get("exam_count")),
       "",
     )
   )
@@ -299,115 +312,104 @@ def _teachers(report):
     "*graduate’s",
     "*points",
   )
-  agreed = (
-    ""
-    if student.get("agreement") is None
-    else " It gives the same answer as its teachers "
-    f"to {_percent(student['agreement'])} of the test images."
-  )
+  labels = [page.teacher_label(teacher["name"]) for teacher in teachers]
   return (
-    pictures.faculty([teacher["name"] for teacher in teachers], own, graduate)
-    + _table(head, table)
-    + '<p class="note">Both on test images of the teacher’s classes. '
-    "The graduate chooses among all classes, a specialist among its own: the graduate’s "
-    f"task is the harder one.{agreed}</p>"
+    page.scroll(pictures.faculty(labels, own, graduate))
+    + page.table(head, rows)
+    + page.note(
+      "Both on test images of the teacher’s classes, with their number and the 95 % interval. The "
+      "graduate chooses among all classes, a specialist among its own: the graduate’s task is the "
+      f"harder one.{_agreed(student)}"
+    )
+  )
+
+
+def _agreed(student):
+  if student.get("agreement") is None:
+    return ""
+  count = number_or_nan(student.get("agreement_count"))
+  of = "the test images" if math.isnan(count) else f"{count:,.0f} answers of theirs to test images"
+  return (
+    f" It gives the same answer as its teachers to {page.percent(student['agreement'])} of {of}."
   )
 
 
 def _on_classes(confusion, classes):
+  """Returns (the graduate's top-1 on some classes, on how many images)."""
   if not confusion or not classes:
-    return math.nan
+    return math.nan, 0
   asked = sum(sum(confusion[index]) for index in classes)
-  return sum(confusion[index][index] for index in classes) / asked if asked else math.nan
-
-
-def _confusion(report):
-  counts = (report.get("student") or {}).get("confusion")
-  classes = report.get("classes") or ()
-  if not counts:
-    return '<p class="note">Not recorded.</p>'
-  pairs = [
-    (count, truth, answer)
-    for truth, row in enumerate(counts)
-    for answer, count in enumerate(row)
-    if truth != answer and count
-  ]
-  pairs = sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:MOST_PAIRS]
-  table = [
-    (
-      _name(classes[truth]),
-      _name(classes[answer]),
-      f"{count:,}",
-      _percent(count / sum(counts[truth])),
-    )
-    for count, truth, answer in pairs
-  ]
-  picture = pictures.confusion(counts, classes, report.get("subjects") or {})
-  return picture + _table(("most confused: truth", "answer", "*images", "*of that class"), table)
+  right = sum(confusion[index][index] for index in classes)
+  return (right / asked if asked else math.nan), asked
 
 
 def _calibration(report):
   student = report.get("student") or {}
   if not student.get("calibration"):
-    return '<p class="note">Not recorded.</p>'
+    return page.note("Not recorded.")
+  count = sum(student["calibration"]["count"])
   return (
-    f'<div class="two">{pictures.reliability(student["calibration"])}<div>'
-    f"<p>Expected calibration error <b>{_percent(student.get('ece'))}</b></p>"
-    '<p class="note">Test images in 15 bins by the confidence of the answer. On the dashed '
-    "line, a network that is 80 % sure is right 80 % of the time; bars below it are "
-    "over-confident. The error is the mean gap, weighted by the images in each bin (Guo et "
-    "al. 2017, arXiv:1706.04599).</p></div></div>"
+    f'<div class="two">{mistakes.reliability(student["calibration"])}<div>'
+    f"<p>Expected calibration error <b>{page.percent(student.get('ece'))}</b> of {count:,} test "
+    "images</p>"
+    + page.note(
+      "Test images in 15 bins by the confidence of the answer. On the dashed line, a network that "
+      "is 80 % sure is right 80 % of the time; bars below it are over-confident. A bin is drawn "
+      "the paler the fewer images it has, with the 95 % interval of its accuracy. The error is the "
+      "mean gap, weighted by the images in each bin (Guo et al. 2017, arXiv:1706.04599)."
+    )
+    + "</div></div>"
   )
 
 
 def _settings(report):
+  ran, student = report.get("run") or {}, report.get("student") or {}
+  settings = ran.get("settings") or {}
   items = [(key, report.get(key)) for key in ("config", "dataset", "seed", "device")]
+  items += [
+    (words, ran.get(key))
+    for words, key in (
+      ("finished", "finished"),
+      ("work directory", "workdir"),
+      ("data directory", "data_dir"),
+      ("digest of the data", "data_digest"),
+      ("revision", "revision"),
+    )
+  ]
   items += sorted((report.get("versions") or {}).items())
-  facts = "".join(f"<dt>{_text(key)}</dt><dd>{_text(value)}</dd>" for key, value in items)
-  sha256 = _text((report.get("student") or {}).get("sha256", "–"))
-  notes = "".join(f"<li>{_text(note)}</li>" for note in report.get("notes") or ())
-  return f"<dl>{facts}<dt>sha256 of the graduate</dt><dd><code>{sha256}</code></dd></dl>" + (
-    f"<h3>Notes</h3><ul>{notes}</ul>" if notes else ""
+  facts = "".join(
+    f"<dt>{page.text(key)}</dt><dd>{page.text(value)}</dd>" for key, value in items if value
+    or value == 0
+  )  # fmt: skip
+  sha256 = page.text(student.get("sha256", "–"))
+  command = ran.get("command")
+  notes = "".join(f"<li>{page.text(note)}</li>" for note in report.get("notes") or ())
+  return (
+    (f"<p><code>{page.text(command)}</code></p>" if command else "")
+    + f"<dl>{facts}<dt>sha256 of the graduate</dt><dd><code>{sha256}</code></dd></dl>"
+    + _methods(settings.get("methods") or {})
+    + _all_settings(settings)
+    + (f"<h3>Notes</h3><ul>{notes}</ul>" if notes else "")
   )
 
 
-def _table(head, rows):
-  """Returns a table; a column whose head starts with an asterisk holds numbers. Cells are HTML."""
-  classes = [' class="n"' if name.startswith("*") else "" for name in head]
-  top = "".join(
-    f"<th{c}>{_text(name.lstrip('*'))}</th>" for c, name in zip(classes, head, strict=True)
+def _methods(methods):
+  rows = []
+  for name, options in methods.items():
+    others = ", ".join(f"{key} {value}" for key, value in options.items() if key != "weight")
+    rows.append((page.text(name), page.figure(options.get("weight"), None), page.text(others)))
+  return rows and "<h3>Methods</h3>" + page.table(("method", "*weight", "options"), rows) or ""
+
+
+def _all_settings(settings):
+  rows = [(page.text(key), page.text(_written(value))) for key, value in flat(settings).items()]
+  if not rows:
+    return ""
+  return f"<details><summary>All {len(rows)} settings</summary>" + (
+    page.table(("setting", "value"), rows) + "</details>"
   )
-  body = "".join(
-    f"<tr>{''.join(f'<td{c}>{cell}</td>' for c, cell in zip(classes, row, strict=True))}</tr>"
-    for row in rows
-  )
-  return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _text(value):
-  return html.escape(clean(value))
-
-
-def _name(value):
-  return html.escape(shorten(value, 40))
-
-
-def _figure(value, digits, unit=""):
-  value = number_or_nan(value)
-  if not math.isfinite(value):
-    return "–"
-  return (f"{value:g}" if digits is None else f"{value:,.{digits}f}") + unit
-
-
-def _percent(value):
-  return _figure(100 * number_or_nan(value), 1, " %")
-
-
-def _big(value, unit=""):
-  value = number_or_nan(value)
-  return f"{big(value)}{unit}" if math.isfinite(value) else "–"
-
-
-def _duration(value):
-  value = number_or_nan(value)
-  return metrics.duration(value) if math.isfinite(value) else "–"
+def _written(value):
+  """A setting as it is given on the command line."""
+  return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

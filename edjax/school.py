@@ -299,6 +299,7 @@ def _exam_epoch(room, term, state, step, meta, journal, last_grade):
       "grade": term.grade.name,
       "kind": "exam",
       "split": "validation",
+      "count": scores["count"],
       "top1": scores["top1"],
       "nll": scores["nll"],
     }

@@ -4,6 +4,7 @@ import platform
 from importlib import metadata
 
 import jax
+import numpy as np
 
 from edjax import checkpoint, faculty, metrics, models
 from edjax.models.macs import network_macs
@@ -133,6 +134,7 @@ def transcript(name, study, room, graduate, record, hired):
       "nll": scores["nll"],
       "ece": scores["ece"],
       "agreement": faculty.agreement(present, answers, logits, truth),
+      "agreement_count": sum(int(np.isin(truth, t.classes).sum()) for t in present),
       "sha256": checkpoint.sha256(graduate),
       "confusion": scores["confusion"],
       "calibration": scores["calibration"],

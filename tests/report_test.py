@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from edjax import drawing, metrics, pictures, report
+from edjax import drawing, metrics, mistakes, page, pictures, report
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 SECTIONS = [
@@ -69,7 +69,8 @@ def _school(num_classes=4, grades=2, teachers=True, names=None):
   half = num_classes // 2
   subjects = {"near": list(range(half)), "far": list(range(half, num_classes))}
   scores = metrics.exam_scores(logits, labels, subjects)
-  student = {key: scores[key] for key in ("top1", "top5", "nll", "ece", "confusion", "calibration")}
+  kept = ("top1", "interval", "top5", "nll", "ece", "confusion", "calibration")
+  student = {key: scores[key] for key in kept} | {"exam_count": scores["count"]}
   student |= {
     "model": "resnet20",
     "params": 272_474,
@@ -90,7 +91,9 @@ def _school(num_classes=4, grades=2, teachers=True, names=None):
         "top1": scores["top1"] if last else 0.875,
         "params": 1000 * (index + 1),
         "macs": 2000,
+        "count": len(labels) if last else len(labels) // 2,
         "top1_by_subject": scores["top1_by_subject"] if last else {"near": 0.875},
+        "count_by_subject": {name: len(labels) // 2 for name in subjects},
         "teachers": ["near specialist"] if teachers else [],
         "seconds": 72.0,
         "images_per_second": 5120.0,
@@ -103,7 +106,9 @@ def _school(num_classes=4, grades=2, teachers=True, names=None):
       row = {"step": 8 * index + step, "grade": f"grade {index + 1}"}
       rows.append(row | {"kind": "train", "epoch": step / 4, "loss": 1 / step, "top1": step / 10})
       if step % 4 == 0:
-        rows.append(row | {"kind": "exam", "split": "validation", "top1": 0.5, "nll": 0.7})
+        rows.append(
+          row | {"kind": "exam", "split": "validation", "top1": 0.5, "nll": 0.7, "count": 30}
+        )
   taught = {
     "name": "near specialist",
     "model": "resnet110",
@@ -112,6 +117,7 @@ def _school(num_classes=4, grades=2, teachers=True, names=None):
     "params": 1_730_714,
     "macs": 255e6,
     "top1": 0.9,
+    "source": "trained",
   }
   return {
     "config": "fashion_mnist:paper",
@@ -126,7 +132,19 @@ def _school(num_classes=4, grades=2, teachers=True, names=None):
     "train_macs_student": 2e9,
     "train_macs_teachers": 4e9,
     "teacher_training_macs": 3e9 if teachers else 0,
-    "seconds": 144.0,
+    "seconds": 164.0,
+    "seconds_student": 144.0,
+    "seconds_teachers": 15.0,
+    "seconds_between": 5.0,
+    "run": {
+      "command": "python -m edjax.main --config=configs/fashion_mnist.py:paper",
+      "finished": "2026-11-26 02:00 UTC",
+      "data_dir": "/somewhere/else",
+      "settings": {
+        "methods": {"kd": {"weight": 0.7, "temperature": 4.0}},
+        "recipe": {"batch_size": 40, "milestones": [3, 5]},
+      },
+    },
     "subjects": subjects,
     "classes": names or [f"class {index}" for index in range(num_classes)],
     "notes": ["8 images are left over."],
@@ -135,16 +153,22 @@ def _school(num_classes=4, grades=2, teachers=True, names=None):
 
 def test_the_page_holds_every_section_and_the_figures():
   made, rows = _school()
-  page = _Page(report.render(made, rows))
-  assert page.headings == SECTIONS
-  assert page.tags.count("svg") == 5
-  text = "\n".join(page.texts)
+  shown = _Page(report.render(made, rows))
+  assert shown.headings == SECTIONS
+  assert shown.tags.count("svg") == 5
+  text = "\n".join(shown.texts)
   top1 = 100 * made["student"]["top1"]
   for expected in (
     f"{top1:.1f} %",
     "272 k",
     "40.8 M",
-    "2 m 24 s",
+    "2 m 44 s",
+    "training of the teachers 15 s, grades of the student 2 m 24 s",
+    "python -m edjax.main --config=configs/fashion_mnist.py:paper",
+    "2026-11-26 02:00 UTC",
+    "/somewhere/else",
+    "temperature 4.0",
+    "recipe.milestones",
     "seed 7",
     "TPU v5e",
     "9.00 G",
@@ -182,9 +206,9 @@ def test_the_page_stands_alone():
 
 
 def test_ids_are_unique_and_references_lead_somewhere():
-  page = _Page(report.render(*_school(grades=3)))
-  assert len(page.ids) == len(set(page.ids)) > 0
-  assert page.references and page.references <= set(page.ids)
+  shown = _Page(report.render(*_school(grades=3)))
+  assert len(shown.ids) == len(set(shown.ids)) > 0
+  assert shown.references and shown.references <= set(shown.ids)
 
 
 EVIL = '<script>alert("1")</script>'
@@ -197,11 +221,13 @@ def test_every_name_is_escaped():
   made["student"] |= {"model": EVIL, "sha256": EVIL}
   made["teachers"][0] |= {"name": EVIL, "model": EVIL, "subject": EVIL}
   made["grades"][0] |= {"name": EVIL, "teachers": [EVIL], "fragments": [EVIL]}
+  made["run"] = {key: EVIL for key in ("command", "finished", "workdir", "data_dir", "revision")}
+  made["run"]["settings"] = {EVIL: EVIL, "methods": {EVIL: {"weight": 1.0, EVIL: EVIL}}}
   text = report.render(made, rows)
-  page = _Page(text)
-  assert "script" not in page.tags and "<script" not in text
-  assert EVIL in page.texts and "$x^2$" in page.texts
-  assert "line break \ufffd\ufffd 北京" in page.texts
+  shown = _Page(text)
+  assert "script" not in shown.tags and "<script" not in text
+  assert EVIL in shown.texts and "$x^2$" in shown.texts
+  assert "line break \ufffd\ufffd 北京" in shown.texts
   text.encode("utf-8")
 
 
@@ -218,11 +244,13 @@ def test_the_same_report_gives_the_same_bytes():
 )
 def test_many_shapes_of_school(num_classes, grades, teachers):
   made, rows = _school(num_classes, grades, teachers)
-  page = _Page(report.render(made, rows))
-  assert page.headings == SECTIONS
-  # Names are in the picture up to 110 classes; numbers up to 20.
-  assert (f"class {num_classes - 1}" in page.texts) == (num_classes <= 110)
-  assert page.tags.count("svg") == (5 if teachers else 4)
+  shown = _Page(report.render(made, rows))
+  # One grade does not grow, and of many classes the hardest are listed in place of a matrix.
+  absent = {"How the student grew"} if grades == 1 else set()
+  assert shown.headings == [name for name in SECTIONS if name not in absent]
+  drawn = 2 + (grades > 1) + teachers + (num_classes <= 25)
+  assert shown.tags.count("svg") == drawn
+  assert (f"hardest of {num_classes} classes" in shown.texts) == (num_classes > 25)
 
 
 def test_rows_may_be_missing_or_broken():
@@ -238,12 +266,12 @@ def test_rows_may_be_missing_or_broken():
 def test_figures_that_are_missing_leave_a_dash():
   made, rows = _school()
   made["student"] = {"model": "resnet20", "nll": "inf"}
-  for key in ("train_macs", "seconds", "teacher_training_macs"):
+  for key in ("train_macs", "seconds", "seconds_student", "teacher_training_macs"):
     made[key] = None
   for grade in made["grades"]:
     grade.update(top1=None, top1_by_subject={}, params=None, images_per_second=None)
-  page = _Page(report.render(made, rows))
-  assert page.headings == SECTIONS and "nan" not in " ".join(page.texts).split()
+  shown = _Page(report.render(made, rows))
+  assert shown.headings == SECTIONS and "nan" not in " ".join(shown.texts).split()
 
 
 def test_an_exam_without_an_epoch_is_placed_by_its_step():
@@ -278,8 +306,8 @@ def test_write_makes_strict_json_and_the_page(tmp_path):
   made["student"] |= {"nll": "inf", "top1": 0.5}
   assert read == made
   assert text.startswith('{\n  "config": ') and f"{made['student']['confusion'][0]}" in text
-  page = (tmp_path / "report.html").read_text(encoding="utf-8")
-  assert page == report.render(read, rows)
+  shown = (tmp_path / "report.html").read_text(encoding="utf-8")
+  assert shown == report.render(read, rows)
   assert sorted(path.name for path in tmp_path.iterdir()) == [
     "metrics.jsonl",
     "report.html",
@@ -321,3 +349,144 @@ def test_only_a_grade_without_all_fragments_has_a_reference():
   ]
   picture = pictures.growth(grades)
   assert picture.count(">reference<") == 1 and picture.count(">head<") == 2
+
+
+def test_every_accuracy_has_its_count_and_its_interval():
+  made, rows = _school(num_classes=10)
+  made["student"] |= {"top1": 448 / 451, "exam_count": 451}
+  made["teachers"][0] |= {"top1": 0.9, "count": 100}
+  made["grades"][0] |= {"top1": 0.5, "count": 4}
+  texts = _Page(report.render(made, rows)).texts
+  assert any("of 451, 95 % interval 98.1–99.8 %" in text for text in texts)
+  assert "n 100, 82.6–94.5" in texts and "n 4, 15.0–85.0" in texts
+  for row in made["grades"]:
+    for subject, share in row["top1_by_subject"].items():
+      assert page.sureness(share, row["count_by_subject"][subject], words=False) in texts
+
+
+def test_the_best_epoch_is_said_to_be_no_result():
+  made, rows = _school()
+  text = " ".join(_Page(report.render(made, rows)).texts)
+  assert "did best on the validation part, test top-1 was 90.0 %" in text
+  made["student"]["top1_best"] = None
+  assert "did best" not in report.render(made, rows)
+
+
+def test_what_teachers_cost_elsewhere_is_named_and_not_counted():
+  made, rows = _school()
+  made["teachers"][0] |= {"source": "cache", "training_macs": 70e9}
+  made["teachers"].append(made["teachers"][0] | {"name": "generalist", "source": "given"})
+  made["teachers"][1]["training_macs"] = None
+  text = " ".join(_Page(report.render(made, rows)).texts)
+  assert "near specialist (from the cache, 70.0 G MACs), generalist (given, cost not known)" in text
+
+
+def test_names_are_made_for_readers():
+  made, rows = _school(num_classes=6)
+  made = json.loads(
+    json.dumps(made).replace('"near"', '"subject_1"').replace('"far"', '"subject_2"')
+  )
+  for number, grade in enumerate(made["grades"], 1):
+    grade |= {"name": f"grade_{number}", "teachers": ["subject_1", "subject_2", "generalist"]}
+    grade["fragments"] = [f"fragment_{k}" for k in range(number)]
+  made["teachers"][0]["name"] = "subject_1"
+  rows = [row | {"grade": row["grade"].replace(" ", "_")} for row in rows]
+  text = report.render(made, rows)
+  texts = _Page(text).texts
+  assert not [raw for raw in ("subject_", "grade_", "fragment_") if raw in " ".join(texts)]
+  assert "subject 1: class 0, class 1, class 2" in texts and "specialists 1–2, generalist" in texts
+  assert "1, 2" in texts and ">0<" not in pictures.growth(made["grades"])
+
+
+def test_a_subject_names_as_many_classes_as_fit():
+  classes = ["cat", "dog", "a bird with a very long name indeed", "猫"]
+  assert page.subject_label("subject_2", [0, 1], classes) == "subject 2: cat, dog"
+  assert page.subject_label("subject_2", [0, 1, 2], classes, 20) == "subject 2: cat, dog, …"
+  assert page.subject_label("mine", [2], classes, 12).startswith("mine: a bird")
+
+
+def test_a_dark_screen_has_its_own_colours():
+  text = report.render(*_school())
+  style = text[text.index("<style>") : text.index("</style>")]
+  light, dark = style.split("prefers-color-scheme: dark")
+  used = set(re.findall(r"var\((--[a-z-]+)", text))
+  assert used
+  for name in used:
+    assert f"{name}:" in light and f"{name}:" in dark, name
+  pictures_alone = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+  assert set(re.findall(r"#[0-9a-f]{6}\b", pictures_alone)) == set()
+  assert "image" not in _Page(text).tags  # pixels could not follow
+
+
+def test_blue_is_the_student_and_vermilion_its_teachers():
+  drawn = pictures.faculty(["a"], [(0.9, 10)], [(0.8, 10)])
+  markers = re.findall(r"<use [^>]*var\(--(\w+)\)", drawn)
+  assert {"blue", "vermilion"} <= set(markers)
+  for picture in (pictures.growth(_school(grades=3)[0]["grades"]), report._costs(_school()[0])):
+    assert "vermilion" not in picture
+  assert "--vermilion" not in pictures.learning_curve(*_parts())
+  assert ".student { background: var(--blue); }" in page.CSS
+  assert ".training { background: var(--vermilion); }" in page.CSS
+
+
+def _parts():
+  made, rows = _school()
+  return made["grades"], rows
+
+
+def test_objective_and_validation_loss_have_axes_of_their_own():
+  drawn = pictures.learning_curve(*_parts())
+  assert drawn.count(">objective<") == 1 and "validation" in drawn and "curve-axes_3" in drawn
+
+
+@pytest.mark.parametrize("epochs", [(1, 1, 1, 1, 236), (5, 10, 25), (1,), (1, 100), (2,) * 60])
+def test_labels_of_short_grades_do_not_touch(epochs):
+  ends = np.cumsum(epochs)
+  spans = list(zip(ends - epochs, ends, strict=True))
+  placed = pictures.place_labels(spans, [f"grade {k + 1}" for k in range(len(epochs))])
+  letter = ends[-1] / pictures._LETTERS
+  for row in (0, 1):
+    edges = [(c - letter * len(t) / 2, c + letter * len(t) / 2) for c, r, t in placed if r == row]
+    assert all(left[1] < right[0] for left, right in zip(edges, edges[1:], strict=False))
+  if len(epochs) <= 5:
+    assert placed[-1][2] == f"grade {len(epochs)}"
+
+
+def test_an_axis_is_not_spanned_by_one_image():
+  """Four images: 3 of 4 and 4 of 4 are within each other's interval, and so drawn."""
+  axis = re.findall(r">(\d+) %<", pictures.faculty(["a"], [(1.0, 4)], [(0.75, 4)]))
+  assert min(map(int, axis)) <= 40
+
+
+def test_a_bin_of_one_image_does_not_look_like_one_of_hundreds():
+  empty = [None] * 13
+  drawn = mistakes.reliability(
+    {
+      "confidence": [*empty, 0.9, 0.97],
+      "accuracy": [*empty, 1.0, 0.99],
+      "count": [0] * 13 + [1, 432],
+    }
+  )
+  strengths = [float(found) for found in re.findall(r"light-blue\); opacity: ([\d.]+)", drawn)]
+  assert strengths == [0.25]  # the other is opaque
+
+
+def test_the_hardest_of_many_classes_and_pairs_are_listed():
+  counts = np.diag([10] * 100)
+  counts[42, [42, 7]] = 3, 7
+  counts[9, [9, 8]] = 6, 4
+  made, rows = _school(num_classes=100)
+  made["student"]["confusion"] = counts.tolist()
+  texts = _Page(report.render(made, rows)).texts
+  table = texts[texts.index("hardest of 100 classes") :]
+  assert table.index("class 42") < table.index("class 9")
+  assert "class 7 (7)" in table and "98 of 100 classes are above 90 %" in " ".join(table)
+  assert "7 of 10" in table and "n 10, 39.7–89.2" in table
+
+
+def test_nothing_is_wider_than_a_narrow_page():
+  """Tables and pictures scroll by themselves; everything else wraps."""
+  text = report.render(*_school(num_classes=10, grades=4))
+  assert text.count("<table") == text.count('<div class="scroll"><table')
+  drawn = len(re.findall(r'<svg [^>]*class="(?!reliability)', text))
+  assert drawn == text.count('<div class="scroll"><svg')

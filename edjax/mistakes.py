@@ -1,0 +1,229 @@
+"""What the graduate gets wrong: which classes it confuses, and how sure it is. Pure."""
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from edjax import metrics, page
+from edjax.drawing import (
+  BLUE,
+  GREY,
+  INK,
+  LIGHT_BLUE,
+  ON_BLUE,
+  PERCENT,
+  STYLE,
+  WIDTH,
+  inline,
+  number_or_nan,
+  shorten,
+)
+
+MOST_DRAWN = 25  # classes of which a matrix can be read
+MOST_PAIRS, MOST_CLASSES = 8, 12  # of the most confused and of the hardest
+
+
+def section(report):
+  """Returns the part of the page on mistakes.
+
+  Few classes have a matrix; of many the hardest are listed. Both have the most confused pairs.
+  """
+  counts = (report.get("student") or {}).get("confusion")
+  classes = report.get("classes") or ()
+  if not counts:
+    return page.note("Not recorded.")
+  if len(classes) <= MOST_DRAWN:
+    shown = page.scroll(confusion(counts, classes, report.get("subjects") or {}))
+  else:
+    shown = _hardest(counts, classes)
+  pairs = _pairs(counts, classes)
+  return shown + (pairs or page.note("No test image was mistaken for another class."))
+
+
+def _pairs(counts, classes):
+  """A table of the pairs that are confused most often; "" if none is."""
+  pairs = [
+    (count, truth, answer)
+    for truth, row in enumerate(counts)
+    for answer, count in enumerate(row)
+    if truth != answer and count
+  ]
+  rows = [
+    (
+      page.short(classes[truth]),
+      page.short(classes[answer]),
+      f"{count:,} of {sum(counts[truth]):,}",
+      page.measured(count / sum(counts[truth]), sum(counts[truth])),
+    )
+    for count, truth, answer in sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:MOST_PAIRS]
+  ]
+  head = ("most confused: truth", "answer", "*test images", "*of that class")
+  return page.table(head, rows) if rows else ""
+
+
+def _hardest(counts, classes):
+  """A table of the classes with the lowest top-1."""
+  asked = [(row[label] / sum(row), label) for label, row in enumerate(counts) if sum(row)]
+  rows = []
+  for share, label in sorted(asked)[:MOST_CLASSES]:
+    others = [count if answer != label else 0 for answer, count in enumerate(counts[label])]
+    taken = max(range(len(others)), key=others.__getitem__)
+    rows.append(
+      (
+        page.short(classes[label]),
+        page.measured(share, sum(counts[label])),
+        f"{page.short(classes[taken])} ({others[taken]:,})" if others[taken] else "–",
+      )
+    )
+  head = (f"hardest of {len(classes)} classes", "*test top-1", "most often taken for")
+  easy = sum(share > 0.9 for share, _ in asked)
+  return page.table(head, rows) + page.note(
+    f"Median top-1 of a class: {page.percent(np.median([share for share, _ in asked]))}; "
+    f"{easy} of {len(asked)} classes are above 90 %. The counts are in report.json."
+  )
+
+
+@matplotlib.rc_context(STYLE)
+def confusion(counts, classes, subjects):
+  """Draws the confusion matrix, classes grouped by subject, in shares of each true class.
+
+  Args:
+    counts: [n][n] counts, rows are the truth.
+    classes: n names.
+    subjects: {name: class indices}.
+  """
+  order, blocks = _grouped(len(classes), subjects)
+  matrix = np.asarray(counts, np.float64)[np.ix_(order, order)]
+  shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+  n = len(order)
+  names = [shorten(classes[index], 20) for index in order]
+  side = min(7.4, 0.62 * n)
+  left, upper = 1.6, 0.35
+  bottom = 0.5 + 0.06 * max(map(len, names))
+  height = bottom + side + upper
+  figure = Figure(figsize=(WIDTH, height))
+  axes = figure.add_axes((left / WIDTH, bottom / height, side / WIDTH, side / height))
+  axes.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5))
+  axes.tick_params(length=0)
+  axes.spines[:].set_visible(True)
+  axes.set_xticks(range(n), names, rotation=40, ha="right", rotation_mode="anchor")
+  axes.set_yticks(range(n), names)
+  size = 8.5 if n <= 12 else 7.5 if n <= 20 else 6.5
+  for row, column in np.argwhere(matrix > 0):
+    share = shares[row, column]
+    # The square root lets a mistake of one per cent be seen beside a diagonal of ninety.
+    strength = float(np.sqrt(share))
+    axes.add_patch(
+      Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=BLUE, alpha=strength, linewidth=0)
+    )
+    axes.text(
+      column,
+      row,
+      f"{100 * share:.1f}" if n <= 12 else f"{100 * share:.0f}",
+      ha="center",
+      va="center",
+      fontsize=size,
+      color=ON_BLUE if strength > 0.7 else INK,
+    )
+  axes.set_xlabel("row: truth, column: answer, in % of the row")
+  for a, b, subject in blocks:
+    if len(blocks) > 1:
+      letters = max(2, int(72 * side * (b - a) / n / 4.6))
+      axes.text(
+        (a + b) / 2 - 0.5,
+        -0.5 - 0.012 * n,
+        _fitting(page.readable(subject), letters),
+        ha="center",
+        va="bottom",
+        color=GREY,
+        fontsize=7.5,
+      )
+    if a:
+      for line in (axes.axhline, axes.axvline):
+        line(a - 0.5, color=GREY, linewidth=0.6)
+  return inline(figure, "confusion", "Confusion matrix of the graduate on the test split")
+
+
+def _fitting(label, letters):
+  """A label, or its number where there is no room for more."""
+  number = label.rpartition(" ")[2]
+  return number if len(label) > letters and number.isdigit() else shorten(label, letters)
+
+
+def _grouped(n, subjects):
+  """Returns all n class indices subject by subject, and (start, stop, subject) of each group."""
+  order, blocks = [], []
+  for subject, members in (*subjects.items(), ("other classes", range(n))):
+    new = [index for index in dict.fromkeys(members) if index not in order]
+    if new:
+      blocks.append((len(order), len(order) + len(new), subject))
+      order += new
+  return order, blocks
+
+
+@matplotlib.rc_context(STYLE)
+def reliability(calibration):
+  """Draws accuracy against confidence, and below it how many examples have that confidence.
+
+  A bin is as strong as the square root of its share of the fullest bin's examples, and its accuracy
+  has a 95 % interval, so that a bin of one example does not look like one of hundreds.
+  """
+  bins, counts = len(calibration["count"]), calibration["count"]
+  figure = Figure(figsize=(4.6, 5.0))
+  top, bottom = figure.subplots(
+    2,
+    1,
+    sharex=True,
+    gridspec_kw=dict(
+      height_ratios=(4, 1), hspace=0.07, left=0.14, right=0.95, top=0.93, bottom=0.1
+    ),
+  )
+  top.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
+  fullest, label = max(*counts, 1), "accuracy, 95 % interval"
+  for number, count in enumerate(counts):
+    if not count:
+      continue
+    accuracy, confidence = (
+      number_or_nan(calibration[key][number]) for key in ("accuracy", "confidence")
+    )
+    strength = max(0.25, (count / fullest) ** 0.5)
+    centre = (number + 0.5) / bins
+    top.bar(centre, accuracy, 0.9 / bins, color=LIGHT_BLUE, alpha=strength, linewidth=0)
+    low, high = metrics.interval(accuracy, count)
+    top.vlines(confidence, low, high, color=BLUE, alpha=strength, linewidth=1.4)
+    top.plot(
+      confidence,
+      accuracy,
+      "o",
+      color=BLUE,
+      alpha=strength,
+      markersize=2.5 + 3 * strength,
+      markeredgewidth=0,
+      clip_on=False,
+      label=label if count == fullest else None,
+    )
+    if count == fullest:
+      label = None
+    bottom.bar(centre, count, 0.9 / bins, color=LIGHT_BLUE, linewidth=0)
+  top.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
+  bottom.set(xlabel="mean confidence of a bin", ylabel="images")
+  top.legend(
+    loc="lower left",
+    bbox_to_anchor=(0, 1),
+    fontsize=8.5,
+    labelcolor=GREY,
+    handlelength=1.2,
+    borderaxespad=0.4,
+    borderpad=0,
+  )
+  for axes in (top, bottom):
+    axes.tick_params(length=0)
+    axes.grid(True, axis="y")
+  top.yaxis.set_major_formatter(PERCENT)
+  top.yaxis.set_major_locator(MaxNLocator(5))
+  bottom.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+  bottom.xaxis.set_major_formatter(PERCENT)
+  bottom.tick_params(axis="x", pad=6)
+  return inline(figure, "reliability", "Reliability diagram of the graduate")
