@@ -144,7 +144,10 @@ class Recipe:
     if not 0 <= self.resized < 1:
       raise UserError(f"recipe.resized is {self.resized}; it is a share below 1, or 0 for none")
     if self.resized and self.pad:
-      raise UserError("recipe.resized and recipe.pad are two ways to crop; set one of them to 0")
+      raise UserError(
+        "recipe.resized and recipe.pad are two ways to crop; set recipe.pad to 0 or "
+        "recipe.resized to 0"
+      )
     if not all(isinstance(milestone, int) for milestone in self.milestones):
       raise UserError(f"recipe.milestones is {self.milestones}; give epochs, separated by commas")
 

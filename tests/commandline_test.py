@@ -1,0 +1,206 @@
+"""Every setting can be typed, whatever config it is of; configs are found from any folder."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+
+from edjax import curriculum, main, methods, settings, workdirs
+from edjax.errors import UserError
+from edjax.methods import interface
+from tests import command
+from tests.configs_test import CLASSES, MODULES
+
+VALUES = flags.FLAGS
+
+
+@pytest.fixture
+def typed(monkeypatch):
+  """Returns what the command makes of its arguments."""
+  path = sys.path[:]
+
+  def parse(*arguments):
+    VALUES.unparse_flags()
+    monkeypatch.setattr(sys, "argv", ["edjax", *arguments])
+    try:
+      main._parse(sys.argv)
+      return VALUES["config"].value
+    finally:
+      for name in [name for name in VALUES if name.startswith("config.")]:
+        delattr(VALUES, name)
+      VALUES["config"].unparse()
+      VALUES.mark_as_parsed()
+
+  yield parse
+  sys.path[:] = path
+
+
+def leaves(config):
+  """As config.json holds them."""
+  return json.loads(json.dumps(workdirs.flat(settings.resolve(config).to_dict())))
+
+
+def forms(value):
+  """How somebody who reads config.json may type what is there."""
+  if isinstance(value, list):
+    yield json.dumps(value)
+    yield str(tuple(value))
+    yield ",".join(map(str, value)) + "," * (len(value) == 1)
+  elif isinstance(value, str):
+    yield value
+  else:
+    yield from {str(value), json.dumps(value)}
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_setting_goes_round(name, number, typed):
+  """All at once, each in one of its forms; two variants besides the default have the most."""
+  for variant in ("", "semckd", "paper,ft"):
+    file = f"--config=configs/{name}.py:{variant}"
+    known = leaves(MODULES[name].get_config(variant))
+    assert None not in known.values()
+    given = [f"--config.{key}={[*forms(value)][number % len([*forms(value)])]}"
+             for key, value in known.items()]  # fmt: skip
+    assert leaves(typed(file, *given)) == known
+
+
+@pytest.mark.parametrize(
+  "text, value",
+  [
+    ("1", (1,)), ("1,2", (1, 2)), ("(3,)", (3,)), ("[0.5, 1]", (0.5, 1)), ("", ()), ("()", ()),
+    ("a,b", ("a", "b")), ("'a,b'", ("a,b",)), ("[true, false]", (True, False)), (",", ("",)),
+    ("ft:paraphrase,ft+ce", ("ft:paraphrase", "ft+ce")), ("''", ("",)), ("a", ("a",)),
+    ("/x/y z,/w", ("/x/y z", "/w")),
+  ],
+)  # fmt: skip
+def test_several_values(text, value, typed):
+  setting = "faculty.specialist.checkpoint"
+  config = typed("--config=configs/digits.py", f"--config.{setting}={text}")
+  assert config.faculty.specialist.checkpoint == value
+
+
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_every_option_of_a_method_can_be_typed(method, typed):
+  """With the default that its class has, the option stays what it is."""
+  given = f"--config.methods={{'ce':{{'weight':1.0}},'{method}':{{'weight':0.5}}}}"
+  config = typed("--config=configs/digits.py:kd", given)
+  row = settings.resolve(config).methods[method]
+  fields = set(methods.METHODS[method].__dataclass_fields__) - {"needs_teacher", "on_logits"}
+  assert fields <= set(row)
+  assert methods.build(settings.resolve(config).methods)
+
+
+ADVICE = re.compile(r"--config\.[a-z_.]+=[^ ;)]+|\bset ([a-z_.]+) to ([0-9.]+)|[a-z.]+='[0-9:,]+'")
+
+
+def advice(error):
+  """The settings that a message tells one to give, as flags."""
+  for match in ADVICE.finditer(str(error)):
+    text = match[0]
+    if match[1]:
+      text = f"--config.{match[1]}={match[2]}"
+    elif not text.startswith("--"):
+      text = f"--config.{text}".replace("'", "")
+    yield text.rstrip(".,")
+
+
+def test_advice_works_as_it_is_typed(typed):
+  """What messages say to do is collected from them, typed, and makes them go away."""
+
+  def cropped(*given):
+    curriculum.Recipe(**typed(*given).recipe)
+
+  def staged(*given):
+    pairs = typed(*given).methods["at"].pairs
+    interface.same_stages("at", (0,) * 4, (0,) * 5, pairs)
+
+  for ask, given in (
+    (cropped, ["--config=configs/digits.py", "--config.recipe.resized=0.5"]),
+    (staged, ["--config=configs/digits.py:at"]),
+  ):
+    with pytest.raises(UserError) as error:
+      ask(*given)
+    advised = [*advice(error.value)]
+    assert advised, error.value
+    for flag in advised:
+      ask(*given, flag)
+
+
+@pytest.mark.parametrize(
+  "wrong, right",
+  [
+    ("epochs", "grades.epochs"), ("learning_rate", "grades.learning_rate"),
+    ("batch_size", "recipe.batch_size"), ("model", "student.model"), ("lr", "grades.learning_rate"),
+    ("temperature", "methods.kd.temperature"), ("recipe.epochs", "grades.epochs"),
+    ("optimizer", "recipe.optimiser"), ("train_limit", "data.train_limit"),
+  ],
+)  # fmt: skip
+def test_hints_towards_where_a_setting_is(wrong, right, typed):
+  with pytest.raises(UserError, match=f"no setting '{wrong}'; it is --config.{right}"):
+    typed("--config=configs/digits.py", f"--config.{wrong}=1")
+  value = {"student.model": "vgg8", "recipe.optimiser": "adamw"}.get(right, "1")
+  typed("--config=configs/digits.py", f"--config.{right}={value}")
+
+
+def test_a_method_that_is_not_in_use_says_how_to_use_it(typed):
+  with pytest.raises(UserError) as error:
+    typed("--config=configs/digits.py:kd", "--config.methods.dkd.beta=2")
+  advised = re.search(r'"(--config.methods=.*)"', str(error.value))[1]
+  config = typed("--config=configs/digits.py:kd", advised)
+  assert set(config.methods) == {"ce", "dkd"}
+  assert (
+    typed("--config=configs/digits.py:dkd", "--config.methods.dkd.beta=2").methods.dkd.beta == 2
+  )
+
+
+# --- where configs are ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+  """A current folder with nothing in it, and no configs on the path."""
+  (tmp_path / "empty").mkdir()
+  monkeypatch.chdir(tmp_path / "empty")
+  return tmp_path / "empty"
+
+
+@pytest.mark.parametrize(
+  "name", [command.ROOT / "configs" / "digits.py", "configs/digits.py", "digits"]
+)
+def test_a_config_is_found_from_any_folder(name, elsewhere, typed):
+  assert typed(f"--config={name}:smoke,ce").name == "digits_ce_smoke"
+
+
+def test_ones_own_config_finds_its_neighbours(elsewhere, typed):
+  (elsewhere / "my.py").write_text(
+    "from configs import common\n"
+    "def get_config(arg=''):\n"
+    "  return common.base('mine', 'digits').lock()\n"
+  )
+  config = typed("--config=my.py", "--config.methods.kd.standardise=True")
+  assert config.name == "mine" and config.methods.kd.standardise
+  with pytest.raises(UserError, match="No such file.*no.py"):
+    typed("--config=no.py")
+
+
+def test_from_another_folder_in_a_shell(elsewhere):
+  """As a process of its own, which has imported nothing."""
+  (elsewhere / "my.py").write_text("from configs import nothing\n")
+  environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+  code = (
+    f"import sys; sys.path.insert(0, {str(command.ROOT)!r}); from edjax import main; main.run()"
+  )
+  for given, said in (
+    (["--config=my.py"], "configs"),
+    (["--config=digits:ce", "--config.nope=1"], "no setting 'nope'"),
+  ):
+    done = subprocess.run(
+      [sys.executable, "-c", code, *given],
+      cwd=elsewhere, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
