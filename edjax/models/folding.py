@@ -2,20 +2,32 @@
 
 In inference mode a batch normalisation multiplies and shifts channels by constants. Where it alone
 reads what a convolution puts out, the factor goes into that convolution's kernel and only the shift
-is left; elsewhere mean, variance and scale become one factor.
+is left; elsewhere mean, variance and scale become one factor. What a convolution is and who reads
+it is told by the traced program, not by names; where that does not show it (inside `nn.remat` or a
+loop, a convolution called twice, a kernel that is computed), nothing goes into the kernel. A
+network that does not answer alike without its normalisations is left as it is.
 """
 
 import collections
+import dataclasses
 import functools
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.core.tracers import current_trace
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from edjax.models import convolution
 from edjax.models.normalisation import BatchNorm
 
-_CONVOLUTIONS = ("conv_general_dilated", "custom_vjp_call")  # JAX's own, and `convolution`'s
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+  """What to fold: {normalisation: epsilon}, {normalisation: the convolution it goes into}."""
+
+  norms: dict
+  before: dict
 
 
 def fold(network, variables, image_shape):
@@ -27,62 +39,121 @@ def fold(network, variables, image_shape):
     image_shape: (height, width, channels); for tracing, nothing is computed at that size.
 
   Returns:
-    A network with `folded` set, which can only infer, and variables without batch statistics.
+    A network with `folded` set, which can only infer, and its variables, without the statistics
+    of what was folded; or the given ones, if the network cannot do without its normalisations.
   """
-  norms, before = _read(network, tuple(image_shape))
-  leaves = flatten_dict(variables["params"], sep="/")
-  stats = flatten_dict(variables.get("batch_stats", {}), sep="/")
-  for path, epsilon in norms.items():
-    factor = leaves.pop(f"{path}/scale") / jnp.sqrt(stats[f"{path}/var"] + epsilon)
-    leaves[f"{path}/bias"] = leaves[f"{path}/bias"] - stats[f"{path}/mean"] * factor
-    if path in before:
-      for leaf in (f"{before[path]}/kernel", f"{before[path]}/bias"):
-        if leaf in leaves:
-          leaves[leaf] = leaves[leaf] * factor.reshape(*(1,) * (leaves[leaf].ndim - 1), -1)
-    else:
-      leaves[f"{path}/scale"] = factor
-  return folded(network, image_shape), {"params": unflatten_dict(leaves, sep="/")}
+  plan = _read(network, tuple(image_shape))
+  if plan is None:
+    return network, variables
+  return network.clone(folded=True), _folded(plan, variables)
 
 
 def folded(network, image_shape):
   """Returns the network that `fold` makes of a `models.Network`."""
-  return network.clone(folded=True)
+  return network if _read(network, tuple(image_shape)) is None else network.clone(folded=True)
 
 
-@functools.lru_cache(maxsize=8)
+def _folded(plan, variables):
+  leaves = flatten_dict(variables["params"])
+  stats = flatten_dict(variables.get("batch_stats", {}))
+  for path, epsilon in plan.norms.items():
+    factor = leaves.pop((*path, "scale")) / jnp.sqrt(stats.pop((*path, "var")) + epsilon)
+    leaves[*path, "bias"] = leaves[*path, "bias"] - stats.pop((*path, "mean")) * factor
+    if path in plan.before:
+      for leaf in ((*plan.before[path], "kernel"), (*plan.before[path], "bias")):
+        if leaf in leaves:
+          leaves[leaf] = leaves[leaf] * factor.reshape(*(1,) * (leaves[leaf].ndim - 1), -1)
+    else:
+      leaves[*path, "scale"] = factor
+  kept = {name: tree for name, tree in variables.items() if name not in ("params", "batch_stats")}
+  if stats:  # of normalisations that are not ours
+    kept["batch_stats"] = unflatten_dict(stats)
+  return {"params": unflatten_dict(leaves)} | kept
+
+
+@functools.lru_cache(maxsize=64)
 def _read(network, image_shape):
-  """Returns ({normalisation: epsilon}, {normalisation: the convolution that only it reads})."""
-  norms, read, made = {}, {}, {}
-
-  def watch(call, args, kwargs, context):
-    out, module = call(*args, **kwargs), context.module
-    if isinstance(module, nn.Conv):
-      made["/".join(module.path)] = out
-    elif isinstance(module, BatchNorm):
-      norms["/".join(module.path)] = module.epsilon
-      read["/".join(module.path)] = args[0]
-    return out
-
+  """Returns the `_Plan` for a network, or None if it has to stay as it is."""
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   variables = jax.eval_shape(network.init, jax.random.key(0), image)
-  with nn.intercept_methods(watch):
-    jaxpr = jax.make_jaxpr(network.apply)(variables, image).jaxpr
-  convolutions = [e for e in jaxpr.eqns if e.primitive.name in _CONVOLUTIONS]
+  plan = _plan(network, variables, image)
+  if plan is None:
+    return None
+  expected = jax.eval_shape(network.apply, variables, image)
+  try:
+    quick = jax.eval_shape(functools.partial(_folded, plan), variables)
+    answered = jax.eval_shape(network.clone(folded=True).apply, quick, image)
+  except Exception:  # whatever modules of the user's own may raise that is put in their place
+    return None
+  return plan if answered == expected else None
+
+
+def _plan(network, variables, image):
+  """Reads off the traced program what can be folded; None if a normalisation does not infer."""
+  norms, calls, made, read, learning = {}, collections.Counter(), {}, {}, []
+
+  def traced(variables, image):
+    here = current_trace()
+
+    def watch(call, args, kwargs, context):
+      out, module = call(*args, **kwargs), context.module
+      path = module.path
+      if isinstance(module, BatchNorm):
+        norms[path] = module.epsilon
+        learning.extend([path] * (not module.use_running_average))
+        kept = read, args[0]
+      elif isinstance(module, nn.Conv) and module.conv_general_dilated in _LINEAR:
+        kept = made, out
+      else:
+        return out
+      calls[path] += 1
+      if current_trace() == here:  # else it is of a program within this one
+        kept[0][path] = kept[1]
+      return out
+
+    with nn.intercept_methods(watch):
+      return network.apply(variables, image), made, read
+
+  closed, shapes = jax.make_jaxpr(traced, return_shape=True)(variables, image)
+  if learning:
+    return None
+  program = closed.jaxpr
+  answers = len(jax.tree.leaves(shapes[0]))
   readers = collections.defaultdict(list)
-  for equation in jaxpr.eqns:
+  for equation in program.eqns:
     for value in equation.invars:
       if not hasattr(value, "val"):
         readers[value].append(equation)
-  for value in jaxpr.outvars:
-    readers[value].append(None)
-  biases = flatten_dict(variables["params"], sep="/")
-  alone = set()
-  for path, equation in zip(made, convolutions, strict=True):
-    (out,) = equation.outvars
-    if f"{path}/bias" in biases and len(readers[out]) == 1:
-      (out,) = readers[out][0].outvars
-    if len(readers[out]) == 1:
-      alone.add(path)
-  names = {id(out): path for path, out in made.items()}
-  before = {path: names.get(id(value)) for path, value in read.items()}
-  return norms, {path: conv for path, conv in before.items() if conv in alone}
+  for value in program.outvars[:answers]:
+    if not hasattr(value, "val"):
+      readers[value].append(None)
+  _, made, read = jax.tree.unflatten(jax.tree.structure(shapes), program.outvars)
+  places = jax.tree.unflatten(jax.tree.structure((variables, image)), program.invars)[0]
+  params = flatten_dict(places["params"])
+  before = {}
+  for path, value in read.items():
+    for conv, out in made.items():
+      once = calls[conv] == calls[path] == len(readers[out]) == 1
+      if out is value and once and _plain(conv, out, params, readers):
+        before[path] = conv
+  return _Plan(norms, before)
+
+
+def _plain(conv, out, params, readers):
+  """Says whether a convolution's output is its input with its kernel, and then its bias, alone."""
+  if (*conv, "kernel") not in params:  # another module holds it
+    return False
+  readings = readers[params[*conv, "kernel"]]
+  if len(readings) != 1 or readings[0] is None or readings[0].primitive.name not in _CONVOLUTIONS:
+    return False
+  (product,) = readings[0].outvars
+  if (*conv, "bias") not in params:
+    return product is out
+  if len(readers[params[*conv, "bias"]]) != 1 or len(readers[product]) != 1:
+    return False
+  (added,) = readers[product]
+  return added is not None and added.primitive.name == "add" and added.outvars[0] is out
+
+
+_CONVOLUTIONS = ("conv_general_dilated", "custom_vjp_call")  # JAX's own, and `convolution`'s
+_LINEAR = (None, jax.lax.conv_general_dilated, convolution.convolve)
