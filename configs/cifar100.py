@@ -20,6 +20,7 @@ def get_config(arg=""):
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="resnet110", epochs=_EPOCHS, learning_rate=0.05)
     part.update(schedule="steps", milestones=(150, 180, 210))
+  config.class_order = "similar"
   return common.apply(config, arg, VARIANTS)
 
 

@@ -21,6 +21,7 @@ def get_config(arg=""):
   config.recipe.update(batch_size=100, pad=2, flip=True)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="resnet8", epochs=8, learning_rate=0.1)
+  config.class_order = "similar"
   return common.apply(config, arg, VARIANTS)
 
 

@@ -20,6 +20,7 @@ def get_config(arg=""):
   config.recipe.update(batch_size=64, pad=4, flip=True)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="resnet20", epochs=_EPOCHS, learning_rate=0.1)
+  config.class_order = "similar"
   return common.apply(config, arg, VARIANTS)
 
 

@@ -53,6 +53,7 @@ METHODS = {
   "average": {"ce": _CE, "kd": _KD},
   "ebkd": {"ce": _CE, "kd": _SHARED_KD},
   "aekd": {"ce": _CE, "kd": _KD},
+  # Without the term on features, of weight 50, that its authors have besides: edjax's own row.
   "camkd": {"ce": _CE, "kd": _SHARED_KD},
 }
 

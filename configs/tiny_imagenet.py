@@ -24,6 +24,7 @@ def get_config(arg=""):
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="resnet18_cifar", epochs=_EPOCHS, learning_rate=_RATE)
     part.update(schedule="steps", milestones=_MILESTONES)
+  config.class_order = "similar"
   return common.apply(config, arg, VARIANTS)
 
 

@@ -115,3 +115,12 @@ def test_simkd_ends_in_whatever_teaches():
 def test_configs_are_found_by_their_variants():
   for name in CLASSES:
     assert set(importlib.import_module(f"configs.{name}").VARIANTS) == set(common.AXES)
+
+
+def test_the_order_of_classes_is_the_configs_but_for_the_published_curriculum():
+  """Without grades too: whose specialists know what, and which column is whose, stays the same."""
+  for name in CLASSES:
+    own = "given" if name == "digits" else "similar"
+    for variants in ((), ("kd",), ("ce",), ("dkd",), ("ed",)):
+      assert made(name, *variants).class_order == own
+    assert made(name, "paper").class_order == "given"
