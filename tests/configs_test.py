@@ -17,7 +17,7 @@ from edjax.data import datasets
 from tests import archives, command
 
 CLASSES = {
-  "digits": 10, "fashion_mnist": 10, "cifar100": 100, "folder": 3, "food101": 101,
+  "digits": 10, "fashion_mnist": 10, "cifar100": 100, "folder": 6, "food101": 101,
   "caltech256": 256, "tiny_imagenet": 200,
 }  # fmt: skip
 MODULES = {name: importlib.import_module(f"configs.{name}") for name in CLASSES}
