@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from edjax import models
-from edjax.data import augment, folder
+from edjax.data import augment, folder, layouts
 from edjax.data.datasets import DATASETS
 from edjax.errors import UserError
 
@@ -44,9 +44,9 @@ def check(variables, info, scheme, directory, **view):
     path.name: sorted(path.iterdir()) for path in sorted(directory.iterdir()) if path.is_dir()
   }
   files = [path for paths in labelled.values() or [sorted(directory.iterdir())] for path in paths]
-  files = [path for path in files if path.suffix.lower() in folder.SUFFIXES]
+  files = [path for path in files if path.suffix.lower() in layouts.SUFFIXES]
   if not files:
-    raise UserError(f"{directory} holds no images ({', '.join(folder.SUFFIXES)})")
+    raise UserError(f"{directory} holds no images ({', '.join(layouts.SUFFIXES)})")
   view, assumed = _completed(view, info, scheme)
   answers = _logits(variables, info["model"], view, files, len(classes)).argmax(1)
   if not labelled:

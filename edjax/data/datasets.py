@@ -41,10 +41,12 @@ class Row:
   """What is known of a data set before it is read.
 
   `read` takes a directory if `files` says that files are needed, and the options of `load` that
-  `takes` names; it returns (train, test, class names). `traces` are paths one of which is there
-  when the published files are; without any, `read` finds its files itself. `tfds` says whether
-  tensorflow-datasets prepares this data set under the same name. `mean` and `std` are the field's
-  usual figures; where there are none, the training images tell.
+  `takes` names; it returns (train, test, class names), and lines to say about them. `traces` are
+  paths one of which is there when the published files are; without any, `read` finds its files
+  itself. `tfds` says whether tensorflow-datasets prepares this data set under the same name.
+  `mean` and `std` are the field's usual figures; where there are none, the training images tell.
+  `pickles` are paths of a version of the files that is not read, as Python's pickles can run
+  whatever their maker likes.
   """
 
   read: Callable
@@ -52,6 +54,7 @@ class Row:
   traces: tuple[str, ...] = ()
   tfds: bool = False
   takes: tuple[str, ...] = ()
+  pickles: tuple[str, ...] = ()
   mean: tuple[float, ...] = ()
   std: tuple[float, ...] = ()
 
@@ -78,7 +81,11 @@ DATASETS = {
       " https://github.com/zalandoresearch/fashion-mnist (Debian's package dataset-fashion-mnist"
       " installs them under /usr/share/datasets/fashion-mnist)"
     ),
-    traces=("train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"),
+    traces=tuple(
+      f"{folder}train-images-idx3-ubyte{end}"
+      for folder in ("", *(f"{raw}/" for raw in idx.RAW))
+      for end in ("", ".gz")
+    ),
     tfds=True,
     mean=(0.2860,),
     std=(0.3530,),
@@ -91,6 +98,7 @@ DATASETS = {
       " https://www.cs.toronto.edu/~kriz/cifar.html"
     ),
     traces=("data_batch_1.bin", "cifar-10-batches-bin", "cifar-10-binary.tar.gz"),
+    pickles=("cifar-10-batches-py", "cifar-10-python.tar.gz", "data_batch_1"),
     tfds=True,
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),
@@ -102,6 +110,7 @@ DATASETS = {
       " fine_label_names.txt), published at https://www.cs.toronto.edu/~kriz/cifar.html"
     ),
     traces=("train.bin", "cifar-100-binary", "cifar-100-binary.tar.gz"),
+    pickles=("cifar-100-python", "cifar-100-python.tar.gz", "file.txt~"),
     tfds=True,
     mean=(0.5071, 0.4867, 0.4408),
     std=(0.2675, 0.2565, 0.2761),
@@ -175,7 +184,7 @@ def load(
     )
   choose(decode.POLICIES, bad_images, "bad_images")
   options = {"image_size": image_size, "bad_images": bad_images, "source": source}
-  train, test, class_names = _read(name, row, data_dir, options)
+  train, test, class_names, *notes = _read(name, row, data_dir, options)
   _check(name, {"train": train, "test": test}, len(class_names))
   side = train.images.shape[1:3]
   if image_size and side != (image_size, image_size):
@@ -190,8 +199,15 @@ def load(
     if train_limit < classes:
       raise UserError(f"train_limit={train_limit} leaves out classes; {name!r} has {classes}")
     train = splits.take(train, splits.limited(train.labels, train_limit))
+  none = np.flatnonzero(np.bincount(train.labels, minlength=len(class_names)) == 0)
+  if len(none):
+    raise UserError(
+      f"dataset {name!r} has no training image of {', '.join(class_names[k] for k in none[:5])}"
+      f"{' …' if len(none) > 5 else ''}; a class needs one at least"
+    )
   mean, std = (row.mean, row.std) if row.mean else channel_statistics(train.images)
-  return Dataset(name, class_names, train, validation, test, mean, std)
+  notes = tuple(note for note in notes if note)
+  return Dataset(name, class_names, train, validation, test, mean, std, notes)
 
 
 def channel_statistics(images):
@@ -248,7 +264,13 @@ def _locate(name, row, directory, source):
   if version is None:
     wanted = {"files": row.files, "tfds": prepared.wanted(name)}
     wanted["auto"] = f"{wanted['files']}; or {wanted['tfds']}"
-    raise UserError(f"dataset {name!r} is not in {directory}; wanted there: {wanted[source]}")
+    pickles = next((found for found in row.pickles if (directory / found).exists()), None)
+    seen = (
+      f" ({directory / pickles} is the version for Python, whose pickles are never opened)"
+      if pickles
+      else ""
+    )
+    raise UserError(f"dataset {name!r} is not in {directory}{seen}; wanted there: {wanted[source]}")
   return version
 
 

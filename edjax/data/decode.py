@@ -16,6 +16,7 @@ from edjax.errors import UserError, choose
 
 DECODERS = {"pillow": (), "simplejpeg": ("simplejpeg", "cv2")}  # and the modules each needs
 POLICIES = {"error": 0.0, "skip": 0.01}  # and the share of the images that may be bad
+_NAMED = 3  # so many files that were left out are named
 MAX_PIXELS = 89_478_485  # a quarter of a GiB as RGB, where Pillow too begins to warn
 
 _JPEG = b"\xff\xd8"
@@ -61,6 +62,20 @@ class Refusals:
         f"{what}; it is one of {len(self.rows)} among {self._total}, more than one in a hundred;"
         " fetch the data again"
       )
+
+
+def passed_over(refused, directory=""):
+  """Says how many images could not be read, and which the first of them are.
+
+  Args:
+    refused: rows of `decode.Refusals`.
+    directory: what their files' names need not repeat.
+  """
+  named = ", ".join(
+    f"{row['file'].removeprefix(f'{directory}/')} ({row['why']})" for row in refused[:_NAMED]
+  )
+  more = f" and {len(refused) - _NAMED:,} more" if len(refused) > _NAMED else ""
+  return f"left out {len(refused):,} that cannot be read: {named}{more}"
 
 
 def best():

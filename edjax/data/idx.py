@@ -15,6 +15,7 @@ from edjax.data.splits import Split
 from edjax.errors import UserError
 
 UNSIGNED_BYTE = 8
+RAW = ("FashionMNIST/raw", "raw")  # where torchvision puts the files, from two folders seen
 FASHION_CLASSES = (
   "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
   "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -26,7 +27,7 @@ def read_fashion_mnist(directory):
 
   Args:
     directory: holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`
-      and `t10k-labels-idx1-ubyte`, each with or without `.gz`.
+      and `t10k-labels-idx1-ubyte`, each with or without `.gz`; or has them in one of `RAW`.
 
   Returns:
     (train, test, class names); images have one channel.
@@ -86,7 +87,8 @@ def _read_pair(directory, part):
 
 
 def _find(directory, name):
-  for path in (directory / name, directory / f"{name}.gz"):
-    if path.is_file():
-      return path
+  for folder in (directory, *(directory / raw for raw in RAW)):
+    for path in (folder / name, folder / f"{name}.gz"):
+      if path.is_file():
+        return path
   raise UserError(f"{directory} lacks {name} (or {name}.gz); all four files are needed")

@@ -70,10 +70,10 @@ def read(name, directory, *, image_size=0, bad_images="error", source="auto"):
     image_size, bad_images, source: as in `datasets.load`.
 
   Returns:
-    (train, test, class names).
+    (train, test, class names, a line about images that could not be read or "").
 
   Raises:
-    UserError: as `prepare` does.
+    UserError: as `prepare` does; or if no test image of a class could be read.
   """
   place = cache.folder(directory, name, image_size or album(name).size)
   if not cache.is_ready(place):
@@ -84,7 +84,15 @@ def read(name, directory, *, image_size=0, bad_images="error", source="auto"):
       progress.close()
   elif source != "auto" and (source == "tfds") != ("tfds" in cache.meta(place)["source"]):
     raise UserError(f"{place} was not prepared with source={source!r}; remove it, or take 'auto'")
-  return cache.read(place)
+  train, test, names = cache.read(place)
+  skipped = cache.meta(place)["skipped"]
+  emptied = set(range(len(names))) - set(test.labels.tolist()) if skipped else ()
+  for label in emptied:
+    raise UserError(
+      f"{place} holds no test image of {names[label]!r}: {decode.passed_over(skipped)}; remove it,"
+      " fetch the data again and prepare it anew"
+    )
+  return train, test, names, decode.passed_over(skipped) if skipped else ""
 
 
 def prepare(
@@ -135,11 +143,22 @@ def _locate(name, directory, source):
       return directory / missing, None
   version = prepared.find(directory, found.tfds) if found.tfds and source != "files" else None
   if version is None:
+    unpacked = next((p for p in _unpacked(directory, found) if p.is_dir()), None)
+    seen = f"; {unpacked} seems to be unpacked from it, but is not read" if unpacked else ""
     raise UserError(
-      f"dataset {name!r}: no {directory / missing}; wanted in {directory}: {wanted(name, source)};"
-      " nothing is downloaded"
+      f"dataset {name!r}: no {directory / missing}{seen}; wanted in {directory}:"
+      f" {wanted(name, source)}; nothing is downloaded"
     )
   return None, version
+
+
+def _unpacked(directory, found):
+  """Where unpacking an archive would have put it."""
+  if not found.archive:
+    return []
+  folder = archives.ARCHIVES[found.archive].name.split(".")[0]
+  here = directory.absolute()
+  return [directory / folder, *([here] if here.name == folder else [])]
 
 
 def _find(name, directory, source, progress):
