@@ -257,3 +257,12 @@ def test_the_order_in_which_variants_are_named_does_not_matter():
   one, other = (MODULES["fashion_mnist"].get_config(arg) for arg in ("quick,kd", "kd,quick"))
   assert one.grades == other.grades and one.data == other.data
   assert one.grades.fragments == (0,) and one.data.train_limit == 20_000
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("arg", [arg for name, arg in ROWS if name == "folder"])
+def test_few_classes_are_enough(arg, classes):
+  """Whatever is taught, no grade has a single class, of which there is nothing to learn."""
+  built = plan(MODULES["folder"].get_config(arg), classes)
+  assert all(grade.num_classes == classes for grade in built.grades)
+  assert built.notes
