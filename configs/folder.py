@@ -3,9 +3,10 @@ r"""Any folder of images, one sub-folder per class: your own data set.
 python -m edjax.main --config=configs/folder.py --config.data_dir=DIR
 
 DIR holds train/CLASS/*.jpg and test/CLASS/*.jpg (or val/, valid/ …), or CLASS/*.jpg, of which a
-fixed fifth becomes the test split. Two classes are enough. Any sizes, grey, colour or with alpha; `--config.data.image_size=64` sets what they are
-brought to. The default suits a few thousand small pictures on a CPU; on an accelerator take larger
-networks: `--config.student.model=resnet20 --config.faculty.specialist.model=resnet110 …`.
+fixed fifth becomes the test split. Two classes are enough. Any sizes, grey, colour or with alpha;
+`--config.data.image_size=64` sets what they are brought to. The default suits a few thousand small
+pictures on a CPU; on an accelerator take larger networks:
+`--config.student.model=resnet20 --config.faculty.specialist.model=resnet110 …`.
 """
 
 from configs import common, published
