@@ -103,6 +103,7 @@ def meaning(teacher, dataset, how, numbers, precision, platform):
     "dataset": dataset.name,
     "images": faculty.sample_digest(dataset.train),
     **{key: getattr(how, key) for key in ("mean", "std", "pad", "flip", "resized", "crops")},
+    **({"flat": how.flat} if any(how.flat) else {}),
     "numbers": numbers,
     "precision": precision,
     "computed_on": platform,

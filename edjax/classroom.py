@@ -63,7 +63,8 @@ class Classroom:
 
   def augment(self, **how):
     """How images enter a network; without arguments, as they do in an exam."""
-    return Augment(self.dataset.mean, self.dataset.std, **how)
+    flat = tuple(side == 1 for side in self.image_shape[:2])
+    return Augment(self.dataset.mean, self.dataset.std, flat=flat, **how)
 
   def places(self, split, order):
     """Returns int32 [n]: the place of each image's label in `order`, or −1."""

@@ -42,6 +42,26 @@ def test_every_view_is_a_slice_of_the_padded_image(pad):
     np.testing.assert_array_equal(got, crop[:, ::-1] if mirrored else crop)
 
 
+@pytest.mark.parametrize("height, width", [(1, 9), (9, 1), (1, 1)])
+def test_a_line_is_cropped_along_itself(height, width):
+  """Rows are not added to an image of one row, which most views would then show none of."""
+  images = pictures(200, height, width)
+  how = Augment(MEAN, STD, pad=2, flip=True, flat=(height == 1, width == 1))
+  draws = np.asarray(draw(how, jax.random.key(0), len(images)))
+  views = np.asarray(view(how, images, draws))
+  assert views.shape == images.shape
+  for image, got, (row, column, mirrored) in zip(images, views, draws, strict=True):
+    pads = [(0, 0) if size == 1 else (2, 2) for size in image.shape[:2]]
+    crop = np.pad(image, (*pads, (0, 0)))[row : row + height, column : column + width]
+    assert np.array_equal(got, crop[:, ::-1] if mirrored else crop)
+  assert (views > 0).any(axis=(1, 2, 3)).all()  # none is black
+  crops = 5 if height * width > 1 else 1
+  assert how.distinct == crops * (2 if width > 1 else 1) == len(np.unique(draws, axis=0))
+  every = np.arange(how.distinct, dtype=np.int32)
+  np.testing.assert_array_equal(number(how, np.asarray(numbered(how, every))), every)
+  np.testing.assert_array_equal(numbered(how, number(how, draws)), draws)
+
+
 def test_nothing_to_do_changes_nothing():
   images = pictures()
   how = Augment(MEAN, STD)

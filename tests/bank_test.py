@@ -274,6 +274,7 @@ def test_whatever_answers_depend_on_names_their_table():
     (2, dataclasses.replace(how, pad=2)),
     (2, dataclasses.replace(how, flip=True)),
     (2, dataclasses.replace(how, crops=2)),
+    (2, dataclasses.replace(how, flat=(True, False))),
     (2, dataclasses.replace(how, resized=0.5)),
     (2, dataclasses.replace(how, mean=(0.4,) * 3)),
     (2, dataclasses.replace(how, std=(0.4,) * 3)),

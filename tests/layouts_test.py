@@ -94,7 +94,7 @@ def test_all_that_pillow_reads_is_read_and_the_rest_is_counted(tmp_path):
   assert counts(data) == [[5 + len(kinds), 4], [2, 2]]
   (note,) = data.notes
   for words in (
-    f"read {13 + len(kinds)} images of 2 classes (13 .png, 1 .",
+    f"read {13 + len(kinds)} images of 2 classes: ant {7 + len(kinds)}, bee 6 (13 .png, 1 .",
     "1 of them from folders below",
     "passed over 2 .heic, 1 .txt, 1 without an ending",
     "passed over 1 images outside the folders of classes",
@@ -105,7 +105,7 @@ def test_all_that_pillow_reads_is_read_and_the_rest_is_counted(tmp_path):
 def test_plain_folders_are_read_in_the_old_order(tmp_path):
   made.write_tree(tmp_path)
   assert len(load(tmp_path).notes) == 1
-  assert load(tmp_path).notes[0] == "read 20 images of 2 classes (20 .png)"
+  assert load(tmp_path).notes[0] == "read 20 images of 2 classes: ant 10, bee 10 (20 .png)"
 
 
 def test_tiny_imagenet_unpacked(tmp_path):

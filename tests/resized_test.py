@@ -92,3 +92,14 @@ def test_windows_are_mirrored():
   mirrored = np.asarray(augment.view(how, pixels, jnp.asarray(draws)))
   np.testing.assert_array_equal(mirrored, straight[:, :, ::-1])
   assert np.ptp(straight - pixels) > 1
+
+
+@pytest.mark.parametrize("shape", [(1, 40), (40, 1)])
+def test_a_window_of_a_line_is_a_stretch_of_it(shape):
+  found = np.asarray(resized.windows(0.25, shape, resized.draw(jax.random.key(0), 500)))
+  across, along = shape.index(1), shape.index(40)
+  starts, sizes = found[:, :2], found[:, 2:]
+  assert (starts[:, across] == 0).all() and (sizes[:, across] == 1).all()
+  lengths = sizes[:, along]
+  assert lengths.min() >= 10 and lengths.max() <= 40 and len(np.unique(lengths)) > 25
+  assert (starts[:, along] + lengths <= 40).all() and abs(lengths.mean() - 25) < 2

@@ -29,6 +29,8 @@ class Augment:
     strong: what is done to a second view besides, or None for one view.
     resized: least share of the image's area that a random window shows, which is stretched to the
       image's size, see `resized`; 0: none. Not together with `pad`.
+    flat: whether the images are one pixel high, and whether one wide. Along such a side nothing is
+      cropped: padding it would make most views black. A single column is not mirrored either.
     crops: how many views an image has, drawn once as functions of the image and their number; 0:
       every view is drawn anew.
   """
@@ -41,13 +43,25 @@ class Augment:
   strong: Strong | None = None
   resized: float = 0.0
   crops: int = 0
+  flat: tuple[bool, bool] = (False, False)
+
+  @property
+  def pads(self):
+    """Rows and columns added on either side before a crop."""
+    return tuple(0 if flat else self.pad for flat in self.flat)
+
+  @property
+  def flips(self):
+    """Whether views are mirrored."""
+    return self.flip and not self.flat[1]
 
   @property
   def distinct(self):
     """How many different views an image has before `mixup` and `strong`; None: no end of them."""
     if self.crops or self.resized:
       return self.crops or None
-    return (2 * self.pad + 1) ** 2 * (1 + self.flip)
+    rows, columns = self.pads
+    return (2 * rows + 1) * (2 * columns + 1) * (1 + self.flips)
 
 
 def normalise(augment, images):
@@ -94,24 +108,24 @@ def number(augment, draws):
   if augment.crops:
     return draws[:, 0]
   row, column, mirrored = draws.T
-  place = row * (2 * augment.pad + 1) + column
-  return 2 * place + mirrored if augment.flip else place
+  place = row * (2 * augment.pads[1] + 1) + column
+  return 2 * place + mirrored if augment.flips else place
 
 
 def numbered(augment, numbers):
   """The draws that have these numbers, int32 [batch]."""
   if augment.crops:
     return numbers[:, None]
-  place, mirrored = divmod(numbers, 2) if augment.flip else (numbers, jnp.zeros_like(numbers))
-  return jnp.stack([*divmod(place, 2 * augment.pad + 1), mirrored], axis=1)
+  place, mirrored = divmod(numbers, 2) if augment.flips else (numbers, jnp.zeros_like(numbers))
+  return jnp.stack([*divmod(place, 2 * augment.pads[1] + 1), mirrored], axis=1)
 
 
 def _anew(augment, key, count):
-  mirrored = jax.random.bernoulli(jax.random.fold_in(key, 1), 0.5, (count, 1)) & augment.flip
+  mirrored = jax.random.bernoulli(jax.random.fold_in(key, 1), 0.5, (count, 1)) & augment.flips
   drawn = (
     resized.draw(key, count)
     if augment.resized
-    else jax.random.randint(key, (count, 2), 0, 2 * augment.pad + 1)
+    else jax.random.randint(key, (count, 2), 0, 2 * jnp.array([augment.pads]) + 1)
   )
   return jnp.concatenate([drawn, mirrored.astype(drawn.dtype)], axis=1)
 
@@ -127,8 +141,8 @@ def view(augment, images, draws):
     windows = resized.windows(augment.resized, (height, width), draws[:, :-1])
     cropped = resized.view(images, windows)
     return jnp.where(draws[:, -1, None, None, None] > 0, cropped[:, :, ::-1], cropped)
-  pad = augment.pad
-  padded = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+  rows, columns = augment.pads
+  padded = jnp.pad(images, ((0, 0), (rows, rows), (columns, columns), (0, 0)))
 
   def one(image, row, column, mirrored):
     cropped = jax.lax.dynamic_slice(image, (row, column, 0), (height, width, channels))

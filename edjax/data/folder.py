@@ -10,6 +10,7 @@ from edjax.data.splits import Split
 from edjax.errors import UserError
 
 DEFAULT_SIZE = 32
+_LISTED = 8  # so many classes are named in a line
 
 
 def read(directory, image_size=0, bad_images="error"):
@@ -60,14 +61,23 @@ def read(directory, image_size=0, bad_images="error"):
         f"no image of class {names[label]!r} is left: {first} cannot be read ({why[first]}), nor"
         " can any other of that split; replace them or remove the class"
       )
-  line = _line([paths[row] for row in kept], names, tally, refusals.rows, directory)
+  counts = np.bincount(whole.labels, minlength=len(names))
+  line = _line([paths[row] for row in kept], counts, names, tally, refusals.rows, directory)
   return *parts, names, line
 
 
-def _line(read_from, names, tally, refused, directory):
+def _of_classes(counts, names):
+  """Says which classes there are and how many images of each, if they fit in a line."""
+  if len(names) > _LISTED:
+    return f"{len(names)} classes"
+  rows = (f"{name} {count:,}" for name, count in zip(names, counts, strict=True))
+  return f"{len(names)} classes: {', '.join(rows)}"
+
+
+def _line(read_from, counts, names, tally, refused, directory):
   """Says what was read, by ending, and what was not and why."""
   kinds = layouts.endings(collections.Counter(path.suffix.lower() for path in read_from))
-  said = [f"read {len(read_from):,} images of {len(names)} classes ({kinds})"]
+  said = [f"read {len(read_from):,} images of {_of_classes(counts, names)} ({kinds})"]
   if tally.deeper:
     said.append(f"{tally.deeper:,} of them from folders below a class's own")
   if tally.passed:

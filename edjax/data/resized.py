@@ -7,7 +7,9 @@ taken; where none does, the largest in the middle whose width by height is withi
 
 The pixels are interpolated bilinearly between the centres of pixels inside the window, without
 rounding to whole levels. A window is never larger than the view, so there is nothing to smooth
-against aliasing. Where images have been cut to squares beforehand, windows are of these squares.
+against aliasing. In images one pixel high, or wide, windows are that too, and their length is the
+share of the image's. Where images have been cut to squares beforehand, windows are of these
+squares.
 """
 
 import math
@@ -41,6 +43,9 @@ def windows(least, shape, draws):
   low, high = map(math.log, ASPECT)
   aspect = jnp.exp(low + (high - low) * slant)
   sizes = jnp.round(jnp.sqrt(jnp.stack([area / aspect, area * aspect], axis=-1)))
+  if 1 in shape:  # a line, of which a window is a stretch
+    length = jnp.maximum(jnp.round(area), 1)
+    sizes = jnp.stack([jnp.minimum(length, side) for side in shape], axis=-1)
   fits = ((sizes > 0) & (sizes <= size)).all(-1)
   first = jnp.argmax(fits, axis=1)[:, None, None]
   chosen = jnp.take_along_axis(sizes, first, axis=1)[:, 0]
