@@ -1,6 +1,10 @@
 """The one kind of error that a user can cause, and how a choice is checked."""
 
+import argparse
+import contextlib
 import difflib
+import os
+import sys
 
 
 class UserError(ValueError):
@@ -8,6 +12,37 @@ class UserError(ValueError):
 
   The message says what is wrong, where, and what to do; it holds no newline.
   """
+
+
+class Parser(argparse.ArgumentParser):
+  """A parser of options that ends as every other error does, with one line."""
+
+  def error(self, message):
+    raise UserError(f"{message}; {self.prog} --help lists what there is")
+
+
+@contextlib.contextmanager
+def one_line(interrupted, again="put that right and give the same command again"):
+  """Ends the process with one line and exit code 1 where a user can put right what went wrong.
+
+  Args:
+    interrupted: what is said of Ctrl-C.
+    again: what to do where a file cannot be read or written.
+  """
+  try:
+    yield
+    sys.stdout.flush()  # here, where it is still caught, if nobody reads the output any more
+  except UserError as error:
+    sys.exit(f"edjax: {error}")
+  except BrokenPipeError:
+    # Python flushes again when it ends, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit("edjax: nobody reads the output any more")
+  except OSError as error:
+    where = error.filename or "a file"
+    sys.exit(f"edjax: cannot read or write {where}: {error.strerror or error}; {again}")
+  except KeyboardInterrupt:
+    sys.exit(f"edjax: interrupted; {interrupted}")
 
 
 def choose(table, name, kind):

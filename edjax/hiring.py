@@ -150,7 +150,11 @@ def _folder(config, workdir, name, subjects, order):
   """Returns the folder of a given teacher; a file of PyTorch's is converted first."""
   given, (number, _) = options(config, name).checkpoint, _known(name, subjects, order)
   path = (given.split(",") if curriculum.is_generalist(name) else given)[number]
-  return _converted(path, workdir / "teachers" / name) if convert.is_file(path) else path
+  if convert.is_file(path):
+    return _converted(path, workdir / "teachers" / name)
+  if not pathlib.Path(path).expanduser().exists():
+    raise UserError(f"no file or folder {path}, which should hold a teacher")
+  return path
 
 
 def _found(places, name, labels, dataset):

@@ -11,7 +11,7 @@ from ml_collections import config_flags
 
 from edjax import commandline, compiler
 from edjax.data import datasets
-from edjax.errors import UserError
+from edjax.errors import UserError, one_line
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config", None, "The run: a file that defines get_config, with :variants.", lock_config=True
@@ -67,18 +67,8 @@ def run():
   """Runs the command; what a user can put right ends in one line and exit code 1."""
   sys.path.insert(0, os.getcwd())
   compiler.quicken_cpus()
-  try:
+  with one_line("the same command continues from the last checkpoint"):
     app.run(main, flags_parser=_parse)
-  except UserError as error:
-    sys.exit(f"edjax: {error}")
-  except OSError as error:
-    where = error.filename or "a file of the work directory"
-    why = error.strerror or error
-    sys.exit(
-      f"edjax: cannot read or write {where}: {why}; put that right and give the same command again"
-    )
-  except KeyboardInterrupt:
-    sys.exit("edjax: interrupted; the same command continues from the last checkpoint")
 
 
 def _parse(argv):

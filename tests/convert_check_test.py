@@ -113,8 +113,3 @@ def test_impossible_views(options, reason, place, capsys):
   with pytest.raises(errors.UserError, match=reason) as caught:
     told(place, capsys, "plain", *options)
   assert "\n" not in str(caught.value)
-
-
-def test_a_view_without_a_check(tmp_path):
-  with pytest.raises(errors.UserError, match="--check"):
-    command.main([f"{tmp_path}/a.pth", f"{tmp_path}/folder", "--size=0"])

@@ -73,15 +73,19 @@ def test_the_nearest_need_not_have_as_many_tensors(tmp_path, monkeypatch):
 
 def test_a_file_of_other_names(tmp_path, monkeypatch):
   """Nothing is traced to see that no network is near, unless one says which it should be."""
-  state = {f"backbone.{name}": tensor for name, tensor in twin().state_dict().items()}
+  called = {"conv1": "backbone.conv", "bn1": "backbone.bn", "fc": "backbone.last"}
+  state = {}
+  for name, tensor in twin().state_dict().items():
+    first, _, rest = name.partition(".")
+    state[f"{called.get(first, f'backbone.{first}')}.{rest}"] = tensor
   torch.save(state, tmp_path / "a.pth")
   seen = traced(monkeypatch)
   said = refused(tmp_path / "a.pth")
   assert "conv1.weight" in said and "fc.weight" in said and "patch_embed.proj.weight" in said
-  assert "they are called backbone.conv1.weight, backbone.bn1.weight, backbone.bn1.bias …" in said
+  assert "they are called conv.weight, bn.weight, bn.bias …" in said
   assert not seen
   said = refused(tmp_path / "a.pth", "--model=resnet8")
-  assert "missing: bn1.bias" in said and "not in it: backbone.bn1.bias" in said
+  assert "missing: bn1.bias" in said and "not in it: bn.bias" in said
 
 
 def test_a_wrong_network_or_class_count_is_said(tmp_path):

@@ -4,55 +4,71 @@ python -m edjax.convert resnet110.pth teachers/resnet110
 python -m edjax.convert runs/cifar100/graduate graduate.safetensors --names=repdistiller
 python -m edjax.convert resnet110.pth resnet110.safetensors
 
-The endings say in which direction. The network, its number of classes and the names of its layers
-are recognised by its tensors. --check then shows the network images: a folder with a sub-folder per
-class gives its top-1, any other the most likely class of every image. A network of edjax's knows
-how images are shown to it. Of another the usual is assumed, and told in a line; to say it better:
+A file is read whatever its ending; a target with an ending becomes a file, one without a folder.
+The network, its number of classes and the names of its layers are recognised by its tensors. Where
+a file holds weights and their running average the weights are taken, which a line says;
+--key=state_dict_ema takes the others. --check then shows the network images: a folder with a
+sub-folder per class gives its top-1, any other the most likely class of every image. A network of
+edjax's knows how images are shown to it. Of another, --check assumes the usual, and tells in a
+line; what is given is kept with the network:
 
-python -m edjax.convert my.pth teachers/my --check=images --size=32 --mean=0.5,0.5,0.5 --std=1,1,1
+python -m edjax.convert my.pth teachers/my --size=32 --mean=0.5,0.5,0.5 --std=1,1,1
 """
 
 import argparse
-import sys
 
 import jax
 
 from edjax import convert
+from edjax.convert import view
 from edjax.convert.check import check
-from edjax.errors import UserError
+from edjax.convert.files import ENDINGS
+from edjax.errors import Parser, one_line
 
 
 def main(arguments=None):
-  parser = argparse.ArgumentParser(
+  parser = Parser(
     prog="python -m edjax.convert",
     description=__doc__,
     formatter_class=argparse.RawDescriptionHelpFormatter,
   )
+  parser.add_argument("source", help="a file of torch.save or safetensors, or a folder of edjax's")
   parser.add_argument(
-    "source", help="a file (.pth, .pt, .tar, .safetensors) or a folder of edjax's"
+    "target", help=f"a file that ends in {', '.join(ENDINGS)}, or a folder, which has no ending"
   )
-  parser.add_argument("target", help="the other of the two, or a file for a file")
   parser.add_argument("--model", help="a row of edjax.models.MODELS, where the tensors leave doubt")
   parser.add_argument("--num_classes", type=int)
   parser.add_argument("--names", choices=convert.SCHEMES, help="whose names the file's layers have")
+  parser.add_argument("--key", help="where in a file the network is, such as state_dict_ema")
   parser.add_argument("--check", metavar="IMAGE_DIR", help="images to look at")
-  parser.add_argument("--size", type=int, help="of --check: pixels on a side of an image")
-  channels = "of --check: per channel, of pixels from 0 to 1"
+  parser.add_argument("--size", type=int, help="pixels on a side of an image")
+  channels = "per channel, of pixels from 0 to 1"
   parser.add_argument("--mean", type=numbers, metavar="R,G,B", help=channels)
   parser.add_argument("--std", type=numbers, metavar="R,G,B", help=channels)
   options = parser.parse_args(arguments)
-  view = {"size": options.size, "mean": options.mean, "std": options.std}
-  if not options.check and any(value is not None for value in view.values()):
-    raise UserError("--size, --mean and --std say how --check shows images; give it a folder")
+  convert.check_target(options.target)
   into_file = convert.is_file(options.target)
   variables, info, scheme = convert.read(
-    options.source, options.model, options.num_classes, None if into_file else options.names
+    options.source,
+    options.model,
+    options.num_classes,
+    None if into_file else options.names,
+    key=options.key,
+    tell=print,
   )
+  scheme = scheme or (options.names or convert.first_scheme(info["model"]) if into_file else None)
+  given = {key: getattr(options, key) for key in ("size", "mean", "std")}
+  seen, assumed = view.complete(info, scheme, given)
+  if options.check or any(value is not None for value in given.values()):
+    view.check(variables, info, seen)
+    info |= view.kept(seen, given)
   written = convert.write(options.target, variables, info, options.names if into_file else None)
   print(f"{options.source}: {_described(info, variables, scheme)}")
   print(f"{options.target}: written{f' with {written} names' if written else ''}")
+  if any(value is not None for value in given.values()) and not convert.has_notes(options.target):
+    print(f"{options.target}: keeps no size, mean and std; a folder or a .safetensors file does")
   if options.check:
-    print(check(variables, info, scheme or written, options.check, **view))
+    print(view.said(assumed, scheme) + check(variables, info, seen, options.check))
 
 
 def numbers(text):
@@ -69,10 +85,8 @@ def _described(info, variables, scheme):
 
 def run():
   """Runs the command; what a user can put right ends in one line and exit code 1."""
-  try:
+  with one_line("nothing is written by halves; give the same command again"):
     main()
-  except UserError as error:
-    sys.exit(f"edjax: {error}")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,24 @@
-"""Tensors in files of PyTorch's world: .pth, .pt, .tar (a pickle) and .safetensors (plain data).
+"""Tensors in files of PyTorch's world: pickles of torch.save, and .safetensors (plain data).
 
 A checkpoint is data, and is never allowed to run code: of a pickle only tensors, plain Python
 values and the few harmless classes named here are read. PyTorch is needed for pickles alone.
 """
 
 import argparse
+import io
 import pathlib
+import re
+import warnings
 
 import numpy as np
 import safetensors.numpy
 
+from edjax import metrics
+from edjax.convert import kinds
 from edjax.errors import UserError
 
-PICKLES = (".pth", ".pt", ".tar")
-ENDINGS = (*PICKLES, ".safetensors")
-_WRAPPERS = ("model", "state_dict", "net", "model_state_dict")  # what training scripts save under
-_PREFIXES = ("module.", "model.", "_orig_mod.")  # what their wrappers put before every name
-_COUNTER = "num_batches_tracked"
+# What is written by which ending, in lower case; what is read is told by the content.
+ENDINGS = (".pth", ".pt", ".tar", ".th", ".ckpt", ".bin", ".safetensors")
 # Types of numbers that stand for themselves, as safetensors and as PyTorch call them; NumPy has
 # learned bfloat16 from jax. Others, such as float8, come with scales that are kept elsewhere.
 _TYPES = {
@@ -26,26 +28,42 @@ _TYPES = {
 
 
 def read(path):
-  """Returns ({name: float32 array}, {key: text}): a file's tensors and its notes.
+  """Returns (content, {key: text}): what a file holds, and its notes.
 
-  Counters of batches are left out. Half precision (float16, bfloat16) becomes float32 without loss,
-  double precision is rounded.
+  Content is {name: array} of a .safetensors file, and of a pickle whatever was saved, most often
+  dicts within dicts; `edjax.convert.networks` finds the network in it.
 
   Raises:
-    UserError: if there is no such file, or it is damaged, or it would have to run code to be read,
-      or holds something else than a network, or numbers of another type, or one not finite.
+    UserError: if there is no such file, or it is damaged, or no file of tensors, or it would have
+      to run code to be read.
   """
-  path = pathlib.Path(path)
+  path = pathlib.Path(path).expanduser()
   if not path.is_file():
     raise UserError(f"no file {path}")
-  tensors, notes = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-  tensors = {n: array for n, array in _bare(tensors).items() if not n.endswith(_COUNTER)}
-  if not tensors:
-    raise UserError(f"{path} holds no tensors")
-  broken = sorted(name for name, array in tensors.items() if not np.isfinite(array).all())
+  if kinds.tell(path) == kinds.SAFETENSORS:
+    return _read_safetensors(path)
+  return _read_pickle(path), {}
+
+
+def arrays(path, tensors):
+  """Returns {name: float32 array} of {name: tensor}, as `read` found them.
+
+  Half precision (float16, bfloat16) becomes float32 without loss, double precision is rounded.
+
+  Raises:
+    UserError: if there are numbers of another type, or one not finite.
+  """
+  types = {name: str(value.dtype).removeprefix("torch.") for name, value in tensors.items()}
+  _check_types(path, types, _TYPES.values())
+  found = {
+    name: np.asarray(value if isinstance(value, np.ndarray) else value.float().numpy())
+    for name, value in tensors.items()
+  }
+  found = {name: array.astype(np.float32, copy=False) for name, array in found.items()}
+  broken = sorted(name for name, array in found.items() if not np.isfinite(array).all())
   if broken:
     raise UserError(f"{path} holds numbers that are not finite, in {', '.join(broken)}")
-  return tensors, notes
+  return found
 
 
 def write(path, tensors, notes):
@@ -57,14 +75,28 @@ def write(path, tensors, notes):
     notes: {key: text}, which only .safetensors can keep.
   """
   path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  unfinished = path.with_name(f".{path.name}.unfinished")
-  if path.suffix == ".safetensors":
-    safetensors.numpy.save_file(tensors, unfinished, metadata=notes)
+  if path.suffix.lower() == ".safetensors":
+    data = safetensors.numpy.save(tensors, metadata=notes)
   else:
-    torch = _torch(path)
-    torch.save({name: torch.from_numpy(array) for name, array in tensors.items()}, unfinished)
-  unfinished.replace(path)
+    torch, buffer = _torch(path), io.BytesIO()
+    torch.save({name: torch.from_numpy(array) for name, array in tensors.items()}, buffer)
+    data = buffer.getvalue()
+  path.parent.mkdir(parents=True, exist_ok=True)
+  metrics.replace_file(path, data)
+
+
+def is_own(path):
+  """Says whether a file is one that `write` wrote, which holds a network and nothing else."""
+  try:
+    content, notes = read(path)
+  except UserError:
+    return False
+  if notes or type(content) is dict and all(isinstance(v, np.ndarray) for v in content.values()):
+    return "edjax" in notes
+  # Training scripts save more, and PyTorch's own state dicts are of another type, with counters.
+  return type(content) is dict and all(
+    str(getattr(value, "dtype", "")) == "torch.float32" for value in content.values()
+  )
 
 
 def _read_safetensors(path):
@@ -72,7 +104,7 @@ def _read_safetensors(path):
     with safetensors.safe_open(path, "numpy") as file:
       notes = file.metadata() or {}
       types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
-      tensors = {n: _array(file.get_tensor(n)) for n, kind in types.items() if kind in _TYPES}
+      tensors = {n: file.get_tensor(n) for n, kind in types.items() if kind in _TYPES}
   except (safetensors.SafetensorError, OSError, ValueError, TypeError) as error:
     raise UserError(
       f"{path} is no sound .safetensors file ({_line(error)}); get it anew"
@@ -83,31 +115,48 @@ def _read_safetensors(path):
 
 def _read_pickle(path):
   torch = _torch(path)
-  harmless = [argparse.Namespace, np.dtype, np._core.multiarray.scalar, *_number_types()]
   try:
-    with torch.serialization.safe_globals(harmless):
-      found = torch.load(path, map_location="cpu", weights_only=True)
+    with torch.serialization.safe_globals(_harmless()), warnings.catch_warnings(action="ignore"):
+      return torch.load(path, map_location="cpu", weights_only=True)
   except Exception as error:  # whatever a damaged archive makes PyTorch raise
     text = str(error)
     if "WeightsUnpickler" in text or "Unsupported" in text or "GLOBAL" in text:
-      wants = next(
-        (line for line in text.split("\n") if "GLOBAL" in line or "Unsupp" in line), text
-      )
-      raise UserError(
-        f"{path} is refused, since reading it could run code that it holds ({_line(wants)}); where "
-        "you trust its origin, load it in PyTorch there and save its state_dict with "
-        "safetensors.torch.save_file"
-      ) from error
+      raise UserError(_refusal(path, torch, text)) from error
     raise UserError(f"{path} is no sound PyTorch file ({_line(text)}); get it anew") from error
-  for key in _WRAPPERS:
-    if isinstance(found, dict) and isinstance(found.get(key), dict):
-      found = found[key]
-  if not isinstance(found, dict):
-    raise UserError(f"{path} holds a {type(found).__name__}, not a state dict")
-  tensors = {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
-  types = {name: str(value.dtype).removeprefix("torch.") for name, value in tensors.items()}
-  _check_types(path, types, _TYPES.values())
-  return {name: _array(value.float().numpy()) for name, value in tensors.items()}, {}
+
+
+def _harmless():
+  """Classes that run nothing: options, and NumPy's numbers and arrays, which are kept beside the
+  weights, such as a best accuracy or a generator's state; with the names that NumPy 1 gave them.
+  """
+  core = np._core.multiarray
+  return [
+    *(argparse.Namespace, np.ndarray, np.dtype, core.scalar, core._reconstruct),
+    (core.scalar, "numpy.core.multiarray.scalar"),
+    (core._reconstruct, "numpy.core.multiarray._reconstruct"),
+    *{type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "u4", "u1", "?")},
+  ]
+
+
+def _refusal(path, torch, text):
+  """Says which classes a pickle wants, and what to do about them."""
+  with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_harmless()):
+    try:
+      classes = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # it looks into archives alone
+      classes = []
+  classes = sorted(classes) or re.findall(r"GLOBAL (\S+\w)", text)[:1]
+  wants = ", ".join(classes[:5]) + " …" * (len(classes) > 5) or _line(text)
+  start = f"{path} is refused, since reading it could run code that it holds ({wants})"
+  if any(name.startswith("torch.nn.modules.") for name in classes):
+    return (
+      f"{start}: it is a whole network as a Python object; where you trust its origin, load it in "
+      "PyTorch there and save its state_dict with safetensors.torch.save_file"
+    )
+  return (
+    f"{start}; where you trust its origin, load it in PyTorch there and save the state_dict that "
+    "it holds with safetensors.torch.save_file"
+  )
 
 
 def _check_types(path, types, known):
@@ -117,23 +166,6 @@ def _check_types(path, types, known):
       f"{path} holds numbers of a type that edjax does not read: {', '.join(odd)}; save the "
       "network as float32"
     )
-
-
-def _number_types():
-  """The types of NumPy's own numbers, such as a best accuracy that is kept beside the weights."""
-  return {type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4")}
-
-
-def _bare(tensors):
-  """Takes off what every name begins with."""
-  for prefix in _PREFIXES * 2:
-    if tensors and all(name.startswith(prefix) for name in tensors):
-      tensors = {name.removeprefix(prefix): array for name, array in tensors.items()}
-  return tensors
-
-
-def _array(value):
-  return np.asarray(value).astype(np.float32)
 
 
 def _torch(path):

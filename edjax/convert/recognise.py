@@ -14,6 +14,16 @@ from edjax.errors import UserError, choose, one_of
 # The first layer of a network is one of these, its last one is the classifier.
 _FIRST = ("fragment_0/conv", "fragment_0/block_0/conv_0", "fragment_0/patch_embed")
 _LAST = "head/dense"
+# The weights of every network's first and last layer, as PyTorch calls them.
+ENDS = sorted(
+  {
+    (f"{names(first)}.weight", f"{names(_LAST)}.weight")
+    for schemes in NAMES.values()
+    for names in schemes.values()
+    for first in _FIRST
+    if names(first)
+  }
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,20 +34,20 @@ class Found:
     model: a row of `models.MODELS`.
     scheme: a row of `families.SCHEMES`.
     num_classes: columns of its classifier.
-    variables: the tensors as ours.
+    places: where its tensors live, from `tensors.layout`.
   """
 
   model: str
   scheme: str
   num_classes: int
-  variables: dict
+  places: dict
 
 
 def recognise(tensors, model=None, num_classes=None, scheme=None):
   """Returns the network that a checkpoint holds, a `Found`.
 
   Args:
-    tensors: {PyTorch name: array}.
+    tensors: {PyTorch name: array}; only the shapes are looked at.
     model, num_classes, scheme: where the caller knows them; otherwise the tensors tell.
 
   Raises:
@@ -71,7 +81,7 @@ def recognise(tensors, model=None, num_classes=None, scheme=None):
     places, classes = _layout(tensors, name, names, num_classes)
     missing, extra, wrong = tensors_of.differences(tensors, places)
     if not (missing or extra or wrong):
-      return Found(name, known, classes, tensors_of.from_torch(tensors, places))
+      return Found(name, known, classes, places)
     distance = len(missing) + len(extra) + len(wrong)
     if distance < least:
       nearest, least = (name, known, classes, missing, extra, wrong), distance

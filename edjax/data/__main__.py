@@ -1,11 +1,10 @@
 """The command: `python -m edjax.data prepare NAME --data_dir=DIR [--size=PIXELS] …`."""
 
-import argparse
 import sys
 
 from edjax import metrics
 from edjax.data import datasets, decode, photographs
-from edjax.errors import UserError
+from edjax.errors import Parser, one_line
 
 
 def main(argv):
@@ -33,7 +32,7 @@ def main(argv):
 
 
 def _parser():
-  parser = argparse.ArgumentParser(prog="python -m edjax.data", description=__doc__)
+  parser = Parser(prog="python -m edjax.data", description=__doc__)
   commands = parser.add_subparsers(required=True, metavar="prepare")
   prepare = commands.add_parser(
     "prepare", help="decode photographs once, to what runs map into memory; continues by itself"
@@ -53,12 +52,8 @@ def _parser():
 
 def run():
   """Runs the command; what a user can put right ends in one line and exit code 1."""
-  try:
+  with one_line("the same command continues"):
     main(sys.argv[1:])
-  except UserError as error:
-    sys.exit(f"edjax: {error}")
-  except KeyboardInterrupt:
-    sys.exit("edjax: interrupted; the same command continues")
 
 
 if __name__ == "__main__":
