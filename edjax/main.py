@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 import sys
 
 from absl import app, flags
@@ -60,7 +61,8 @@ def _run(config, workdir, mode):
     figures = {key: scores[key] for key in ("count", "top1", "top5", "nll", "ece")}
     processes.alone(lambda: print(json.dumps(figures)))
   else:
-    school.run(config, workdir)
+    command = shlex.join(["python", "-m", "edjax.main", *sys.argv[1:]])
+    school.run(config, workdir, command)
 
 
 def run():

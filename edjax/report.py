@@ -8,9 +8,8 @@ import json
 import math
 import re
 
-from edjax import metrics, mistakes, page, pictures
+from edjax import circumstances, metrics, mistakes, page, pictures
 from edjax.drawing import number_or_nan
-from edjax.workdirs import flat
 
 
 def write(workdir, report):
@@ -44,7 +43,7 @@ def render(report, rows):
     ("Teachers and graduate", _teachers(report)),
     ("Confusion", mistakes.section(report)),
     ("Calibration", _calibration(report)),
-    ("Settings", _settings(report)),
+    ("Settings", circumstances.section(report)),
   )
   body = "".join(
     f"<section><h2>{title}</h2>{content}</section>\n" for title, content in sections if content
@@ -360,56 +359,3 @@ def _calibration(report):
     )
     + "</div></div>"
   )
-
-
-def _settings(report):
-  ran, student = report.get("run") or {}, report.get("student") or {}
-  settings = ran.get("settings") or {}
-  items = [(key, report.get(key)) for key in ("config", "dataset", "seed", "device")]
-  items += [
-    (words, ran.get(key))
-    for words, key in (
-      ("finished", "finished"),
-      ("work directory", "workdir"),
-      ("data directory", "data_dir"),
-      ("digest of the data", "data_digest"),
-      ("revision", "revision"),
-    )
-  ]
-  items += sorted((report.get("versions") or {}).items())
-  facts = "".join(
-    f"<dt>{page.text(key)}</dt><dd>{page.text(value)}</dd>" for key, value in items if value
-    or value == 0
-  )  # fmt: skip
-  sha256 = page.text(student.get("sha256", "–"))
-  command = ran.get("command")
-  notes = "".join(f"<li>{page.text(note)}</li>" for note in report.get("notes") or ())
-  return (
-    (f"<p><code>{page.text(command)}</code></p>" if command else "")
-    + f"<dl>{facts}<dt>sha256 of the graduate</dt><dd><code>{sha256}</code></dd></dl>"
-    + _methods(settings.get("methods") or {})
-    + _all_settings(settings)
-    + (f"<h3>Notes</h3><ul>{notes}</ul>" if notes else "")
-  )
-
-
-def _methods(methods):
-  rows = []
-  for name, options in methods.items():
-    others = ", ".join(f"{key} {value}" for key, value in options.items() if key != "weight")
-    rows.append((page.text(name), page.figure(options.get("weight"), None), page.text(others)))
-  return rows and "<h3>Methods</h3>" + page.table(("method", "*weight", "options"), rows) or ""
-
-
-def _all_settings(settings):
-  rows = [(page.text(key), page.text(_written(value))) for key, value in flat(settings).items()]
-  if not rows:
-    return ""
-  return f"<details><summary>All {len(rows)} settings</summary>" + (
-    page.table(("setting", "value"), rows) + "</details>"
-  )
-
-
-def _written(value):
-  """A setting as it is given on the command line."""
-  return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -17,6 +17,7 @@ import numpy as np
 from edjax import (
   bank,
   checkpoint,
+  circumstances,
   curriculum,
   faculty,
   fragments,
@@ -40,12 +41,13 @@ from edjax.term import Study, prepare
 from edjax.transcript import costs, grade_row, left_out, transcript, unshown
 
 
-def run(config, workdir):
+def run(config, workdir, command=""):
   """Runs the school of a config in a work directory, or what is left of it.
 
   Args:
     config: a locked ml_collections `ConfigDict`, see `configs/common.py`.
     workdir: where everything is written.
+    command: that asked for it, for the report.
 
   Returns:
     The report, as in report.json.
@@ -130,6 +132,10 @@ def run(config, workdir):
     written = transcript(config.name, study, room, graduate, record, hired.values())
     between = time.monotonic() - began - attended
     written |= costs(record["grades"], hired.values(), between)
+    finished = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    written["run"] = processes.tell(
+      lambda: circumstances.record(config, workdir, dataset, command, finished)
+    )
     processes.tell(lambda: report.write(workdir, written))
     accuracy = metrics.percent_of(written["student"]["top1"], len(dataset.test.labels))
     progress.line(

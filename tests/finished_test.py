@@ -1,8 +1,10 @@
 """What a finished run leaves behind, and what another command may do with it."""
 
+import calendar
 import json
 import pathlib
 import shutil
+import time
 
 import jax.numpy as jnp
 import numpy as np
@@ -66,6 +68,15 @@ def test_digits(smoke):
     own = np.isin(data.test.labels, labels)
     stated = own.sum() * report["grades"][-1]["top1_by_subject"][name]
     assert abs(stated - right[own].sum()) <= close[own].sum() + 1e-6
+
+
+def test_the_report_says_how_the_run_was_made(smoke):
+  workdir, report, config = smoke
+  ran, text = report["run"], (workdir / "report.html").read_text()
+  assert ran["settings"] == json.loads((workdir / "config.json").read_text())
+  assert ran["workdir"] == str(workdir) and ran["workdir"] in text
+  assert time.time() - calendar.timegm(time.strptime(ran["finished"], "%Y-%m-%d %H:%M UTC")) < 900
+  assert ran["data_digest"] in text and "recipe.batch_size" in text and "temperature 4.0" in text
 
 
 def test_the_training_of_the_teachers_is_part_of_the_cost(smoke):

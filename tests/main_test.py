@@ -4,6 +4,7 @@ import errno
 import json
 import pathlib
 import re
+import shlex
 import shutil
 
 import pytest
@@ -312,7 +313,8 @@ def test_a_name_for_the_work_directory(small, capfd, place):
   ended = command.give(capfd, *QUICK)
   assert ended.code == 0
   report = json.loads((place / "runs" / "digits_ce_smoke" / "report.json").read_text())
-  assert f"top-1 {100 * report['student']['top1']:.2f} %" in ended.err
+  assert report["run"]["command"] == shlex.join(["python", "-m", "edjax.main", *QUICK])
+  assert f"top-1 {100 * report['student']['top1']:.1f} % of 451 (95 % interval " in ended.err
   assert "runs/digits_ce_smoke/report.html" in ended.err
 
 

@@ -5,11 +5,12 @@ import html.parser
 import json
 import math
 import re
+import subprocess
 
 import numpy as np
 import pytest
 
-from edjax import drawing, metrics, mistakes, page, pictures, report
+from edjax import circumstances, drawing, metrics, mistakes, page, pictures, report
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 SECTIONS = [
@@ -490,3 +491,24 @@ def test_nothing_is_wider_than_a_narrow_page():
   assert text.count("<table") == text.count('<div class="scroll"><table')
   drawn = len(re.findall(r'<svg [^>]*class="(?!reliability)', text))
   assert drawn == text.count('<div class="scroll"><svg')
+
+
+def test_the_revision_is_of_edjaxs_own_checkout_only(tmp_path, monkeypatch):
+  def git(*arguments):
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    asked = ["git", "-C", str(tmp_path), *who, *arguments]
+    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+
+  inner = tmp_path / "site-packages"
+  inner.mkdir()
+  git("init", "-q")
+  (tmp_path / "file").write_text("a")
+  git("add", "file")
+  git("commit", "-qm", "first")
+  head = git("rev-parse", "HEAD")
+  assert head.startswith(circumstances.revision(tmp_path)) and circumstances.revision(tmp_path)
+  (tmp_path / "file").write_text("b")
+  assert circumstances.revision(tmp_path) == f"{head[:12]}-dirty"
+  assert circumstances.revision(inner) == ""  # installed within somebody else's repository
+  monkeypatch.setenv("PATH", str(inner))
+  assert circumstances.revision(tmp_path) == ""
