@@ -31,14 +31,18 @@ torch.set_num_threads(1)  # workers of the suite share the cores, and threads wa
 flags.FLAGS.mark_as_parsed()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def compiled(tmp_path_factory):
   """Keeps what is compiled until the session ends, so that the same program is compiled once.
+
+  The workers of a session share one folder.
 
   Returns:
     The environment that lets a process share in it.
   """
-  directory = tmp_path_factory.mktemp("compiled")
+  directory = tmp_path_factory.getbasetemp()
+  directory = (directory.parent if "PYTEST_XDIST_WORKER" in os.environ else directory) / "compiled"
+  directory.mkdir(exist_ok=True)
   jax.config.update("jax_compilation_cache_dir", str(directory))
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
   compilation_cache.reset_cache()
