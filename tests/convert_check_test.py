@@ -113,3 +113,17 @@ def test_impossible_views(options, reason, place, capsys):
   with pytest.raises(errors.UserError, match=reason) as caught:
     told(place, capsys, "plain", *options)
   assert "\n" not in str(caught.value)
+
+
+def test_what_is_hidden_is_no_class_and_deeper_images_are_their_class_s(place, capsys):
+  root, answers = place
+  for number in range(10):
+    below = root / "deep" / str(number) / ("more" if number % 2 else "")
+    below.mkdir(parents=True)
+    shutil.copy(root / "plain" / f"{number}.png", below / "image.png")
+  (root / "deep" / ".ipynb_checkpoints").mkdir()
+  for odd in ("0/._image.png", "0/Thumbs.db", ".DS_Store"):
+    (root / "deep" / odd).write_text("no image")
+  right = sum(answer == number for number, answer in enumerate(answers(*USUAL)))
+  (line,) = told(place, capsys, "deep", SIZE, MEAN, STD)
+  assert line == f"top-1 {10 * right:.2f} % ({right} of 10 images)"

@@ -267,3 +267,10 @@ def test_channel_statistics():
   mean, std = datasets.channel_statistics(images)
   assert np.allclose(mean, [images[..., 0].mean() / 255, 0.2], atol=1e-12)
   assert np.allclose(std, [images[..., 0].std() / 255, 1 / 255], atol=1e-12)
+
+
+def test_a_class_without_training_images_never_reaches_the_trainer(tmp_path):
+  files, *_ = made.cifar100_files()
+  for name, content in files.items():
+    (tmp_path / name).write_bytes(content + (b"class 4\n" if name.endswith(".txt") else b""))
+  fails("no training image of class 4", name="cifar100", data_dir=str(tmp_path))

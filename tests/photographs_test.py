@@ -229,6 +229,9 @@ def test_bad_images_of_an_archive(tmp_path, monkeypatch):
     data.test, *((k, i) for k in made.FOOD for i in range(3, 32, 4) if (k, i) not in changed)
   )
   assert len(data.train.labels) == 72
+  (note,) = data.notes
+  assert note.startswith("left out 1 that cannot be read: food-101.tar.gz:food-101/images/cheesec")
+  assert "<html>404" in note and str(tmp_path) not in note
   (row,) = cache.meta(place)["skipped"]
   assert row["file"] == name and "<html>404" in row["why"]
   assert (row["part"], row["row"]) == ("test", 16)

@@ -30,10 +30,11 @@ def check(variables, info, view, directory):
   if not directory.exists():
     raise UserError(f"no folder {directory} of images to check with")
   classes = info["classes"] or list(map(str, range(info["num_classes"])))
-  plain = [directory] if directory.is_file() else sorted(directory.iterdir())
-  labelled = {path.name: sorted(path.iterdir()) for path in plain if path.is_dir()}
+  folders = layouts.subfolders(directory) if directory.is_dir() else ()
+  labelled = {path.name: layouts.images(path) for path in folders}
+  plain = [path for path in (directory,) if path.suffix.lower() in layouts.SUFFIXES]
+  plain = layouts.images(directory) if directory.is_dir() and not labelled else plain
   files = [path for paths in labelled.values() or [plain] for path in paths]
-  files = [path for path in files if path.suffix.lower() in layouts.SUFFIXES]
   if not files:
     raise UserError(f"{directory} holds no images ({', '.join(layouts.SUFFIXES)})")
   answers = _logits(variables, info, view, files).argmax(1)
@@ -48,7 +49,7 @@ def check(variables, info, view, directory):
       f"{directory} has the sub-folders {', '.join(labelled)}, but the network knows "
       f"{len(classes)} classes{': ' + ', '.join(classes) if info['classes'] else ''}"
     )
-  truth = np.array([order.index(path.parent.name) for path in files])
+  truth = np.array([order.index(name) for name, paths in labelled.items() for _ in paths])
   right = int((truth == answers).sum())
   return f"top-1 {100 * right / len(files):.2f} % ({right:,} of {len(files):,} images)"
 

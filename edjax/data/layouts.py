@@ -75,11 +75,11 @@ def find(directory):
     UserError: if the layout is another, a class has too few images, or the classes of the splits
       differ.
   """
-  tally, folders = Tally(), _subfolders(directory)
+  tally, folders = Tally(), subfolders(directory)
   parts = [folder for folder in folders if folder.name.lower() in TRAIN + HELD_OUT]
   if parts:
     return _split(directory, folders, parts, tally), tally
-  if len(folders) == 1 and not _has_images(folders[0]) and len(_subfolders(folders[0])) > 1:
+  if len(folders) == 1 and not _has_images(folders[0]) and len(subfolders(folders[0])) > 1:
     found, tally = find(folders[0])
     tally.remarks.insert(0, f"it is {folders[0].name}/ that was read")
     return found, tally
@@ -90,7 +90,7 @@ def find(directory):
 def _split(directory, folders, parts, tally):
   """Returns (training, test) images of a folder that has folders of splits."""
   train = _one(directory, [part for part in parts if part.name.lower() in TRAIN])
-  if not _subfolders(train):
+  if not subfolders(train):
     tables = sorted(path.name for at in (directory, train) for path in at.glob("*.[cCtT][sS][vV]"))
     labels = f"; labels in {tables[0]} are not read" if tables else ""
     files = sum(path.is_file() for path in train.iterdir())
@@ -145,20 +145,20 @@ def _annotated(folder, tally):
 
 
 def _classes(directory, tally):
-  folders = _subfolders(directory)
+  folders = subfolders(directory)
   if len(folders) < 2:
     raise UserError(f"{directory} has {len(folders)} sub-folders of images; {LAYOUT}")
   tally.astray += sum(path.suffix.lower() in SUFFIXES for path in _files(directory))
   found, passed = {}, {}
   for folder in folders:
     passed[folder.name] = collections.Counter()
-    found[folder.name] = _images(folder, passed[folder.name], tally)
+    found[folder.name] = images(folder, passed[folder.name], tally)
     tally.passed += passed[folder.name]
   full = [name for name, paths in found.items() if paths]
   for name in found:
     if name not in full:
       only = directory / full[0] if len(full) == 1 else None
-      if only and len(_subfolders(only)) > 1 and not _has_images(only):
+      if only and len(subfolders(only)) > 1 and not _has_images(only):
         raise UserError(
           f"{directory / name} holds no image; the folders of classes seem to be in {only}: give"
           " that as --config.data_dir"
@@ -171,9 +171,23 @@ def _classes(directory, tally):
   return found
 
 
-def _images(folder, passed, tally):
-  """Returns the images of a class, counting what else is there in `passed`."""
-  images, seen = [], set()
+def images(folder, passed=None, tally=None):
+  """Finds the images of a class, those in folders below its own too.
+
+  Args:
+    folder: a pathlib.Path.
+    passed: counts by ending what is no image, if given.
+    tally: the `Tally` that counts images in deeper folders, if given.
+
+  Returns:
+    Paths, sorted.
+
+  Raises:
+    UserError: if a folder of a split is below.
+  """
+  passed = collections.Counter() if passed is None else passed
+  tally = tally or Tally()
+  found, seen = [], set()
   for place, folders, files in os.walk(folder, followlinks=True):
     real = os.path.realpath(place)
     if real in seen:  # a link that leads back
@@ -191,11 +205,11 @@ def _images(folder, passed, tally):
       if _ignored(name) or not path.is_file():
         continue
       if path.suffix.lower() in SUFFIXES:
-        images.append(path)
+        found.append(path)
         tally.deeper += path.parent != folder
       else:
         passed[path.suffix.lower()] += 1
-  return sorted(images, key=lambda path: path.relative_to(folder).as_posix())
+  return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def endings(counts):
@@ -208,7 +222,8 @@ def _ignored(name):
   return name.startswith(".") or name.lower() in _HARMLESS
 
 
-def _subfolders(directory):
+def subfolders(directory):
+  """Returns the folders in a folder, sorted by name, without hidden ones."""
   found = [path for path in directory.iterdir() if path.is_dir() and not _ignored(path.name)]
   return sorted(found, key=lambda path: path.name)
 

@@ -92,7 +92,7 @@ def read(name, directory, *, image_size=0, bad_images="error", source="auto"):
       f"{place} holds no test image of {names[label]!r}: {decode.passed_over(skipped)}; remove it,"
       " fetch the data again and prepare it anew"
     )
-  return train, test, names, decode.passed_over(skipped) if skipped else ""
+  return train, test, names, decode.passed_over(skipped, directory) if skipped else ""
 
 
 def prepare(
