@@ -6,6 +6,7 @@ import re
 
 from edjax import metrics
 from edjax.drawing import big, clean, number_or_nan, shorten
+from edjax.progress import duration
 
 _LIGHT = """--paper: #ffffff; --ink: #22272e; --grey: #626b75; --pale: #d5dae0; --rule: #e3e7eb;
   --band: #f5f7f9; --blue: #0072b2; --light-blue: #9fc8e3; --on-blue: #ffffff;
@@ -217,4 +218,4 @@ def count(value, unit=""):
 def span(value):
   """Returns a time span, or a dash."""
   value = number_or_nan(value)
-  return metrics.duration(value) if math.isfinite(value) else "–"
+  return duration(value) if math.isfinite(value) else "–"

@@ -36,6 +36,7 @@ from edjax.classroom import Classroom, grade_exam
 from edjax.data import datasets, residence
 from edjax.data.similarity import similar_order
 from edjax.errors import UserError, choose
+from edjax.progress import Progress, duration
 from edjax.step import no_sums
 from edjax.term import Study, prepare
 from edjax.transcript import costs, grade_row, left_out, transcript, unshown
@@ -73,7 +74,7 @@ def run(config, workdir, command=""):
   hiring.check(config, plan, recipe)
   kept = bank.settings(config.faculty, workdir, plan, recipe, methods, processes.count())
   processes.tell(lambda: workdirs.claim(workdir, config.to_dict()))
-  progress = processes.alone(metrics.Progress)
+  progress = processes.alone(Progress)
   try:
     room = Classroom(dataset, fleet, config.residence)
     for line in (*dataset.notes, *plan.notes, room.said):
@@ -139,7 +140,7 @@ def run(config, workdir, command=""):
     processes.tell(lambda: report.write(workdir, written))
     accuracy = metrics.percent_of(written["student"]["top1"], len(dataset.test.labels))
     progress.line(
-      f"graduate: top-1 {accuracy} test images; {metrics.duration(written['seconds'])} in all; "
+      f"graduate: top-1 {accuracy} test images; {duration(written['seconds'])} in all; "
       f"see {workdir / 'report.html'}"
     )
     return written
@@ -175,7 +176,7 @@ def attend(study, room, progress):
   Args:
     study: a `term.Study`.
     room: a `Classroom`.
-    progress: a `metrics.Progress`.
+    progress: a `progress.Progress`.
 
   Returns:
     (the network's variables on the host, {"grades": [a row per grade], "best": None or [validation
@@ -225,6 +226,8 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress):
 
   if term.bank and step < term.steps:
     term.bank.open(progress)
+  if step < term.steps:
+    progress.busy(f"{_label(study, grade)} · compiling …")
   while step < term.steps:
     epoch, position = divmod(step, per_epoch)
     last = min(per_epoch, (position // term.stretch + 1) * term.stretch)
@@ -244,12 +247,12 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress):
     images, seconds = float(sums["images"]), time.monotonic() - set_out
     if compiled:  # the first stretch of a process compiles, and says nothing about speed
       meta = meta | {"pace": [meta["pace"][0] + images, meta["pace"][1] + seconds]}
-    compiled = True
+    timed, compiled = compiled, True
     pace = _pace(meta)
     figures = {
       "loss": float(sums["loss"]) / images,
       "top1": float(sums["right"]) / images,
-      "images_per_second": images / seconds,
+      "images_per_second": images / seconds if timed else None,
     }
     journal.write(
       {
@@ -281,9 +284,9 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress):
     meta = meta | {"grades": [*meta["grades"], row]}
     save()
     progress.line(
-      f"{_label(study, grade)}: {grade.fragments} fragments, {grade.num_classes} classes, "
-      f"{grade.epochs} epochs in {metrics.duration(seconds)}; test top-1 "
-      f"{100 * scores['top1']:.2f} %"
+      f"{_label(study, grade)}: {_count(grade.fragments, 'fragment')}, "
+      f"{_count(grade.num_classes, 'class', 'es')}, {_count(grade.epochs, 'epoch')} in "
+      f"{duration(seconds)}; test top-1 {metrics.percent_of(scores['top1'], scores['count'])}"
     )
   return state, meta
 
@@ -342,3 +345,8 @@ def _class_order(config, room, hire):
 def _label(study, grade):
   count = len(study.curriculum.grades)
   return study.label if count == 1 else f"{grade.name.replace('_', ' ')}/{count}"
+
+
+def _count(number, noun, plural="s"):
+  """Says how many of something: "1 epoch", "2 epochs"."""
+  return f"{number:,} {noun}{'' if number == 1 else plural}"

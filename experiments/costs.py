@@ -25,7 +25,7 @@ import jax
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax import checkpoint, compiler, curriculum, metrics, models, school  # noqa: E402
+from edjax import checkpoint, compiler, curriculum, metrics, models, progress, school  # noqa: E402
 from experiments import sides  # noqa: E402
 
 BATCH = 64
@@ -34,7 +34,7 @@ KEPT = [
   (checkpoint.Store, "save"),
   (checkpoint.Store, "wait"),
   (metrics.Journal, "write"),
-  (metrics.Progress, "update"),
+  (progress.Progress, "update"),
 ]
 
 

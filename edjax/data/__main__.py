@@ -2,15 +2,15 @@
 
 import sys
 
-from edjax import metrics
 from edjax.data import datasets, decode, photographs
 from edjax.errors import Parser, one_line
+from edjax.progress import Progress
 
 
 def main(argv):
   """Runs the command with the given arguments; raises UserError."""
   options = _parser().parse_args(argv)
-  progress = metrics.Progress()
+  progress = Progress()
   try:
     place, meta = photographs.prepare(
       options.name,

@@ -67,7 +67,7 @@ def prepare(place, source, size, *, bad_images="error", decoder="", progress=Non
     size: side of the squares in pixels.
     bad_images: a key of `decode.POLICIES`. What was passed over stays so in a later run.
     decoder: a key of `decode.DECODERS`; "" is the fastest that is installed.
-    progress: a `metrics.Progress`, or None.
+    progress: a `progress.Progress`, or None.
 
   Returns:
     What is in meta.json.

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edjax import metrics
 from edjax.data import archives, cache, decode, filling, listings, prepared
 from edjax.errors import UserError, choose
+from edjax.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ def read(name, directory, *, image_size=0, bad_images="error", source="auto"):
   """
   place = cache.folder(directory, name, image_size or album(name).size)
   if not cache.is_ready(place):
-    progress = metrics.Progress()
+    progress = Progress()
     try:
       prepare(name, directory, image_size, bad_images, source=source, progress=progress)
     finally:
@@ -105,7 +105,7 @@ def prepare(
     directory: a pathlib.Path, where the archive and its caches are.
     image_size, bad_images, source: as in `datasets.load`.
     decoder: a key of `decode.DECODERS`; "" is the fastest that is installed.
-    progress: a `metrics.Progress`, or None for silence.
+    progress: a `progress.Progress`, or None for silence.
 
   Returns:
     (the folder of the cache, what its meta.json says).
