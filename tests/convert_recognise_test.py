@@ -43,6 +43,22 @@ def test_every_difference_is_listed(hint, tmp_path):
   assert "layer1.0.conv1.weight is (16, 16, 5, 5), not (16, 16, 3, 3)" in said
 
 
+def test_shortcuts_without_parameters_are_no_forgotten_ones(tmp_path):
+  """By names alike a network is neither the one with convolutions nor the one without."""
+  state = twin("resnet20_option_a", classes=10).state_dict()
+  torch.save(
+    {"state_dict": {f"module.{name}": value for name, value in state.items()}, "best": 9.0},
+    tmp_path / "a.th",
+  )
+  _, info, scheme = convert.read(tmp_path / "a.th")
+  assert (info["model"], info["num_classes"], scheme) == ("resnet20_option_a", 10, "akamaster")
+  without = {n: v for n, v in twin("resnet20").state_dict().items() if "downsample" not in n}
+  torch.save(without, tmp_path / "b.pth")
+  assert "missing: linear.bias, linear.weight; not in it: fc.bias" in refused(tmp_path / "b.pth")
+  torch.save(state | {"layer2.0.shortcut.0.weight": torch.ones(32, 16, 1, 1)}, tmp_path / "c.pth")
+  assert "not in it: layer2.0.shortcut.0.weight" in refused(tmp_path / "c.pth")
+
+
 def traced(monkeypatch):
   """Names of the networks whose tensors are looked up from now on."""
   seen, layout = [], tensors.layout

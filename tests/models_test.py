@@ -24,6 +24,7 @@ SHAPES = {name: SMALL_IMAGES if row.side == 32 else LARGE_IMAGES for name, row i
 FAST = (
   *((name, shape) for name in FAMILIES for shape in SMALL_IMAGES),
   ("resnet8x4", SMALL_IMAGES[0]),
+  ("resnet20_option_a", SMALL_IMAGES[1]),
   ("resnet18", LARGE_IMAGES[1]),
   ("resnet18_cifar", SMALL_IMAGES[2]),
   ("vgg8", SMALL_IMAGES[1]),

@@ -1,9 +1,9 @@
 """Which schemes of names each network has, and how many tensors.
 
 A new family is a file of names and a row here. `repdistiller` are the names of RepDistiller and
-mdistiller, who distil on CIFAR. The first scheme of a network is the one it is written with unless
-another is asked for. Counters of batches are not counted; by the number of its tensors a network is
-soon found.
+mdistiller, who distil on CIFAR; `akamaster` are those of akamaster/pytorch_resnet_cifar10. The
+first scheme of a network is the one it is written with unless another is asked for. Counters of
+batches are not counted; by the number of its tensors a network is soon found.
 """
 
 from edjax.convert import (
@@ -18,7 +18,7 @@ from edjax.convert import (
   wrn,
 )
 
-SCHEMES = ("repdistiller", "torchvision", "timm")
+SCHEMES = ("repdistiller", "torchvision", "timm", "akamaster")
 
 _FAMILIES = (
   (
@@ -28,6 +28,13 @@ _FAMILIES = (
       **{"resnet8_half": 47},
     },
     {"repdistiller": resnet.repdistiller},
+  ),
+  (
+    {
+      **{"resnet20_option_a": 97, "resnet32_option_a": 157, "resnet44_option_a": 217},
+      **{"resnet56_option_a": 277, "resnet110_option_a": 547},
+    },
+    {"akamaster": resnet.akamaster},
   ),
   (
     {"wrn_16_1": 69, "wrn_16_2": 70, "wrn_40_1": 189, "wrn_40_2": 190},

@@ -32,6 +32,11 @@ MODELS = {
   "resnet8x4": resnet(8, (32, 64, 128, 256)),
   "resnet32x4": resnet(32, (32, 64, 128, 256)),
   "resnet8_half": resnet(8, (8, 8, 16, 32)),  # edjax's own: the small student of its quick runs
+  "resnet20_option_a": resnet(20, option_a=True),
+  "resnet32_option_a": resnet(32, option_a=True),
+  "resnet44_option_a": resnet(44, option_a=True),
+  "resnet56_option_a": resnet(56, option_a=True),
+  "resnet110_option_a": resnet(110, option_a=True),
   "wrn_16_1": wrn(16, 1),
   "wrn_16_2": wrn(16, 2),
   "wrn_40_1": wrn(40, 1),

@@ -1,4 +1,8 @@
-"""CIFAR ResNets (He et al. 2016, arXiv:1512.03385, section 4.2), with 1×1-convolution shortcuts.
+"""CIFAR ResNets (He et al. 2016, arXiv:1512.03385, section 4.2), with either kind of shortcut.
+
+Where a block changes the shape its shortcut is a 1×1 convolution, as in most of the literature on
+distillation, or has no parameters (option A, as in the paper): every second pixel, with channels of
+zeros on both sides.
 
 Depth 6n+2: a stem, three stages of n basic blocks, a classifier. The `x4` networks of the
 distillation literature (Tian et al. 2020, arXiv:1910.10699) have a stem of 32 and stages of 64, 128
@@ -8,6 +12,7 @@ and 256 channels. Fragment 0 is stem and stage 1; fragments 1 and 2 are stages 2
 import functools
 
 import flax.linen as nn
+import jax.numpy as jnp
 
 from edjax.models import layers
 from edjax.models.fusion import stored
@@ -18,13 +23,18 @@ class BasicBlock(nn.Module):
 
   channels: int
   stride: int = 1
+  option_a: bool = False
 
   @nn.compact
   def __call__(self, x, norm):
     y = layers.conv(self.channels, 3, self.stride, name="conv1")(x)
     y = nn.relu(norm(name="bn1")(y))
     y = norm(name="bn2")(layers.conv(self.channels, 3, name="conv2")(y))
-    if self.stride != 1 or x.shape[-1] != self.channels:
+    if self.option_a:
+      more = self.channels - x.shape[-1]
+      x = stored(x)[:, :: self.stride, :: self.stride]
+      x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (more // 2, more - more // 2)))
+    elif self.stride != 1 or x.shape[-1] != self.channels:
       x = layers.conv(self.channels, 1, self.stride, name="shortcut_conv")(x)
       x = norm(name="shortcut_bn")(x)
     else:
@@ -40,12 +50,14 @@ class Stage(nn.Module):
     blocks: how many.
     stride: of the first block.
     stem: channels of a 3×3 convolution, normalisation and ReLU in front, 0 for none.
+    option_a: whether shortcuts have no parameters.
   """
 
   channels: int
   blocks: int
   stride: int = 1
   stem: int = 0
+  option_a: bool = False
 
   @nn.compact
   def __call__(self, x, norm):
@@ -55,18 +67,20 @@ class Stage(nn.Module):
       x = nn.relu(taps[-1])
     for number in range(self.blocks):
       stride = self.stride if number == 0 else 1
-      preactivation = BasicBlock(self.channels, stride, name=f"block_{number}")(x, norm)
+      block = BasicBlock(self.channels, stride, self.option_a, name=f"block_{number}")
+      preactivation = block(x, norm)
       x = nn.relu(preactivation)
     taps.append(preactivation)
     return x, tuple(map(nn.relu, taps)), tuple(taps)
 
 
-def resnet(depth, widths=(16, 16, 32, 64)):
+def resnet(depth, widths=(16, 16, 32, 64), option_a=False):
   """Returns the `Body` of a ResNet.
 
   Args:
     depth: 6n+2.
     widths: channels of the stem and of the three stages.
+    option_a: whether shortcuts have no parameters.
   """
   blocks, rest = divmod(depth - 2, 6)
   if rest or blocks < 1:
@@ -75,8 +89,8 @@ def resnet(depth, widths=(16, 16, 32, 64)):
   first, *others = channels
   return layers.Body(
     fragments=(
-      functools.partial(Stage, first, blocks, stem=stem),
-      *(functools.partial(Stage, width, blocks, stride=2) for width in others),
+      functools.partial(Stage, first, blocks, stem=stem, option_a=option_a),
+      *(functools.partial(Stage, width, blocks, stride=2, option_a=option_a) for width in others),
     ),
     head=layers.Classifier,
     width=channels[-1],

@@ -1,7 +1,8 @@
 """CIFAR ResNets in PyTorch (He et al. 2016, arXiv:1512.03385, section 4.2; the widths of the `x4`
 networks from Tian et al. 2020, arXiv:1910.10699).
 
-The shortcut that changes shape is a 1×1 convolution with batch normalisation. Parameters carry the
+The shortcut that changes shape is a 1×1 convolution with batch normalisation, or, in `OptionA`, has
+no parameters. Parameters carry the
 names that published checkpoints of these networks use (`layer2.0.downsample.1.weight`), so that a
 `state_dict()` from here stands for such a checkpoint.
 """
@@ -45,7 +46,10 @@ class Block(nn.Module):
 
   def forward(self, x):
     y = F.relu(self.bn1(self.conv1(x)))
-    return self.bn2(self.conv2(y)) + self.downsample(x)
+    return self.bn2(self.conv2(y)) + self.shortcut(x)
+
+  def shortcut(self, x):
+    return self.downsample(x)
 
 
 class ResNet(nn.Module):
@@ -82,9 +86,44 @@ class ResNet(nn.Module):
       preactivations.append(preactivation)
       features.append(x)
     embedding = features[-1].mean(dim=(2, 3))
-    return Output(self.fc(embedding), features, preactivations, embedding)
+    return Output(self.classify(embedding), features, preactivations, embedding)
+
+  def classify(self, embedding):
+    return self.fc(embedding)
 
 
-def _stage(inputs, outputs, stride, blocks):
-  rest = (Block(outputs, outputs, 1) for _ in range(blocks - 1))
-  return nn.ModuleList([Block(inputs, outputs, stride), *rest])
+def _stage(inputs, outputs, stride, blocks, block=Block):
+  rest = (block(outputs, outputs, 1) for _ in range(blocks - 1))
+  return nn.ModuleList([block(inputs, outputs, stride), *rest])
+
+
+class OptionABlock(Block):
+  """Its shortcut is every second pixel of every second row, between channels of zeros."""
+
+  def __init__(self, inputs, outputs, stride):
+    super().__init__(inputs, outputs, stride)
+    del self.downsample
+    self.stride, self.more = stride, (outputs - inputs) // 2
+
+  def shortcut(self, x):
+    if self.stride == 1:
+      return x
+    kept = F.max_pool2d(x, 1, self.stride)
+    zeros = kept.new_zeros(len(x), self.more, *kept.shape[2:])
+    return torch.cat([zeros, kept, zeros], 1)
+
+
+class OptionA(ResNet):
+  """The paper's own ResNets for CIFAR; the last layer is called as in published checkpoints."""
+
+  def __init__(self, depth, classes=10, channels=3):
+    super().__init__(depth, classes=classes, channels=channels)
+    blocks = (depth - 2) // 6
+    self.layer1 = _stage(16, 16, 1, blocks, OptionABlock)
+    self.layer2 = _stage(16, 32, 2, blocks, OptionABlock)
+    self.layer3 = _stage(32, 64, 2, blocks, OptionABlock)
+    self.linear = self.fc
+    del self.fc
+
+  def classify(self, embedding):
+    return self.linear(embedding)

@@ -13,7 +13,7 @@ from tests.reference.efficientnet import EfficientNet
 from tests.reference.imagenet_resnet import CifarResNet, ImageNetResNet
 from tests.reference.mobilenet import MobileNetV1
 from tests.reference.mobilenetv2 import MobileNetV2, MobileNetV2Half
-from tests.reference.resnet import ResNet
+from tests.reference.resnet import OptionA, ResNet
 from tests.reference.shufflenet import ShuffleNetV1, ShuffleNetV2, ShuffleNetV2ImageNet
 from tests.reference.vgg import Vgg
 from tests.reference.vit import VisionTransformer
@@ -44,6 +44,10 @@ def _large(make, parameters, millions):
 _of, _X4 = functools.partial, (32, 64, 128, 256)
 # CIFAR ResNets and WRNs: Tian et al. 2020, arXiv:1910.10699, and their published code; the half by
 # hand: 216+16 stem; 1152+32, 3584+96 and 14336+192 stages; 3300 dense.
+#
+# Option A: 0.27, 0.46, 0.66, 0.85 and 1.7 million with 10 classes, arXiv:1512.03385, table 6, and
+# the README of akamaster/pytorch_resnet_cifar10; exactly the above less 576 and 2176 of the two
+# shortcuts and 90·65 of the classifier. By hand: 0.44 stem, 2.36 for a layer, half at a stride.
 #
 # ImageNet ResNets: torchvision's documentation has the parameters, and 1.81, 3.66, 4.09, 7.80 and
 # 11.51 billion. With CIFAR stems the literature's ResNet50 has 23,705,252 (with 10 classes
@@ -76,6 +80,11 @@ ZOO = {
   "resnet8x4": Row(_of(ResNet, 8, _X4), 1_233_540, 177.07),
   "resnet32x4": Row(_of(ResNet, 32, _X4), 7_433_860, 1083.04),
   "resnet8_half": Row(_of(ResNet, 8, (8, 8, 16, 32)), 22_924, 3.24),
+  "resnet20_option_a": Row(_of(OptionA, 20), 269_722, 40.55, 10),
+  "resnet32_option_a": Row(_of(OptionA, 32), 464_154, 68.86, 10),
+  "resnet44_option_a": Row(_of(OptionA, 44), 658_586, 97.17, 10),
+  "resnet56_option_a": Row(_of(OptionA, 56), 853_018, 125.49, 10),
+  "resnet110_option_a": Row(_of(OptionA, 110), 1_727_962, 252.89, 10),
   "wrn_16_1": Row(_of(WideResNet, 16, 1), 180_916, 26.66),
   "wrn_16_2": Row(_of(WideResNet, 16, 2), 703_284, 101.12),
   "wrn_40_1": Row(_of(WideResNet, 40, 1), 569_780, 83.29),
