@@ -196,7 +196,7 @@ def attend(study, room, progress):
     state, first_step, told = None, meta.get("first_step", 0), False
     for number in range(meta["grade"], len(grades)):
       term = prepare(study, room, number, first_step)
-      if term.seating.again and not told:  # once; the report has it of every grade
+      if not (term.seating.even or told):  # once; the report has it of every grade
         progress.line(left_out([{"name": _label(study, term.grade)} | unshown(term.seating)]))
         told = True
       if arrays is None:

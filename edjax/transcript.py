@@ -36,15 +36,15 @@ def grade_row(term, state, scores, seconds, images_per_second):
 
 
 def unshown(seating):
-  """How many images an epoch leaves out, and how many seats show one again."""
-  return {"left_over": seating.left_over, "again": seating.again}
+  """How many images an epoch leaves out, how many seats show one again, and whether seats fit."""
+  return {"left_over": seating.left_over, "again": seating.again, "even": seating.even}
 
 
 def left_out(rows):
   """Says in a line what an epoch of each grade leaves out and shows again, and why; "" for nothing.
 
   Args:
-    rows: {"name", "left_over", "again"} of each grade.
+    rows: {"name"} and `unshown` of each grade; those of older runs lack "again" and "even".
   """
   said = []
   for row in rows:
@@ -55,7 +55,7 @@ def left_out(rows):
   if not said:
     return ""
   why = "batches are whole"
-  if any(row.get("again") for row in rows):
+  if not all(row.get("even", True) for row in rows):
     why += ", and so are the seats of a subject in them"
   return f"images left out of an epoch, others in each: {', '.join(said)}; {why}"
 

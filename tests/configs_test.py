@@ -240,7 +240,7 @@ def data_dirs(tmp_path_factory):
     ),
   ],
 )
-def test_smoke(name, arg, model, data_dirs, small, tmp_path, monkeypatch):
+def test_smoke(name, arg, model, data_dirs, small, tmp_path, monkeypatch, capsys):
   config = MODULES[name].get_config(arg)
   data_dir, test_images = data_dirs.get(name, ("", 451))
   if name in published_archives.ARCHIVES:
@@ -251,6 +251,9 @@ def test_smoke(name, arg, model, data_dirs, small, tmp_path, monkeypatch):
     part.model = model
   report = school.run(config, tmp_path / "run")
   check_run(tmp_path / "run", report, config, test_images)
+  if name == "folder":  # what was read is said at the start, and again in the report
+    (note,) = (note for note in report["notes"] if note.startswith("read "))
+    assert capsys.readouterr().err.count(note) == 1
 
 
 def test_the_order_in_which_variants_are_named_does_not_matter():

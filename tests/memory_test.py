@@ -91,6 +91,9 @@ def test_rehearsal_shows_a_share_of_each_subject():
   assert seating.steps == 600 // 40
   own = [np.isin(order, images).sum() for images in members_of(counts)]
   assert own == [15 * taken for taken in seating.seats]
+  # A rehearsed subject has more images than its share, and fills its seats with those.
+  assert own[0] > 100 and len(np.unique(order)) == order.size - seating.again
+  assert seating.again == max(0, own[2] - 400)
   other = memory.epoch_order(seating, members_of(counts), (0,), 1)
   old = np.concatenate(members_of(counts)[:2])
   assert set(order[np.isin(order, old)]) != set(other[np.isin(other, old)])

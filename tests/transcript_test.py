@@ -47,12 +47,13 @@ def test_a_share_is_told_with_its_count_and_its_interval():
 
 def test_what_an_epoch_leaves_out_is_one_line_with_its_reason():
   even, whole = (
-    {"name": f"grade_{k + 1}", "left_over": n, "again": 0} for k, n in ((0, 0), (1, 7))
+    {"name": f"grade_{k + 1}", "left_over": n, "again": 0, "even": True}
+    for k, n in ((0, 0), (1, 7))
   )
   assert transcript.left_out([even]) == ""
   said = transcript.left_out([even, whole])
   assert said.endswith("in each: grade 2 7; batches are whole") and "grade 1" not in said
-  seated = {"name": "grade_3", "left_over": 44, "again": 7}
+  seated = {"name": "grade_3", "left_over": 44, "again": 7, "even": False}
   said = transcript.left_out([even, whole, seated])
   assert "grade 2 7, grade 3 44 (and shows 7 again)" in said and "\n" not in said
   assert said.endswith("batches are whole, and so are the seats of a subject in them")

@@ -27,11 +27,13 @@ class Seating:
       all subjects share.
     steps: batches per epoch.
     images: per subject, how many images an epoch would show if seats could be divided.
+    counts: per subject, how many images there are; more than `images` where it is rehearsed.
   """
 
   seats: tuple[int, ...]
   steps: int
   images: tuple[int, ...]
+  counts: tuple[int, ...]
 
   @property
   def shared(self):
@@ -40,17 +42,22 @@ class Seating:
 
   @property
   def left_over(self):
-    """Images that an epoch leaves out; each epoch leaves out others, drawn anew."""
-    return sum(max(0, over) for over in self._over())
+    """Images that an epoch should show and leaves out; each leaves out others, drawn anew."""
+    return sum(max(0, count - shown) for count, shown in self._shown(self.images))
 
   @property
   def again(self):
-    """Seats per epoch whose subject has no image left, and shows one more than it should."""
-    return sum(max(0, -over) for over in self._over())
+    """Seats per epoch whose subject has no image left that the epoch has not shown."""
+    return sum(max(0, shown - count) for count, shown in self._shown(self.counts))
 
-  def _over(self):
-    images = (sum(self.images),) if self.shared else self.images
-    return [count - self.steps * taken for count, taken in zip(images, self.seats, strict=True)]
+  @property
+  def even(self):
+    """Whether the images fill the seats of every subject to the end of the epoch."""
+    return all(count >= shown for count, shown in self._shown(self.images))
+
+  def _shown(self, images):
+    images = (sum(images),) if self.shared else images
+    return [(count, self.steps * taken) for count, taken in zip(images, self.seats, strict=True)]
 
 
 def seat(counts, batch_size, shares=None, apart=True):
@@ -78,20 +85,19 @@ def seat(counts, batch_size, shares=None, apart=True):
       f"recipe.batch_size {batch_size} is more than the training images can fill "
       f"({', '.join(map(str, images))} by subject); use a smaller one"
     )
+  together = Seating((batch_size,), steps, tuple(images), tuple(counts))
   if batch_size < len(images):
     if apart:
       raise UserError(f"recipe.batch_size {batch_size} is less than the {len(images)} subjects")
-    return Seating((batch_size,), steps, tuple(images))
+    return together
   ideal = [batch_size * count / sum(images) for count in images]
   seats = [max(1, math.floor(share)) for share in ideal]
   while sum(seats) != batch_size:
     sign = 1 if sum(seats) < batch_size else -1
     open_to = [k for k, taken in enumerate(seats) if sign > 0 or taken > 1]
     seats[max(open_to, key=lambda k: sign * (ideal[k] - seats[k]))] += sign
-  divided = Seating(tuple(seats), steps, tuple(images))
-  if divided.again and not apart:
-    return Seating((batch_size,), steps, tuple(images))
-  return divided
+  divided = dataclasses.replace(together, seats=tuple(seats))
+  return divided if apart or divided.even else together
 
 
 def epoch_order(seating, members, seed, epoch):
