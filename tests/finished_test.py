@@ -21,6 +21,13 @@ pytestmark = [
   pytest.mark.usefixtures("place"),
   pytest.mark.filterwarnings("ignore:the load_module"),  # ml_collections'
 ]
+SMALL = "tests.small:SMALL"
+SCHOOL = (
+  *DIGITS,
+  f"--config.student.model={SMALL}",
+  f"--config.faculty.specialist.model={SMALL}",
+  f"--config.faculty.generalist.model={SMALL}",
+)
 _MAPS = pathlib.Path("/proc/self/maps")
 
 
@@ -29,11 +36,13 @@ def smoke(compiled, tmp_path_factory):
   """A finished run of digits with specialists and a generalist, which tests leave as it is.
 
   Returns:
-    (work directory, report, config), the config that of `command.DIGITS`.
+    (work directory, report, config), the config that of `SCHOOL`.
   """
   workdir = tmp_path_factory.mktemp("smoke") / "run"
   config = digits.get_config("paper,smoke")
   config.grades.teachers = ("both",)
+  for part in (config.student, config.faculty.specialist, config.faculty.generalist):
+    part.model = SMALL
   return workdir, school.run(config, workdir), config
 
 
@@ -41,7 +50,7 @@ def smoke(compiled, tmp_path_factory):
 def test_no_programs_stay_behind(compiled, tmp_path):
   """A process may run any number of schools; each kept a thousand mappings and more."""
   counts = []
-  for number in range(3):
+  for number in range(2):
     school.run(digits.get_config("ce,smoke"), tmp_path / str(number))
     counts.append(len(_MAPS.read_text().splitlines()))
   assert max(counts) < counts[0] + 100
@@ -104,7 +113,7 @@ def test_the_training_of_the_teachers_is_part_of_the_cost(smoke):
 def test_a_work_directory_of_another_config(changes, words, smoke, capfd):
   workdir = smoke[0]
   before = files(workdir)
-  ended = command.give(capfd, *DIGITS, f"--workdir={workdir}", *changes)
+  ended = command.give(capfd, *SCHOOL, f"--workdir={workdir}", *changes)
   refused(ended, workdir, "another config", *words, "another --workdir")
   assert files(workdir) == before
 
@@ -113,13 +122,13 @@ def test_a_damaged_config(smoke, capfd, place):
   workdir = place / "copy"
   shutil.copytree(smoke[0], workdir, ignore=shutil.ignore_patterns("checkpoints", "teachers"))
   (workdir / "config.json").write_text('{"seed": 0')
-  refused(command.give(capfd, *DIGITS, f"--workdir={workdir}"), "config.json", "damaged")
+  refused(command.give(capfd, *SCHOOL, f"--workdir={workdir}"), "config.json", "damaged")
 
 
 def test_exam(smoke, capfd):
   workdir, report, _ = smoke
   before = files(workdir)
-  ended = command.give(capfd, *DIGITS, f"--workdir={workdir}", "--mode=exam")
+  ended = command.give(capfd, *SCHOOL, f"--workdir={workdir}", "--mode=exam")
   assert ended.code == 0 and ended.err == ""
   scores = json.loads(ended.out)
   assert scores["count"] == 451
@@ -150,7 +159,7 @@ def test_a_teacher_of_other_classes(setting, taken, words, smoke, capfd):
   given = (
     f"--config.faculty.{setting}.checkpoint={places[0] if len(places) == 1 else tuple(places)}"
   )
-  refused(command.give(capfd, *DIGITS, given), places[0], *words)
+  refused(command.give(capfd, *SCHOOL, given), places[0], *words)
 
 
 def test_a_damaged_teacher(smoke, capfd, place):
@@ -160,4 +169,4 @@ def test_a_damaged_teacher(smoke, capfd, place):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
   given = "--config.faculty.generalist.checkpoint=network"
-  refused(command.give(capfd, *DIGITS, given), place / "network", "damaged")
+  refused(command.give(capfd, *SCHOOL, given), place / "network", "damaged")

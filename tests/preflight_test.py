@@ -172,12 +172,14 @@ def test_a_cache_that_cannot_be_written(config, begun, tmp_path):
   assert not begun
 
 
-def test_nothing_is_computed(config, begun, tmp_path, monkeypatch):
+@pytest.mark.parametrize("devices", [1, 4])
+def test_nothing_is_computed(devices, config, begun, tmp_path, monkeypatch):
   """Every array of the preflight is abstract, whatever a method begins with."""
   seen = []
   inner = preflight._step
   monkeypatch.setattr(preflight, "_step", lambda *args: seen.append(inner(*args)) or seen[-1])
   made = config(crd={"weight": 1.0}, vid={"weight": 1.0}, ofd={"weight": 1.0})
+  made.devices = devices
   with pytest.raises(AssertionError, match="teacher subject_1 began"):
     school.run(made, tmp_path / "run")
   assert begun == ["teacher subject_1"] and len(seen) == 1 + 3  # a kind of teacher, three grades
