@@ -110,7 +110,7 @@ def test_what_is_given_is_kept(target, source, capsys):
 
 def test_what_a_pickle_cannot_keep_is_said(source, capsys):
   command.main([str(source), str(source.with_name("b.pth")), *USUAL])
-  assert "b.pth: keeps no size, mean and std" in capsys.readouterr().out
+  assert "b.pth: keeps no size, mean, std and classes" in capsys.readouterr().out
   command.main([str(source), str(source.with_name("b.pth"))])
   assert "keeps no" not in capsys.readouterr().out
 
@@ -132,6 +132,20 @@ def test_what_a_pickle_cannot_keep_is_said(source, capsys):
 def test_impossible_options_write_nothing(options, reason, source):
   assert reason in refused(source, source.with_name("folder"), *options)
   assert os.listdir(source.parent) == ["a.pth"]
+
+
+def test_names_of_classes_are_kept(source):
+  names = [*"1 2 10 a b c".split(), "sea gull"]
+  file = source.with_name("names.txt")
+  file.write_text("\n".join(names) + "\n\n")
+  command.main([str(source), str(source.with_name("folder")), f"--classes={file}"])
+  assert convert.read(source.with_name("folder"))[1]["classes"] == names
+  for wrong, reason in ((names[1:], "names 6 classes"), ([*names[1:], "2"], "twice 2")):
+    file.write_text("\n".join(wrong))
+    assert reason in refused(source, source.with_name("other"), f"--classes={file}")
+  file.write_bytes(b"\xff\xfe\x00")
+  assert "no text" in refused(source, source.with_name("other"), f"--classes={file}")
+  assert not source.with_name("other").exists()
 
 
 def pictures(folder):

@@ -162,6 +162,14 @@ def test_numbers_of_what_is_not_taken_do_not_matter(tmp_path):
   assert read(content, tmp_path / "a.pth")[0] == 1
 
 
+def test_a_teacher_of_a_choice_is_a_warning(tmp_path, caplog):
+  for content, count in (({"model": FIRST}, 0), (AVERAGED["model_ema"], 1), (FIRST | LEFT, 1)):
+    torch.save(content, tmp_path / "a.pth")
+    caplog.clear()
+    convert.read(tmp_path / "a.pth")
+    assert len(caplog.messages) == count
+
+
 def test_the_command_says_what_it_took(tmp_path, capsys):
   torch.save(AVERAGED["state_dict_ema"], tmp_path / "a.pth")
   command.main([f"{tmp_path}/a.pth", f"{tmp_path}/b.pth", "--key=state_dict_ema"])

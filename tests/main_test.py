@@ -205,9 +205,12 @@ def test_a_pytorch_checkpoint_of_other_classes(teacher_file, capfd, place):
 
 def test_a_missing_or_unfit_teacher_file(capfd, place):
   refused(command.give(capfd, *KD, "--config.faculty.generalist.checkpoint=no.pth"), "no.pth")
-  torch.save({"model": zoo.make("resnet8_half", 10).state_dict()}, place / "colour.pth")
-  given = "--config.faculty.generalist.checkpoint=colour.pth"
-  refused(command.give(capfd, *KD, given), "cannot look at the [8, 8, 1] images of digits")
+  given = "--config.faculty.generalist.checkpoint=student_best"
+  refused(command.give(capfd, *KD, given), "no file or folder student_best")
+  for name in ("colour.pth", "student_best"):
+    torch.save({"model": zoo.make("resnet8_half", 10).state_dict()}, place / name)
+    given = f"--config.faculty.generalist.checkpoint={name}"
+    refused(command.give(capfd, *KD, given), "cannot look at the [8, 8, 1] images of digits")
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ def first_scheme(model):
   return next(iter(choose(NAMES, model, "model with PyTorch names")))
 
 
-def read(source, model=None, num_classes=None, scheme=None, key=None, tell=logging.warning):
+def read(source, model=None, num_classes=None, scheme=None, key=None, tell=None):
   """Reads a network.
 
   Args:
@@ -57,7 +57,8 @@ def read(source, model=None, num_classes=None, scheme=None, key=None, tell=loggi
     model, num_classes, scheme: of a file, where the caller knows them; otherwise its tensors tell.
     key: of a file, where in it the network is, such as "state_dict_ema", or "student" for names
       that begin so. Without it weights are taken rather than their running average.
-    tell: is called with a line on which of a file's tensors were taken and left out, if any were.
+    tell: is called with a line on which of a file's tensors were taken and left out, where there
+      was anything else. If None, what was chosen or left out is a warning.
 
   Returns:
     (variables, info, scheme): `info` as in a folder's info.json, with `classes` None where nothing
@@ -73,7 +74,9 @@ def read(source, model=None, num_classes=None, scheme=None, key=None, tell=loggi
     source, content, key, lambda named: recognise(named, model, num_classes, scheme)
   )
   if said:
-    tell(f"{source}: {said}")
+    plain = len(said) == 1 and state.key != networks.TOP  # only where it is
+    tell = tell or (logging.info if plain else logging.warning)
+    tell(f"{source}: {'; '.join(said)}")
   variables = tensors.from_torch(files.arrays(source, state.tensors), found.places)
   info = dict.fromkeys(_KEPT) | _own_note(notes, found.num_classes)
   info |= {"model": found.model, "num_classes": found.num_classes}

@@ -13,9 +13,13 @@ edjax's knows how images are shown to it. Of another, --check assumes the usual,
 line; what is given is kept with the network:
 
 python -m edjax.convert my.pth teachers/my --size=32 --mean=0.5,0.5,0.5 --std=1,1,1
+
+So are the names of its classes, a file with one a line in the order of the network's columns, which
+need not be edjax's (sub-folders 1, 10, 2 in the order of their names): --classes=names.txt
 """
 
 import argparse
+import pathlib
 
 import jax
 
@@ -23,7 +27,7 @@ from edjax import convert
 from edjax.convert import view
 from edjax.convert.check import check
 from edjax.convert.files import ENDINGS
-from edjax.errors import Parser, one_line
+from edjax.errors import Parser, UserError, one_line
 
 
 def main(arguments=None):
@@ -45,6 +49,7 @@ def main(arguments=None):
   channels = "per channel, of pixels from 0 to 1"
   parser.add_argument("--mean", type=numbers, metavar="R,G,B", help=channels)
   parser.add_argument("--std", type=numbers, metavar="R,G,B", help=channels)
+  parser.add_argument("--classes", metavar="FILE", help="their names, one a line, in column order")
   options = parser.parse_args(arguments)
   convert.check_target(options.target)
   into_file = convert.is_file(options.target)
@@ -62,13 +67,39 @@ def main(arguments=None):
   if options.check or any(value is not None for value in given.values()):
     view.check(variables, info, seen)
     info |= view.kept(seen, given)
+  if options.classes:
+    info["classes"] = class_names(options.classes, info)
   written = convert.write(options.target, variables, info, options.names if into_file else None)
   print(f"{options.source}: {_described(info, variables, scheme)}")
   print(f"{options.target}: written{f' with {written} names' if written else ''}")
-  if any(value is not None for value in given.values()) and not convert.has_notes(options.target):
-    print(f"{options.target}: keeps no size, mean and std; a folder or a .safetensors file does")
+  told = options.classes or any(value is not None for value in given.values())
+  if told and not convert.has_notes(options.target):
+    print(
+      f"{options.target}: keeps no size, mean, std and classes; a folder or a .safetensors file does"
+    )
   if options.check:
     print(view.said(assumed, scheme) + check(variables, info, seen, options.check))
+
+
+def class_names(path, info):
+  """Reads the names of a network's classes.
+
+  Raises:
+    UserError: if they are not as many as its columns, or two are the same.
+  """
+  try:
+    text = pathlib.Path(path).expanduser().read_text("utf-8-sig")
+  except UnicodeDecodeError as error:
+    raise UserError(f"{path} is no text; write one name of a class a line") from error
+  names = [line.strip() for line in text.splitlines() if line.strip()]
+  columns = info.get("num_classes") or len(info["classes"])
+  twice = sorted({name for name in names if names.count(name) > 1})
+  if len(names) != columns or twice:
+    raise UserError(
+      f"{path} names {len(names)} classes{f', twice {twice[0]}' if twice else ''}, but the network "
+      f"has {columns}; write one name a line, in the order of its columns"
+    )
+  return names
 
 
 def numbers(text):

@@ -22,7 +22,7 @@ _PASSENGER = re.compile(
 # A module beside a network that may well be a part of it: of a sequence, or another last layer.
 _ANOTHER_PART = re.compile(r"(\d+|fc\w*|head\w*|classifier\w*|linear\w*)\..*")
 _AVERAGED = re.compile(r"(?<![a-z])(ema|swa|avg|averaged?|shadow|polyak)(?![a-z])")
-_TOP = "."  # the key of what is not within anything
+TOP = "."  # the key of what is not within anything
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ def states(content):
 
 
 def pick(path, content, key, recognise):
-  """Returns (what is recognised, its `State`, a line on what was chosen and left out, or "").
+  """Returns (what is recognised, its `State`, phrases on what was taken and left out).
 
   Args:
     path: for messages.
@@ -76,7 +76,7 @@ def pick(path, content, key, recognise):
       others.append(state)
   if not networks:
     largest = max(found, key=lambda state: len(state.tensors))
-    where = f"{path}, {largest.key}" if largest.key != _TOP else path
+    where = f"{path}, {largest.key}" if largest.key != TOP else path
     more = [state.key for state in others if state is not largest and _is_like_a_network(state)]
     raise UserError(
       f"{where}: {reasons[largest.key]}{f'; it also holds {_listed(more)}' if more else ''}"
@@ -84,13 +84,13 @@ def pick(path, content, key, recognise):
   recognised, state = _one(path, networks, others)
   if key is None:
     _check_alone(path, state)
-  said = [f"taken from {state.key}"] if state.key != _TOP else []
+  said = [f"taken from {state.key}"] if state.key != TOP else []
   more = [other.key for _, other in networks if other is not state]
   said += [f"also there, and taken with --key={other}" for other in more[:1]]
   said += [f"and {_listed(more[1:])} likewise"] if more[1:] else []
   if state.beside:
     said.append(f"left out: {_listed(state.beside)}")
-  return recognised, state, "; ".join(said)
+  return recognised, state, said
 
 
 def _one(path, networks, others):
@@ -111,7 +111,7 @@ def _one(path, networks, others):
 def _check_alone(path, state):
   """Refuses a network beside which there is what may come before or after it."""
   parts = [name for name in state.beside if _ANOTHER_PART.fullmatch(name)]
-  if parts and state.key != _TOP:
+  if parts and state.key != TOP:
     raise UserError(
       f"{path} holds a network in {state.key}, and beside it {_listed(parts)}, which may be a part "
       f"of the same one; if it is not, take the network out: python -m edjax.convert {path} FOLDER "
@@ -159,7 +159,7 @@ def _split(key, tensors):
   for prefix, group in groups.items():
     where = ".".join(part for part in (key, prefix.rstrip(".")) if part)
     if group:
-      yield State(where or _TOP, group, tuple(rest))
+      yield State(where or TOP, group, tuple(rest))
 
 
 def _unwrapped(tensors):
