@@ -1,6 +1,7 @@
 """Files are told by what they hold: any ending is read, and what is no network is named."""
 
 import collections
+import errno
 import gzip
 import io
 import json
@@ -143,6 +144,18 @@ def test_a_foreign_note_is_passed_over(name, tmp_path):
     {"model": "resnet8", "num_classes": 7, "mean": mean},
     dict.fromkeys(("classes", "dataset", "image_shape", "std")),
   )
+
+
+@pytest.mark.parametrize("place", ["open", "read"])
+def test_what_cannot_be_read_is_not_called_damaged(place, tmp_path, monkeypatch):
+  torch.save(twin().state_dict(), tmp_path / "a.pth")
+
+  def fail(*_, **__):
+    raise OSError(errno.EIO, "Input/output error")
+
+  monkeypatch.setattr(*((zipfile, "ZipFile") if place == "open" else (torch, "load")), fail)
+  with pytest.raises(OSError, match="Input/output"):
+    convert.read(tmp_path / "a.pth")
 
 
 def test_a_path_that_is_not_there(tmp_path):

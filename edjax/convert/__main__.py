@@ -74,9 +74,7 @@ def main(arguments=None):
   print(f"{options.target}: written{f' with {written} names' if written else ''}")
   told = options.classes or any(value is not None for value in given.values())
   if told and not convert.has_notes(options.target):
-    print(
-      f"{options.target}: keeps no size, mean, std and classes; a folder or a .safetensors file does"
-    )
+    print(f"{options.target}: keeps no size, mean, std and classes; a folder or .safetensors does")
   if options.check:
     print(view.said(assumed, scheme) + check(variables, info, seen, options.check))
 

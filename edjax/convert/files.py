@@ -5,6 +5,7 @@ values and the few harmless classes named here are read. PyTorch is needed for p
 """
 
 import argparse
+import errno
 import io
 import pathlib
 import re
@@ -105,7 +106,7 @@ def _read_safetensors(path):
       notes = file.metadata() or {}
       types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
       tensors = {n: file.get_tensor(n) for n, kind in types.items() if kind in _TYPES}
-  except (safetensors.SafetensorError, OSError, ValueError, TypeError) as error:
+  except (safetensors.SafetensorError, ValueError, TypeError) as error:
     raise UserError(
       f"{path} is no sound .safetensors file ({_line(error)}); get it anew"
     ) from error
@@ -119,6 +120,8 @@ def _read_pickle(path):
     with torch.serialization.safe_globals(_harmless()), warnings.catch_warnings(action="ignore"):
       return torch.load(path, map_location="cpu", weights_only=True)
   except Exception as error:  # whatever a damaged archive makes PyTorch raise
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+      raise  # it says nothing about what the file holds
     text = str(error)
     if "WeightsUnpickler" in text or "Unsupported" in text or "GLOBAL" in text:
       raise UserError(_refusal(path, torch, text)) from error

@@ -84,7 +84,7 @@ def _archive(path, start):
   try:
     with zipfile.ZipFile(path) as archive:
       names = archive.namelist()
-  except (zipfile.BadZipFile, OSError, ValueError) as error:
+  except (zipfile.BadZipFile, ValueError) as error:
     reason = "it begins as a zip archive and is cut short or damaged"
     raise UserError(f"{path} is no sound PyTorch file ({reason}); {_AGAIN}") from error
   inner = {name.partition("/")[2] for name in names}
