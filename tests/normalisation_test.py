@@ -1,10 +1,11 @@
-"""Batch normalisation: flax's numbers and gradients, for one device and several."""
+"""Batch normalisation: PyTorch's numbers, flax's gradients, for one device and several."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose
 
 from edjax.models.normalisation import BatchNorm
@@ -38,6 +39,8 @@ def answer(norm, x, seen, params, stats):
 def test_it_is_flaxs(shape, train):
   known = drawn(shape)
   ours, theirs = (jax.jit(lambda *a, n=n: answer(n, *a))(*known) for n in pair(train))
+  for _, new in (ours[1], theirs[1]):
+    assert (new["batch_stats"].pop("var") != known[3]["var"]).all() == train
   assert jax.tree.structure(ours) == jax.tree.structure(theirs)
   jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=2e-4, atol=2e-4), ours, theirs)
 
@@ -58,9 +61,64 @@ def test_statistics_are_of_all_devices():
     return each(x.reshape(2, 2, 5, 6, 3), seen.reshape(2, 2, 5, 6, 3))
 
   ours, theirs = map(mapped, pair(train=True, axis="all"))
+  for _, new in (ours[1], theirs[1]):
+    del new["batch_stats"]["var"]  # PyTorch's, below
   jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=2e-4, atol=2e-4), ours, theirs)
   _, (out, _) = answer(pair(train=True)[1], x, seen, params, stats)
   assert_allclose(ours[1][0].reshape(out.shape), out, rtol=1e-4, atol=1e-5)
+
+
+def torchs(shape, params, stats, dtype):
+  """A normalisation of PyTorch's with these variables, in training."""
+  kind = torch.nn.BatchNorm1d if len(shape) == 2 else torch.nn.BatchNorm2d
+  twin = kind(shape[-1], eps=1e-3).to(dtype).train()
+  values = {"weight": params["scale"], "bias": params["bias"]}
+  values |= {f"running_{name}": stats[name] for name in ("mean", "var")}
+  twin.load_state_dict({name: torch.tensor(value) for name, value in values.items()}, strict=False)
+  return twin
+
+
+def last(array):
+  return np.moveaxis(array, 1, -1)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 2e-6)])
+@pytest.mark.parametrize("shape", [*SHAPES, (2, 3), (2, 1, 1, 4)])
+def test_what_is_kept_is_pytorchs(shape, dtype, tolerance):
+  x, _, params, stats = drawn(shape)
+  twin = torchs(shape, params, stats, getattr(torch, dtype))
+  with jax.enable_x64(dtype == "float64"):
+    known = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), {"p": params, "s": stats})
+    for step in range(3):
+      batch = np.asarray(x * (1 + step), dtype)
+      out, new = pair(train=True)[0].apply(
+        {"params": known["p"], "batch_stats": known["s"]}, batch, mutable=["batch_stats"]
+      )
+      known["s"] = new["batch_stats"]
+      expected = last(twin(torch.from_numpy(np.moveaxis(batch, -1, 1).copy())).detach().numpy())
+      assert_allclose(out, expected, rtol=0, atol=100 * tolerance)
+    for name in ("mean", "var"):
+      assert_allclose(known["s"][name], getattr(twin, f"running_{name}"), rtol=tolerance)
+
+
+def test_what_is_kept_is_of_all_devices():
+  shape = (4, 5, 1, 3)
+  x, _, params, stats = drawn(shape)
+  twin = torchs(shape, params, stats, torch.float32)
+  twin(torch.from_numpy(np.moveaxis(x, -1, 1).copy()))
+  norm = pair(train=True, axis="all")[0]
+  known = {"params": params, "batch_stats": stats}
+  each = jax.pmap(lambda x: norm.apply(known, x, mutable=["batch_stats"])[1], "all")
+  for kept in each(x.reshape(4, 1, 5, 1, 3))["batch_stats"]["var"]:
+    assert_allclose(kept, twin.running_var, rtol=2e-6)
+
+
+def test_one_value_says_nothing_of_a_variance():
+  x, _, params, stats = drawn((1, 1, 1, 3))
+  known = {"params": params, "batch_stats": stats}
+  out, new = pair(train=True)[0].apply(known, x, mutable=["batch_stats"])
+  assert_allclose(out[0, 0, 0], params["bias"], rtol=1e-6)
+  assert_allclose(new["batch_stats"]["var"], stats["var"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("train", [True, False])

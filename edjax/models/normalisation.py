@@ -11,9 +11,13 @@ import jax.numpy as jnp
 
 
 class BatchNorm(nn.Module):
-  """Normalises channels, the last axis; variables and numbers are those of `nn.BatchNorm`.
+  """Normalises channels, the last axis, as PyTorch does; variables are named as `nn.BatchNorm`'s.
 
-  Statistics and what is computed with them are float32, or as wide as `x` and its variables.
+  A batch of n values per channel, over all devices, is normalised by their mean squared distance
+  from the mean, while the average over batches is of n / (n − 1) times that, which estimates the
+  variance without bias (flax leaves the factor out). One value has no variance, which PyTorch
+  refuses; here the average stays as it is. Statistics and what is computed with them are float32,
+  or as wide as `x` and its variables.
 
   Attributes:
     use_running_average: infer: take the averages over past batches, and leave them as they are.
@@ -40,11 +44,14 @@ class BatchNorm(nn.Module):
       mean, var, affine = known_mean.value, known_var.value, _affine
     else:
       mean, square = (total * channels[0] / x.size for total in _moments(wide))
+      count = x.size // channels[0]
       if self.axis_name and not self.is_initializing():
         mean, square = jax.lax.pmean((mean, square), self.axis_name)
+        count *= jax.lax.axis_size(self.axis_name)
       var, affine = jnp.maximum(0.0, square - mean**2), _trained_affine
       if not self.is_initializing():
-        for known, seen in ((known_mean, mean), (known_var, var)):
+        spread = var * count / (count - 1) if count > 1 else known_var.value
+        for known, seen in ((known_mean, mean), (known_var, spread)):
           known.value = self.momentum * known.value + (1 - self.momentum) * seen
     factor = jax.lax.rsqrt(var + self.epsilon) * scale
     axes = (1,) * (x.ndim - 1) + channels
