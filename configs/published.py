@@ -53,8 +53,7 @@ METHODS = {
   "average": {"ce": _CE, "kd": _KD},
   "ebkd": {"ce": _CE, "kd": _SHARED_KD},
   "aekd": {"ce": _CE, "kd": _KD},
-  # Without the term on features, of weight 50, that its authors have besides: edjax's own row.
-  "camkd": {"ce": _CE, "kd": _SHARED_KD},
+  "camkd": {"ce": _CE, "kd": _SHARED_KD, "camkd": {"weight": None}},
 }
 
 # variant -> what is published for ImageNet instead: mdistiller, DIST's and SemCKD's authors, and

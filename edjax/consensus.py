@@ -15,6 +15,7 @@ from edjax.errors import UserError
 
 MOST = 6  # teachers of one image that "gradient" can weigh: it tries 3^teachers sets of bounds
 CAP = 0.6  # AEKD's C: no teacher has a larger share
+_NOBODY = -1e9  # an error beside which exp is exactly 0; infinity has no gradient
 
 
 def by_entropy(entropies, present):
@@ -37,7 +38,7 @@ def by_confidence(errors, present):
     errors: float32 [teachers, batch], the teachers' cross-entropies with the labels.
     present: float32 [teachers, batch], 1 where a teacher answers.
   """
-  errors = jnp.where(present > 0, errors, -jnp.inf)
+  errors = jnp.where(present > 0, errors, _NOBODY)
   return jnp.where(_alone(present)[None], 1, 1 - jax.nn.softmax(errors, axis=0))
 
 

@@ -41,6 +41,7 @@ OTHERWISE = {
   "dkd": {"beta": 8.0},
   "reviewkd": {"weight": 5.0},
   "kd": {"weight": 1.0},
+  "camkd": {"weight": 50.0},
 }
 # recipe.consensus -> by how much CA-MKD's authors count less of M teachers than edjax, whose shares
 # add up to 1: they divide by M once more.
@@ -143,4 +144,4 @@ def _methods(methods, pair, recipe, teachers):
       else:
         row[option] = known.get(option, 1.0)
         if option == "weight" and teachers > 1:
-          row[option] *= divided(teachers)
+          row[option] *= (DIVIDED["confidence"] if name == "camkd" else divided)(teachers)

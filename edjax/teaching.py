@@ -1,7 +1,7 @@
 """What all methods of all teachers say about a batch, put together image by image.
 
 Each teacher is asked about its own seats and its own classes. Where several answer the same image,
-they share it by the recipe's consensus.
+they share it by the recipe's consensus, or as a method says that weighs them by itself.
 """
 
 import dataclasses
@@ -103,13 +103,16 @@ def losses(lesson, params, methods, outputs, answers, batch, seats, teachers):
     for role in lesson.roles
   }
 
-  def ask(teacher, name, method, *arguments):
-    variables = methods[teacher][name] | {"params": params[teacher][name]}
-    return method.loss(variables, *arguments)
+  def ask(teacher, name, question, *arguments):
+    return question(methods[teacher][name] | {"params": params[teacher][name]}, *arguments)
 
   def taught(role, logits):
-    """One teacher's losses [batch] and memories, as a function of the student's logits."""
-    where, total, new = seats.get(role.name), nothing, {}
+    """One teacher's losses [batch] and memories, as a function of the student's logits.
+
+    The losses are the sum of those that are shared by the consensus, and {method: (loss, errors)}
+    of the others.
+    """
+    where, total, apart, new = seats.get(role.name), nothing, {}, {}
     student = _student(lesson, role, sit(outputs[0].replace(logits=logits), where))
     seated = known[role.name]["batch"]
     if len(outputs) == 2:
@@ -117,22 +120,42 @@ def losses(lesson, params, methods, outputs, answers, batch, seats, teachers):
       seated = seated.replace(strong=(strong, _teacher(lesson, role, answers[role.name][1])))
     for name, weight, method in lesson.methods:
       if method.needs_teacher:
-        loss, new[name] = ask(role.name, name, method, student, known[role.name]["teacher"], seated)
-        total += weight * _spread(where, loss * seated.mask, nothing)
-    return total, new
+        asked = student, known[role.name]["teacher"], seated
+        loss, new[name] = ask(role.name, name, method.loss, *asked)
+        loss = weight * _spread(where, loss * seated.mask, nothing)
+        if len(lesson.roles) > 1 and hasattr(method, "errors"):
+          errors = ask(role.name, name, method.errors, *asked)
+          apart[name] = loss, _spread(where, errors, nothing)
+        else:
+          total += loss
+    return total, apart, new
 
   hard = soft = nothing
   for name, weight, method in lesson.methods:
     if not method.needs_teacher:
       for output in outputs:
-        loss, memories[""][name] = ask("", name, method, _grown(lesson, output), None, batch)
+        loss, memories[""][name] = ask("", name, method.loss, _grown(lesson, output), None, batch)
         hard += weight / len(outputs) * loss
-  shares = _shares(
-    lesson, known, seats, nothing, lambda role: _pull(taught, role, outputs[0], batch)
+  if not lesson.roles:
+    return hard, soft, memories
+
+  def everywhere(values):
+    return jnp.stack([_spread(seats.get(name), values(**known[name]), nothing) for name in known])
+
+  present = everywhere(lambda teacher, batch: batch.mask)
+  weights = _weights(
+    lesson, everywhere, present, lambda role: _pull(taught, role, outputs[0], batch)
   )
-  for role, share in zip(lesson.roles, shares, strict=True):
-    loss, memories[role.name] = taught(role, outputs[0].logits)
+  apart = {}
+  for role, share in zip(lesson.roles, _shares(lesson, present, weights), strict=True):
+    loss, others, memories[role.name] = taught(role, outputs[0].logits)
     soft += share * loss
+    for name, pair in others.items():
+      apart.setdefault(name, []).append(pair)
+  for pairs in apart.values():
+    each, errors = map(jnp.stack, zip(*pairs, strict=True))
+    weights = consensus.by_confidence(errors, present)
+    soft += jnp.sum(_shares(lesson, present, weights) * each, axis=0)
   return hard, soft, memories
 
 
@@ -141,23 +164,20 @@ def sit(tree, where):
   return tree if where is None else jax.tree.map(lambda leaf: leaf[where[0]], tree)
 
 
-def _shares(lesson, known, seats, nothing, pull):
-  """Every teacher's share [teachers, batch] of every image; 0 where it does not answer."""
-  if not lesson.roles:
-    return ()
-
-  def everywhere(values):
-    return jnp.stack([_spread(seats.get(name), values(**known[name]), nothing) for name in known])
-
-  present = everywhere(lambda teacher, batch: batch.mask)
-  weights = present * jnp.asarray([role.weight for role in lesson.roles])[:, None]
+def _weights(lesson, everywhere, present, pull):
+  """How much each teacher counts by the recipe's consensus; broadcasts to [teachers, batch]."""
   if lesson.consensus == "entropy":
-    weights *= consensus.by_entropy(everywhere(_entropy), present)
-  elif lesson.consensus == "confidence":
-    weights *= consensus.by_confidence(everywhere(_error), present)
-  elif lesson.consensus == "gradient":
-    pulls = jnp.stack([pull(role) for role in lesson.roles])
-    weights *= consensus.by_gradient(pulls)[:, None]
+    return consensus.by_entropy(everywhere(_entropy), present)
+  if lesson.consensus == "confidence":
+    return consensus.by_confidence(everywhere(_error), present)
+  if lesson.consensus == "gradient":
+    return consensus.by_gradient(jnp.stack([pull(role) for role in lesson.roles]))[:, None]
+  return jnp.ones_like(present)
+
+
+def _shares(lesson, present, weights):
+  """Every teacher's share [teachers, batch] of every image; 0 where it does not answer."""
+  weights = present * jnp.asarray([role.weight for role in lesson.roles])[:, None] * weights
   return weights / jnp.maximum(weights.sum(0, keepdims=True), 1e-12)
 
 

@@ -89,6 +89,8 @@ def test_several_teachers_count_as_their_authors_let_them(teachers):
   for variant, total in sums.items():
     made = resolved(cifar100.get_config(variant), faculty__generalists=teachers)
     assert made.methods.kd.weight == pytest.approx(total / teachers)
+  made = resolved(cifar100.get_config("camkd"), faculty__generalists=teachers)
+  assert made.methods.camkd.weight == pytest.approx(50 / teachers)  # scripts/run.sh: -b 50
   made = cifar100.get_config("camkd")
   assert resolved(made, methods__kd__weight=0.7).methods.kd.weight == 0.7
 

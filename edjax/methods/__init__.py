@@ -5,6 +5,7 @@ import dataclasses
 from edjax.errors import UserError, choose
 from edjax.methods.ab import AB
 from edjax.methods.at import AT
+from edjax.methods.camkd import CAMKD
 from edjax.methods.cc import CC
 from edjax.methods.crd import CRD
 from edjax.methods.cross_entropy import CrossEntropy
@@ -37,6 +38,7 @@ METHODS = {
   "kd": KD,
   "ab": AB,
   "at": AT,
+  "camkd": CAMKD,
   "cc": CC,
   "crd": CRD,
   "ctkd": CTKD,

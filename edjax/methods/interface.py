@@ -16,6 +16,11 @@ One that remembers something of every training image (a bank) has a third:
   remember(key, images) -> memory
     the "memory" with which it begins, for a training set of so many images.
 
+One whose teachers share an image by how well it goes with each, not by the recipe's consensus, has
+
+  errors(variables, student_output, teacher_output, batch) -> float32 [batch]
+    of which a larger one makes the teacher's share smaller, by `consensus.by_confidence`.
+
 The outputs are `models.Output`s of the same images: the student's restricted to the classes that
 the teacher's logits answer for, column by column. The tuples of maps hold one entry per stage of
 the whole network; the student's are None where it has not grown so far. Teacher outputs are
