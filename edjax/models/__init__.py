@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from edjax.errors import UserError, choose
 from edjax.models.efficientnet import efficientnet
 from edjax.models.imagenet_resnet import imagenet_resnet
-from edjax.models.layers import Body, Network, Output, TeachingReference
+from edjax.models.layers import Body, Network, Output, TeachingReference, shapes
 from edjax.models.mobilenet import mobilenet
 from edjax.models.mobilenetv2 import mobilenetv2, mobilenetv2_half
 from edjax.models.resnet import resnet
@@ -127,13 +127,6 @@ def pupil(body, fragments, num_classes, axis_name=None, width=0, grid=1, relu=Tr
     preactivated=body.preactivated,
   )
   return Network(body.fragments[:fragments], reference, axis_name)
-
-
-@functools.lru_cache(maxsize=64)
-def shapes(network, image_shape):
-  """Returns the variables of a network as `jax.ShapeDtypeStruct`s; image_shape is a tuple."""
-  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  return jax.eval_shape(network.clone(axis_name=None).init, jax.random.key(0), image)
 
 
 def begin(network, key, image_shape):

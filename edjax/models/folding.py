@@ -19,6 +19,7 @@ from flax.core.tracers import current_trace
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from edjax.models import convolution
+from edjax.models.layers import shapes
 from edjax.models.normalisation import BatchNorm
 
 
@@ -75,11 +76,10 @@ def _folded(plan, variables):
 def _read(network, image_shape):
   """Returns the `_Plan` for a network, or None if it has to stay as it is."""
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  variables = jax.eval_shape(network.init, jax.random.key(0), image)
-  plan = _plan(network, variables, image)
+  variables = shapes(network, image_shape)
+  plan, expected = _plan(network, variables, image)
   if plan is None:
     return None
-  expected = jax.eval_shape(network.apply, variables, image)
   try:
     quick = jax.eval_shape(functools.partial(_folded, plan), variables)
     answered = jax.eval_shape(network.clone(folded=True).apply, quick, image)
@@ -89,7 +89,11 @@ def _read(network, image_shape):
 
 
 def _plan(network, variables, image):
-  """Reads off the traced program what can be folded; None if a normalisation does not infer."""
+  """Reads off the traced program what can be folded.
+
+  Returns:
+    (the `_Plan`, None if a normalisation does not infer; shapes of the network's output).
+  """
   norms, calls, made, read, learning = {}, collections.Counter(), {}, {}, []
 
   def traced(variables, image):
@@ -114,11 +118,11 @@ def _plan(network, variables, image):
     with nn.intercept_methods(watch):
       return network.apply(variables, image), made, read
 
-  closed, shapes = jax.make_jaxpr(traced, return_shape=True)(variables, image)
+  closed, traces = jax.make_jaxpr(traced, return_shape=True)(variables, image)
   if learning:
-    return None
+    return None, traces[0]
   program = closed.jaxpr
-  answers = len(jax.tree.leaves(shapes[0]))
+  answers = len(jax.tree.leaves(traces[0]))
   readers = collections.defaultdict(list)
   for equation in program.eqns:
     for value in equation.invars:
@@ -127,7 +131,7 @@ def _plan(network, variables, image):
   for value in program.outvars[:answers]:
     if not hasattr(value, "val"):
       readers[value].append(None)
-  _, made, read = jax.tree.unflatten(jax.tree.structure(shapes), program.outvars)
+  _, made, read = jax.tree.unflatten(jax.tree.structure(traces), program.outvars)
   places = jax.tree.unflatten(jax.tree.structure((variables, image)), program.invars)[0]
   params = flatten_dict(places["params"])
   before = {}
@@ -136,7 +140,7 @@ def _plan(network, variables, image):
       once = calls[conv] == calls[path] == len(readers[out]) == 1
       if out is value and once and _plain(conv, out, params, readers):
         before[path] = conv
-  return _Plan(norms, before)
+  return _Plan(norms, before), traces[0]
 
 
 def _plain(conv, out, params, readers):

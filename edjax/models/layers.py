@@ -116,6 +116,13 @@ class Network(nn.Module):
     return Output(logits, features, preactivations + last, embedding)
 
 
+@functools.lru_cache(maxsize=64)
+def shapes(network, image_shape):
+  """Returns the variables of a network as `jax.ShapeDtypeStruct`s; image_shape is a tuple."""
+  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  return jax.eval_shape(network.clone(axis_name=None).init, jax.random.key(0), image)
+
+
 class Affine(nn.Module):
   """What `folding.fold` leaves of a normalisation: a shift, and a factor where it is still there.
 

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edjax.models.layers import Network
+from edjax.models.layers import Network, shapes
 
 
 def count_macs(function, *args):
@@ -29,7 +29,7 @@ def network_macs(network, image_shape):
   """Returns the multiply-accumulates of one image [height, width, channels] through a network."""
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   network = network.clone(axis_name=None)
-  variables = jax.eval_shape(network.init, jax.random.key(0), image)
+  variables = shapes(network, tuple(image_shape))
   return count_macs(network.apply, variables, image)
 
 
