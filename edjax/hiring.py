@@ -37,12 +37,7 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
       )
     )
   study = schooling(config, workdir, recipe, name, subjects, order)
-  settings = _teacher_settings(config, chosen, labels, study.recipe, room.dataset, study.seed)
-  here = study.directory
-  places = [here / "network"]
-  if config.faculty.cache:
-    tag = f"{config.dataset}_{chosen.model}_{len(labels)}_{faculty.fingerprint(settings)}"
-    places.append(pathlib.Path(config.faculty.cache) / tag)
+  here, places = study.directory, _places(config, room, study)
   found = processes.tell(lambda: _found(places, name, labels, room.dataset))
   if found:
     return found
@@ -57,6 +52,44 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
     return _found(places, name, labels, room.dataset)
 
   return processes.tell(keep)
+
+
+def source(config, room, recipe, workdir, name, subjects, order):
+  """Says, without reading it, where `hire` would find a teacher.
+
+  Returns:
+    As `faculty.Teacher.source`; "" for one that is still to be trained.
+  """
+  if options(config, name).checkpoint:
+    return "given"
+  places = _places(config, room, schooling(config, workdir, recipe, name, subjects, order))
+  return processes.tell(lambda: next((found for _, found in _sources(places)), ""))
+
+
+def _places(config, room, study):
+  """Returns the folders in which a teacher that is trained here may be: its own, and the cache's.
+
+  Args:
+    config: of the run.
+    room: its `Classroom`.
+    study: the teacher's, from `schooling`.
+  """
+  places = [study.directory / "network"]
+  if config.faculty.cache:
+    chosen = options(config, study.directory.name)
+    settings = _teacher_settings(
+      config, chosen, study.order, study.recipe, room.dataset, study.seed
+    )
+    tag = f"{config.dataset}_{study.model}_{len(study.order)}_{faculty.fingerprint(settings)}"
+    places.append(pathlib.Path(config.faculty.cache) / tag)
+  return places
+
+
+def _sources(places):
+  """Yields (folder, `faculty.Teacher.source`) of those of `_places` that hold a network."""
+  for place, found in zip(places, ("trained", "cache"), strict=False):
+    if (place / "info.json").exists():
+      yield place, found
 
 
 def peek(config, room, workdir, name, subjects, order):
@@ -159,10 +192,9 @@ def _folder(config, workdir, name, subjects, order):
 
 def _found(places, name, labels, dataset):
   """Returns the teacher of the first folder that holds one, or None; the second is the cache."""
-  for place, source in zip(places, ("trained", "cache"), strict=False):
-    if (place / "info.json").exists():
-      teacher = faculty.load(place, name, labels, dataset)
-      return dataclasses.replace(teacher, source=source)
+  for place, found in _sources(places):
+    teacher = faculty.load(place, name, labels, dataset)
+    return dataclasses.replace(teacher, source=found)
   return None
 
 

@@ -32,12 +32,15 @@ def check(config, room, study):
     room: its `Classroom`.
     study: the student's `term.Study`; its `teachers` are those that have a checkpoint.
 
+  Returns:
+    {name of a teacher without one, "student": MACs of training of each of its grades}.
+
   Raises:
     UserError: that names the grade, and the method or network, that cannot be.
   """
   if config.faculty.cache:
     processes.tell(lambda: _writable(config.faculty.cache))
-  teachers, traced = dict(study.teachers), set()
+  teachers, traced, work = dict(study.teachers), {}, {}
   for name in study.curriculum.teachers:
     if name in teachers:
       continue
@@ -45,13 +48,18 @@ def check(config, room, study):
       config, study.directory, study.recipe, name, study.curriculum.subjects, study.order
     )
     if schooling.model not in traced:  # teachers of a kind differ by their classes
-      attend(schooling, room)
+      traced[schooling.model] = attend(schooling, room)[0] / _steps(schooling, room)
     else:
       with _asked(schooling.label):
         term.seat(schooling, room, 0)
-    traced.add(schooling.model)
+    work[name] = [traced[schooling.model] * _steps(schooling, room)]
     teachers[name] = abstract(name, schooling.model, schooling.order, room.image_shape)
-  attend(dataclasses.replace(study, teachers=teachers), room)
+  return work | {"student": attend(dataclasses.replace(study, teachers=teachers), room)}
+
+
+def _steps(study, room):
+  """Of a study of one grade."""
+  return study.curriculum.grades[0].epochs * term.seat(study, room, 0)[2].steps
 
 
 def abstract(name, model, classes, image_shape):
@@ -68,10 +76,13 @@ def attend(study, room):
     study: a `term.Study`; its teachers' variables may be shapes.
     room: a `Classroom`.
 
+  Returns:
+    The MACs of training of each grade, all epochs.
+
   Raises:
     UserError: as `check` does.
   """
-  state, known = None, {}
+  state, known, work = None, {}, []
   for number, grade in enumerate(study.curriculum.grades):
     where = f"{study.label}, {grade.name}" if len(study.curriculum.grades) > 1 else study.label
     with _asked(where):
@@ -86,11 +97,14 @@ def attend(study, room):
       _examine(lesson.network, fresh, lesson.num_classes, room.image_shape)
       if state is not None:
         jax.eval_shape(fragments.graft, state.variables, fresh)
+      per_step = term.macs_per_step(study, room, grade, seating, lesson)
+    work.append(grade.epochs * seating.steps * sum(per_step.values()))
     state = _taught(where, room, grade, lesson, seating, fresh, frozen, state)
   with _asked(f"{study.label}, model {study.model!r}"):
     jax.eval_shape(
       lambda variables: fragments.graduate(variables, np.argsort(study.order)), state.variables
     )
+  return work
 
 
 def _taught(where, room, grade, lesson, seating, *begun):

@@ -36,6 +36,7 @@ from edjax.classroom import Classroom, grade_exam
 from edjax.data import datasets, residence
 from edjax.data.similarity import similar_order
 from edjax.errors import UserError, choose
+from edjax.outlook import Outlook, announcement, many
 from edjax.progress import Progress, duration
 from edjax.step import no_sums
 from edjax.term import Study, prepare
@@ -80,12 +81,12 @@ def run(config, workdir, command=""):
     for line in (*dataset.notes, *plan.notes, room.said):
       if line:
         progress.line(line)
-    hired, attended = {}, 0.0
+    hired, attended, outlook = {}, 0.0, Outlook()
 
     def taught(study):
       nonlocal attended
       set_out = time.monotonic()
-      result = attend(study, room, progress)
+      result = attend(study, room, progress, outlook)
       attended += time.monotonic() - set_out
       return result
 
@@ -114,7 +115,25 @@ def run(config, workdir, command=""):
       bank=kept,
       **config.checkpoint,
     )
-    preflight.check(config, room, study)
+    work = preflight.check(config, room, study)
+    known = (config, room, recipe, workdir)
+    sources = {
+      name: hiring.source(*known, name, plan.subjects, order)
+      if settled or curriculum.is_generalist(name)
+      else None
+      for name in plan.teachers
+    }
+    outlook = Outlook(
+      {
+        study.label if name == study.label else f"teacher {name}": macs
+        for name, macs in work.items()
+        if not sources.get(name)
+      }
+    )
+    begun = processes.tell(lambda: next(workdir.rglob("metrics.jsonl"), None) is not None)
+    options = functools.partial(hiring.options, config)
+    for line in announcement(study, room, options, sources, begun):
+      progress.line(line)
     if not settled:
       order = _class_order(config, room, hire)
     teachers = {
@@ -170,13 +189,14 @@ def exam(config, workdir):
   return metrics.exam_scores(*answer(graduate.variables, "test", graduate.classes), {})
 
 
-def attend(study, room, progress):
+def attend(study, room, progress, outlook):
   """Takes a network through its curriculum, from its newest sound checkpoint if there is one.
 
   Args:
     study: a `term.Study`.
     room: a `Classroom`.
     progress: a `progress.Progress`.
+    outlook: an `outlook.Outlook`, which is told how far the training is.
 
   Returns:
     (the network's variables on the host, {"grades": [a row per grade], "best": None or [validation
@@ -206,15 +226,17 @@ def attend(study, room, progress):
         state, arrays = term.restore(arrays), None
         progress.line(f"{study.label}: continuing after step {done:,}, in {term.grade.name}")
       with contextlib.closing(term.ahead):
-        state, meta = _attend_grade(study, room, term, state, meta, journal, store, progress)
+        state, meta = _attend_grade(
+          study, room, term, state, meta, journal, store, progress, outlook
+        )
       first_step += term.steps
     store.wait()
   return jax.device_get(state.variables), {"grades": meta["grades"], "best": meta["best"]}
 
 
-def _attend_grade(study, room, term, state, meta, journal, store, progress):
+def _attend_grade(study, room, term, state, meta, journal, store, progress, outlook):
   """Trains one grade to its end and examines it; returns the last state and what is known of it."""
-  grade, per_epoch, batch_size = term.grade, term.seating.steps, study.recipe.batch_size
+  grade, per_epoch = term.grade, term.seating.steps
   last_grade = grade is study.curriculum.grades[-1]
   step, compiled = int(state.step), False
   saved_at, began = time.monotonic(), time.monotonic() - meta["seconds"]
@@ -227,6 +249,7 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress):
   if term.bank and step < term.steps:
     term.bank.open(progress)
   if step < term.steps:
+    outlook.begin(study.label, meta["grade"], step / term.steps)
     progress.busy(f"{_label(study, grade)} · compiling …")
   while step < term.steps:
     epoch, position = divmod(step, per_epoch)
@@ -248,7 +271,9 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress):
     if compiled:  # the first stretch of a process compiles, and says nothing about speed
       meta = meta | {"pace": [meta["pace"][0] + images, meta["pace"][1] + seconds]}
     timed, compiled = compiled, True
-    pace = _pace(meta)
+    was_telling, left = outlook.is_telling, outlook.left(step / term.steps)
+    if left is not None and outlook.is_telling and not was_telling:
+      progress.line(f"{'time':<8} about {duration(left)} to go, at the pace so far")
     figures = {
       "loss": float(sums["loss"]) / images,
       "top1": float(sums["right"]) / images,
@@ -270,7 +295,7 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress):
       epochs=grade.epochs,
       step=step,
       steps=term.steps,
-      seconds_left=pace and (term.steps - step) * batch_size / pace,
+      seconds_left=left,
       **figures,
     )
     if last == per_epoch:
@@ -284,8 +309,8 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress):
     meta = meta | {"grades": [*meta["grades"], row]}
     save()
     progress.line(
-      f"{_label(study, grade)}: {_count(grade.fragments, 'fragment')}, "
-      f"{_count(grade.num_classes, 'class', 'es')}, {_count(grade.epochs, 'epoch')} in "
+      f"{_label(study, grade)}: {many(grade.fragments, 'fragment')}, "
+      f"{many(grade.num_classes, 'class', 'es')}, {many(grade.epochs, 'epoch')} in "
       f"{duration(seconds)}; test top-1 {metrics.percent_of(scores['top1'], scores['count'])}"
     )
   return state, meta
@@ -344,9 +369,4 @@ def _class_order(config, room, hire):
 
 def _label(study, grade):
   count = len(study.curriculum.grades)
-  return study.label if count == 1 else f"{grade.name.replace('_', ' ')}/{count}"
-
-
-def _count(number, noun, plural="s"):
-  """Says how many of something: "1 epoch", "2 epochs"."""
-  return f"{number:,} {noun}{'' if number == 1 else plural}"
+  return study.label.replace("_", " ") if count == 1 else f"{grade.name.replace('_', ' ')}/{count}"

@@ -181,7 +181,8 @@ def prepare(study, room, number, first_step):
     for teacher in (study.teachers[name] for name in grade.teachers)
   }
   key = jax.random.fold_in(jax.random.key(study.seed), number)
-  seats, answered = _seat_teachers(study, roles, grade, seating, room)
+  seats, _ = _seat_teachers(study, roles, grade, seating, room)
+  per_step = macs_per_step(study, room, grade, seating, lesson)
   stretch = max(1, seating.steps // _STRETCHES_PER_EPOCH)
   stretch = max(1, min(stretch, _STRETCH_BYTES // (recipe.batch_size * room.image_bytes)))
 
@@ -202,12 +203,7 @@ def prepare(study, room, number, first_step):
     first_step=first_step,
     schedule=schedule,
     macs=network_macs(network, room.image_shape),
-    macs_per_step={
-      "student": lesson.views
-      * recipe.batch_size
-      * training_macs(network, grade.frozen, room.image_shape, 1 + lesson.apart),
-      "teachers": 0 if banked else lesson.views * answered,
-    },
+    macs_per_step=per_step | ({"teachers": 0} if banked else {}),
     bank=banked,
     begin=lambda last=None: room.fleet.replicate(begin(last)),
     restore=lambda arrays: room.fleet.replicate(
@@ -218,6 +214,16 @@ def prepare(study, room, number, first_step):
     teach=_teach(lesson, room, rows_of, key, places, teachers, seats, stretch, ahead, banked),
     answer=room.examiner(network),
   )
+
+
+def macs_per_step(study, room, grade, seating, lesson):
+  """Returns {"student", "teachers"}: what a step of a grade costs where no bank answers."""
+  _, answered = _seat_teachers(study, lesson.roles, grade, seating, room)
+  one = training_macs(lesson.network, grade.frozen, room.image_shape, 1 + lesson.apart)
+  return {
+    "student": lesson.views * lesson.batch_size * one,
+    "teachers": lesson.views * answered,
+  }
 
 
 def _strong(image_shape):

@@ -1,0 +1,168 @@
+"""What a run is about to do, and about how long that will take."""
+
+import dataclasses
+import time
+
+from edjax import models, page
+from edjax.drawing import big
+from edjax.models.macs import network_macs
+
+_TELLING = 5.0  # seconds of measured training after which the whole is worth an estimate
+
+
+@dataclasses.dataclass
+class _Stage:
+  """A grade of a study: the work it holds, and what is known of its pace."""
+
+  macs: float
+  first: tuple[float, float] | None = None  # (seconds, MACs) until it was first heard of
+  seconds: float = 0.0  # from then on
+  done: float = 0.0  # MACs in them
+
+
+class Outlook:
+  """Estimates how long a run will still take, from the work that is left and the pace so far.
+
+  A stage's own pace counts for what is left of it, that of all stages for those to come. What the
+  first stretch of a stage took beyond its pace (compiling) is expected of each to come.
+  """
+
+  def __init__(self, work=None, clock=time.monotonic):
+    """Takes note of what is to be trained.
+
+    Args:
+      work: {label of a study: MACs of each of its grades}, in the order of training.
+      clock: in seconds, which never goes back.
+    """
+    self._stages = {
+      (label, number): _Stage(macs)
+      for label, grades in (work or {}).items()
+      for number, macs in enumerate(grades)
+    }
+    self._clock, self._now, self._at, self._heard = clock, None, clock(), 0.0
+
+  def begin(self, label, number, share=0.0):
+    """Says that a grade begins now, or goes on after a share of it; those before it are over."""
+    self._now, self._at, self._heard = (label, number), self._clock(), share
+
+  def left(self, share):
+    """Says that a share of the present grade is done; returns seconds to the end, None if unknown.
+
+    All that went by since the last call, exams included, is taken for the pace.
+    """
+    stage, at = self._stages.get(self._now), self._clock()
+    if stage is None:
+      return None
+    seconds, macs = at - self._at, (share - self._heard) * stage.macs
+    self._at, self._heard = at, share
+    if stage.first is None:
+      stage.first = seconds, macs
+    else:
+      stage.seconds, stage.done = stage.seconds + seconds, stage.done + macs
+    measured = [s for s in self._stages.values() if s.done and s.seconds]
+    if not measured:
+      return None
+    pace = sum(s.done for s in measured) / sum(s.seconds for s in measured)
+    own = stage.done / stage.seconds if stage in measured else pace
+    extra = [max(0.0, s.first[0] - s.first[1] * s.seconds / s.done) for s in measured]
+    order = list(self._stages)
+    coming = [self._stages[key] for key in order[order.index(self._now) + 1 :]]
+    return (
+      (1 - share) * stage.macs / own
+      + sum(s.macs for s in coming) / pace
+      + len(coming) * sum(extra) / len(extra)
+    )
+
+  @property
+  def is_telling(self):
+    """Whether the pace has been measured for long enough to speak of the whole run."""
+    return sum(stage.seconds for stage in self._stages.values()) >= _TELLING
+
+
+def announcement(study, room, options, sources, begun):
+  """Returns a few aligned lines that say what a run will do.
+
+  Args:
+    study: the student's `term.Study`.
+    room: its `Classroom`.
+    options: name of a teacher -> its settings.
+    sources: {name of a teacher: where it comes from}, see `hiring.source`; None where it cannot be
+      said yet.
+    begun: whether its work directory has been trained in before.
+  """
+  data, shape = room.dataset, room.image_shape
+  counts = ", ".join(
+    f"{len(rows.labels):,} {use}"
+    for rows, use in (
+      (data.train, "for training"), (data.validation, "for choices"), (data.test, "for the exam"),
+    )
+  )  # fmt: skip
+  told = [
+    (
+      "data",
+      f"{data.name}: {counts}; {many(len(data.class_names), 'class', 'es')}, "
+      f"{'×'.join(map(str, shape))}",
+    ),
+    (
+      "device",
+      f"{room.fleet.size} × {room.fleet.devices[0].device_kind}, batches of "
+      f"{study.recipe.batch_size}",
+    ),
+    ("student", _network(study.model, len(data.class_names), shape)),
+    *(("teacher", line) for line in _teachers(study, options, sources, shape)),
+    *(("grade", _grade(grade)) for grade in study.curriculum.grades),
+    ("work in", f"{study.directory} ({'begun before: goes on' if begun else 'new'})"),
+  ]
+  lines, last = [], None
+  for head, line in told:
+    lines.append(f"{head if head != last else '':<8} {line}")
+    last = head
+  return lines
+
+
+def _network(model, classes, shape):
+  network = models.graduate(models.body(model), classes)
+  sizes = models.shapes(network, shape)["params"]
+  return (
+    f"{model}, {big(_leaves(sizes))} parameters, {big(network_macs(network, shape))} MACs per image"
+  )
+
+
+def _leaves(tree):
+  if hasattr(tree, "size"):
+    return tree.size
+  return sum(map(_leaves, tree.values()))
+
+
+_FOUND = {"trained": "trained before", "cache": "from the cache", None: "found or to be trained"}
+
+
+def _teachers(study, options, sources, shape):
+  """A line for all teachers that are alike."""
+  alike = {}
+  for name, source in sources.items():
+    if name in study.teachers:
+      model, epochs = study.teachers[name].model, 0
+    else:
+      model, epochs = options(name).model, options(name).epochs
+    alike.setdefault((model, epochs, source), []).append(name)
+  sizes = {subject.name: len(subject.classes) for subject in study.curriculum.subjects}
+  for (model, epochs, source), names in alike.items():
+    how = "given" if source == "given" else _FOUND.get(source, "")
+    how = how or f"to be trained, {many(epochs, 'epoch')}"
+    classes = sizes.get(names[0], study.curriculum.num_classes)
+    yield f"{page.teachers_label(names)}: {_network(model, classes, shape)}; {how}"
+
+
+def _grade(grade):
+  number = grade.name.rpartition("_")[2]
+  who = page.teachers_label(grade.teachers) or "no teacher"
+  return (
+    f"{number}: {many(grade.fragments, 'fragment')}, {many(grade.num_classes, 'class', 'es')}, "
+    f"{many(grade.epochs, 'epoch')}, {who}"
+  )
+
+
+def many(number, noun, plural="s"):
+  """Says how many of something: "1 epoch", "2 epochs"."""
+  return f"{number:,} {noun}{'' if number == 1 else plural}"
