@@ -30,8 +30,8 @@ def one_line(interrupted, again="put that right and give the same command again"
     again: what to do where a file cannot be read or written.
   """
   try:
-    yield
-    sys.stdout.flush()  # here, where it is still caught, if nobody reads the output any more
+    with _flushed():
+      yield
   except UserError as error:
     sys.exit(f"edjax: {error}")
   except BrokenPipeError:
@@ -43,6 +43,17 @@ def one_line(interrupted, again="put that right and give the same command again"
     sys.exit(f"edjax: cannot read or write {where}: {error.strerror or error}; {again}")
   except KeyboardInterrupt:
     sys.exit(f"edjax: interrupted; {interrupted}")
+
+
+@contextlib.contextmanager
+def _flushed():
+  """Writes out what was printed where it can still be caught that nobody reads it any more."""
+  try:
+    yield
+  except SystemExit:
+    sys.stdout.flush()
+    raise
+  sys.stdout.flush()
 
 
 def choose(table, name, kind):

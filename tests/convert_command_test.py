@@ -205,16 +205,26 @@ def test_commands_share_their_endings(error, module, monkeypatch):
   assert ("interrupted" if isinstance(error, KeyboardInterrupt) else "x.pth: Input/output") in said
 
 
-def test_an_output_that_nobody_reads():
+@pytest.mark.parametrize("then", ["pass", "sys.exit(0)"])
+def test_an_output_that_nobody_reads(then):
   code = (
-    "from edjax.errors import one_line\n"
-    "with one_line('again'):\n  for _ in range(100_000): print('a line of the output')"
+    "import os, sys\nfrom edjax.errors import one_line\n"
+    "with one_line('again'):\n"
+    "  print('the first line', flush=True)\n"
+    "  sys.stdin.read()\n"
+    "  print('the second line')\n"
+    f"  {then}"
   )
   process = subprocess.Popen(
-    [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    [sys.executable, "-c", code],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    cwd=ROOT,
   )
   process.stdout.read(10)
   process.stdout.close()
+  process.stdin.close()
   assert process.stderr.read() == b"edjax: nobody reads the output any more\n"
   assert process.wait(60) == 1
 

@@ -131,6 +131,8 @@ def test_two_networks_are_a_choice(how, tmp_path):
   said = refused(tmp_path / "a.pth")
   assert "teacher" in said and "--key=" in said and ("student" in said) == (how != "bare")
   assert read(PAIRS[how], tmp_path / "a.pth", key="teacher")[0] == 2
+  if how != "unknown":
+    assert read(PAIRS[how], tmp_path / "a.pth", key="." if how == "bare" else "student")[0] == 1
 
 
 def test_the_same_network_twice_is_no_choice(tmp_path):
@@ -148,6 +150,17 @@ def test_no_network_names_what_there_is(tmp_path, capsys):
   torch.save({"model": FIRST}, tmp_path / "a.pth")
   assert "--key=ema" in refused(tmp_path / "a.pth", "--key=ema")
   assert "choose one of model" in refused(tmp_path / "a.pth", "--key=ema")
+
+
+@pytest.mark.parametrize("how", ["parameters", "variables", "arrays"])
+def test_other_kinds_of_tensors(how, tmp_path):
+  make = {
+    "parameters": lambda tensor: torch.nn.Parameter(tensor, tensor.is_floating_point()),
+    "variables": lambda tensor: tensor.clone().requires_grad_(tensor.is_floating_point()),
+    "arrays": lambda tensor: tensor.numpy(),
+  }[how]
+  content = {"net": {name: make(tensor) for name, tensor in FIRST.items()}}
+  assert read(content, tmp_path / "a.pth") == (1, "taken from net")
 
 
 def test_a_dict_that_holds_itself(tmp_path):

@@ -43,7 +43,9 @@ def main(arguments=None):
   parser.add_argument("--model", help="a row of edjax.models.MODELS, where the tensors leave doubt")
   parser.add_argument("--num_classes", type=int)
   parser.add_argument("--names", choices=convert.SCHEMES, help="whose names the file's layers have")
-  parser.add_argument("--key", help="where in a file the network is, such as state_dict_ema")
+  parser.add_argument(
+    "--key", help="where in a file the network is, such as state_dict_ema; . is the top"
+  )
   parser.add_argument("--check", metavar="IMAGE_DIR", help="images to look at")
   parser.add_argument("--size", type=int, help="pixels on a side of an image")
   channels = "per channel, of pixels from 0 to 1"

@@ -57,7 +57,7 @@ def arrays(path, tensors):
   types = {name: str(value.dtype).removeprefix("torch.") for name, value in tensors.items()}
   _check_types(path, types, _TYPES.values())
   found = {
-    name: np.asarray(value if isinstance(value, np.ndarray) else value.float().numpy())
+    name: np.asarray(value if isinstance(value, np.ndarray) else value.detach().float().numpy())
     for name, value in tensors.items()
   }
   found = {name: array.astype(np.float32, copy=False) for name, array in found.items()}

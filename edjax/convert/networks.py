@@ -100,7 +100,7 @@ def _one(path, networks, others):
   if len(raw) == 1 and not unknown:
     return raw[0]
   if not unknown and all(_same(raw[0][1].tensors, state.tensors) for _, state in raw[1:]):
-    return raw[0]
+    return min(raw, key=lambda pair: len(pair[1].key))
   keys = [state.key for _, state in networks]
   raise UserError(
     f"{path} holds more than one network: {_listed(keys + unknown)}; say which is meant, and take "
