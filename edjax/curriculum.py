@@ -6,10 +6,11 @@ in which the subjects teach them); the school maps them to the data set's own la
 
 import dataclasses
 import itertools
+import math
 
 import numpy as np
 
-from edjax.errors import UserError, one_of
+from edjax.errors import UserError, one_of, within
 
 GENERALIST = "generalist"  # the first; the others are "generalist_2", "generalist_3", …
 TEACHING = ("none", "specialists", "generalist", "both")
@@ -68,6 +69,10 @@ class Grade:
   methods: str = ""
   reference: tuple[tuple[str, object], ...] = ()
 
+  def __post_init__(self):
+    own = dataclasses.asdict(self)
+    _check(own | {f"reference_{key}": value for key, value in self.reference}, None, self.name)
+
   @property
   def num_classes(self):
     return sum(len(subject.classes) for subject in self.subjects)
@@ -122,6 +127,14 @@ class Recipe:
   specialist_weight: float = 1.0
 
   def __post_init__(self):
+    within(self.batch_size, "recipe.batch_size", least=1)
+    for name in ("weight_decay", "clip", "mixup", "pad", "crops"):
+      within(getattr(self, name), f"recipe.{name}", least=0)
+    for name in ("momentum", "resized"):
+      within(getattr(self, name), f"recipe.{name}", least=0, below=1)
+    within(self.factor, "recipe.factor", above=0, below=1)
+    within(self.specialist_weight, "recipe.specialist_weight", above=0)
+    within(self.dot_delta, "recipe.dot_delta", least=0)
     one_of(self.schedule, SCHEDULES, "recipe.schedule")
     one_of(self.target, TARGETS, "recipe.target")
     one_of(self.views, VIEWS, "recipe.views")
@@ -133,23 +146,22 @@ class Recipe:
         f"recipe.dot_delta is {self.dot_delta}; both {self.momentum} − it and {self.momentum} + it "
         "must be momenta, from 0 to 1"
       )
-    for name in ("clip", "mixup"):
-      if getattr(self, name) < 0:
-        raise UserError(f"recipe.{name} is {getattr(self, name)}; it must be at least 0")
-    if self.batch_size < 1:
-      raise UserError(f"recipe.batch_size is {self.batch_size}; it must be at least 1")
-    for name in ("pad", "crops"):
-      if getattr(self, name) < 0:
-        raise UserError(f"recipe.{name} is {getattr(self, name)}; it must be at least 0")
-    if not 0 <= self.resized < 1:
-      raise UserError(f"recipe.resized is {self.resized}; it is a share below 1, or 0 for none")
     if self.resized and self.pad:
       raise UserError(
         "recipe.resized and recipe.pad are two ways to crop; set recipe.pad to 0 or "
         "recipe.resized to 0"
       )
-    if not all(isinstance(milestone, int) for milestone in self.milestones):
-      raise UserError(f"recipe.milestones is {self.milestones}; give epochs, separated by commas")
+    if self.nesterov and not (self.optimiser == "sgd" and self.momentum):
+      raise UserError(
+        f"recipe.nesterov is for SGD with momentum, and recipe.optimiser is {self.optimiser!r}, "
+        f"recipe.momentum {self.momentum}; give recipe.nesterov=False"
+      )
+    rising = sorted(set(self.milestones)) == list(self.milestones)
+    if not all(isinstance(epoch, int) and epoch > 0 for epoch in self.milestones) or not rising:
+      raise UserError(
+        f"recipe.milestones is {self.milestones}; give epochs from 1 on, each later than the one "
+        "before, separated by commas"
+      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -278,16 +290,18 @@ def build(grades, ratios, num_classes, num_fragments, generalists=1):
 
 def ordinary(subject, num_fragments, epochs, learning_rate, warmup_epochs=0.0):
   """Ordinary training as a curriculum: one grade, the whole network, one subject, no teacher."""
-  grade = Grade(
-    name="grade_1",
-    fragments=num_fragments,
-    subjects=(subject,),
-    teachers=(),
-    epochs=epochs,
-    learning_rate=learning_rate,
-    warmup_epochs=warmup_epochs,
-  )
-  _check(dataclasses.asdict(grade), num_fragments, f"teacher {subject.name}")
+  try:
+    grade = Grade(
+      name="grade_1",
+      fragments=num_fragments,
+      subjects=(subject,),
+      teachers=(),
+      epochs=epochs,
+      learning_rate=learning_rate,
+      warmup_epochs=warmup_epochs,
+    )
+  except UserError as error:  # whose grade it is
+    raise UserError(str(error).replace("grade_1", f"teacher {subject.name}", 1)) from error
   return Curriculum((subject,), (grade,))
 
 
@@ -354,9 +368,11 @@ def _teachers(teaching, seen, generalists):
 
 
 def _check(row, num_fragments, where):
-  if row["epochs"] < 1:
+  if not row["epochs"] >= 1:
     raise UserError(f"{where} has {row['epochs']} epochs; it needs at least 1")
-  if not 1 <= row["fragments"] <= num_fragments:
+  if num_fragments is None and not row["fragments"] >= 1:
+    raise UserError(f"{where} has {row['fragments']} fragments; it needs at least 1")
+  if num_fragments is not None and not 1 <= row["fragments"] <= num_fragments:
     raise UserError(
       f"{where} has {row['fragments']} fragments, but the student has {num_fragments}; "
       "set grades.fragments"
@@ -371,8 +387,11 @@ def _check(row, num_fragments, where):
     raise UserError(f"{where} warms up for {row['warmup_epochs']} of its {row['epochs']} epochs")
   if row.get("reference_grid", 1) < 1 or row.get("reference_width", 0) < 0:
     raise UserError(f"{where}: reference_grid must be at least 1 and reference_width at least 0")
-  if row["learning_rate"] <= 0 or row["lower_rate"] <= 0:
-    raise UserError(f"{where}: learning_rate and lower_rate must be positive (freeze instead)")
+  if not (0 < row["learning_rate"] < math.inf and 0 < row["lower_rate"] < math.inf):
+    raise UserError(
+      f"{where}: learning_rate and lower_rate must be positive (freeze instead), not "
+      f"{row['learning_rate']} and {row['lower_rate']}"
+    )
 
 
 def _check_growth(grades, num_fragments, num_classes):

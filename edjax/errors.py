@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import difflib
+import math
 import os
 import sys
 
@@ -85,6 +86,26 @@ def one_of(value, choices, key):
   """
   if value not in choices:
     raise UserError(f"{key} is {value!r}{_offer(value, choices)}")
+
+
+def within(value, key, least=-math.inf, most=math.inf, *, above=-math.inf, below=math.inf):
+  """Checks a setting that is a number.
+
+  Args:
+    value: what a user gave.
+    key: the setting's name ("recipe.momentum"), for the message.
+    least, most: bounds that are allowed.
+    above, below: bounds that are not.
+
+  Raises:
+    UserError: if the value is no finite number within all of them; the message names them.
+  """
+  numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+  if numeric and math.isfinite(value) and least <= value <= most and above < value < below:
+    return
+  bounds = {"at least": least, "above": above, "at most": most, "below": below}
+  said = " and ".join(f"{how} {bound:g}" for how, bound in bounds.items() if math.isfinite(bound))
+  raise UserError(f"{key} is {value!r}; it must be {said or 'a finite number'}")
 
 
 def _offer(name, choices):

@@ -220,6 +220,7 @@ def _teacher_recipe(recipe, options):
     optimiser=options.optimiser,
     weight_decay=options.weight_decay,
     clip=options.clip,
+    nesterov=recipe.nesterov and options.optimiser == "sgd",
     mixup=0.0,
     views="one",
     crops=0,

@@ -18,7 +18,7 @@ from edjax.bank import Bank, Settings
 from edjax.data import memory
 from edjax.data.stream import Stream
 from edjax.data.strong import MULTI_LEVEL
-from edjax.errors import UserError
+from edjax.errors import UserError, within
 from edjax.models.folding import fold, folded
 from edjax.models.macs import network_macs, training_macs
 from edjax.step import AXIS, Lesson, start, train_step
@@ -57,6 +57,11 @@ class Study:
   every_seconds: float
   keep: int
   bank: Settings | None = None
+
+  def __post_init__(self):
+    within(self.seed, "seed", least=0, below=2**32)
+    within(self.every_seconds, "checkpoint.every_seconds", least=0)
+    within(self.keep, "checkpoint.keep", least=1)
 
 
 @dataclasses.dataclass(frozen=True)

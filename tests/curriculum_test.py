@@ -1,10 +1,13 @@
 """Subjects, grades and class orders, and what cannot be said."""
 
+import math
+import re
+
 import numpy as np
 import pytest
 
 from configs import common
-from edjax import curriculum
+from edjax import curriculum, models
 from edjax.errors import UserError, choose
 
 GRADES = common.base("test", "digits").grades.to_dict() | {
@@ -187,11 +190,68 @@ def test_an_order_names_every_label_once(how):
     ("crops", -1),
     ("resized", 1.0),
     ("resized", -0.1),
+    ("momentum", 1.5),
+    ("momentum", 1.0),
+    ("momentum", -0.1),
+    ("momentum", float("nan")),
+    ("weight_decay", -1.0),
+    ("weight_decay", float("inf")),
+    ("weight_decay", float("nan")),
+    ("factor", 0.0),
+    ("factor", 1.0),
+    ("factor", float("nan")),
+    ("clip", float("nan")),
+    ("mixup", float("inf")),
+    ("dot_delta", -0.1),
+    ("specialist_weight", -1.0),
+    ("specialist_weight", float("nan")),
+    ("milestones", (20, 10)),
+    ("milestones", (10, 10)),
+    ("milestones", (-5, 10)),
+    ("milestones", (0.5,)),
   ],
 )
 def test_recipes_are_checked(key, value):
-  with pytest.raises(UserError, match=f"recipe.{key} is {value!r}"):
+  with pytest.raises(UserError, match=re.escape(f"recipe.{key} is {value!r}")) as caught:
     curriculum.Recipe(**{"batch_size": 8, key: value})
+  assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("optimiser, momentum", [("adamw", 0.9), ("dot", 0.9), ("sgd", 0.0)])
+def test_nesterovs_momentum_is_of_sgd(optimiser, momentum):
+  known = {"batch_size": 8, "optimiser": optimiser, "momentum": momentum, "dot_delta": 0.0}
+  with pytest.raises(UserError, match="recipe.nesterov.*give recipe.nesterov=False"):
+    curriculum.Recipe(nesterov=True, **known)
+  assert curriculum.Recipe(**known).optimiser == optimiser
+
+
+@pytest.mark.parametrize(
+  "changes",
+  [
+    {"fragments": 0},
+    {"epochs": 0},
+    {"learning_rate": math.nan},
+    {"learning_rate": math.inf},
+    {"lower_rate": -1.0},
+    {"lower_rate": math.nan},
+    {"final_rate": math.nan},
+    {"warmup_epochs": math.nan},
+    {"rehearsal": math.nan},
+    {"frozen": 4},
+    {"reference": (("grid", 0),)},
+  ],
+)
+def test_a_grade_is_checked_whoever_builds_it(changes):
+  sound = {"name": "grade_1", "fragments": 3, "subjects": (), "teachers": (), "epochs": 1}
+  assert curriculum.Grade(**sound).fragments == 3
+  with pytest.raises(UserError, match="grade_1"):
+    curriculum.Grade(**sound | changes)
+
+
+@pytest.mark.parametrize("fragments", [0, 4, 99, -1])
+def test_a_network_has_no_more_fragments_than_it_has(fragments):
+  with pytest.raises(UserError, match=f"no network of {fragments} fragments.* has 1 to 3"):
+    models.pupil(models.body("resnet8"), fragments, 5)
 
 
 def test_there_is_one_way_to_crop():

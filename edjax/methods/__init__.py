@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from edjax.errors import UserError, choose
+from edjax.errors import UserError, choose, within
 from edjax.methods.ab import AB
 from edjax.methods.at import AT
 from edjax.methods.camkd import CAMKD
@@ -75,8 +75,7 @@ def build(options):
     method = choose(METHODS, name, "method")
     row = dict(row)
     weight = row.pop("weight", 1.0)
-    if weight < 0:
-      raise UserError(f"methods.{name}.weight is {weight}; a weight is not negative")
+    within(weight, f"methods.{name}.weight", least=0)
     on_logits = getattr(method, "on_logits", False)
     standardise = row.pop("standardise", False)
     if standardise and not on_logits:
@@ -88,12 +87,28 @@ def build(options):
       last = ["standardise"] * on_logits
       known = ", ".join(["weight", *fields, *last])
       raise UserError(f"methods.{name} has no option {sorted(unknown)[0]!r}; it has {known}")
+    for field in dataclasses.fields(method):
+      if field.name in row:
+        _check_kind(row[field.name], field.default, f"methods.{name}.{field.name}")
     if weight:
       made = method(**row)
       built.append((name, weight, Standardised(made) if standardise else made))
   if not built:
     raise UserError("methods: no method has a weight above 0, so there is nothing to learn from")
   return tuple(built)
+
+
+def _check_kind(value, like, key):
+  """Checks that an option is of the kind of its default; its bounds are the method's own."""
+  kind = type(like)
+  if kind is float:
+    within(value, key)
+  elif kind is tuple and isinstance(value, (tuple, list)):
+    for part in value:
+      within(part, key)
+  elif not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    wanted = {bool: "True or False", int: "a whole number", str: "a name", tuple: "numbers"}[kind]
+    raise UserError(f"{key} is {value!r}; it must be {wanted}")
 
 
 def chosen(built, names):

@@ -115,7 +115,14 @@ def pupil(body, fragments, num_classes, axis_name=None, width=0, grid=1, relu=Tr
   With all fragments the head is the network's own; with fewer it is a teaching reference of `width`
   channels (0: as wide as the graduate's embedding), pooled to `grid`×`grid`, with or without
   `relu`.
+
+  Raises:
+    UserError: if the body does not have so many fragments.
   """
+  if not 1 <= fragments <= len(body.fragments):
+    raise UserError(
+      f"there is no network of {fragments} fragments; this one has 1 to {len(body.fragments)}"
+    )
   if fragments == len(body.fragments):
     return graduate(body, num_classes, axis_name)
   reference = functools.partial(
