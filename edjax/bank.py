@@ -18,7 +18,7 @@ import numpy as np
 
 from edjax import checkpoint, faculty
 from edjax import methods as methods_table
-from edjax.data import augment
+from edjax.data import augment, identity
 from edjax.data.answers import NUMBERS, Ledger, Table
 from edjax.errors import UserError, one_of
 from edjax.models.macs import network_macs
@@ -101,7 +101,7 @@ def meaning(teacher, dataset, how, numbers, precision, platform):
     "model": teacher.model,
     "classes": teacher.classes,
     "dataset": dataset.name,
-    "images": faculty.sample_digest(dataset.train),
+    "images": identity.sample_digest(dataset.train),
     **{key: getattr(how, key) for key in ("mean", "std", "pad", "flip", "resized", "crops")},
     **({"flat": how.flat} if any(how.flat) else {}),
     "numbers": numbers,

@@ -1,10 +1,11 @@
-"""The one kind of error that a user can cause, and how a choice is checked."""
+"""The one kind of error that a user can cause, how a choice is checked, and an end asked for."""
 
 import argparse
 import contextlib
 import difflib
 import math
 import os
+import signal
 import sys
 
 
@@ -13,6 +14,10 @@ class UserError(ValueError):
 
   The message says what is wrong, where, and what to do; it holds no newline.
   """
+
+
+class Stopped(Exception):
+  """A run that was asked to stop has saved a checkpoint, from which the same command continues."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,7 +32,7 @@ def one_line(interrupted, again="put that right and give the same command again"
   """Ends the process with one line and exit code 1 where a user can put right what went wrong.
 
   Args:
-    interrupted: what is said of Ctrl-C.
+    interrupted: what is said of Ctrl-C, and of being asked to stop.
     again: what to do where a file cannot be read or written.
   """
   try:
@@ -35,6 +40,11 @@ def one_line(interrupted, again="put that right and give the same command again"
       yield
   except UserError as error:
     sys.exit(f"edjax: {error}")
+  except Stopped as stopped:
+    print(f"edjax: {stopped}; {interrupted}", file=sys.stderr)
+    sys.exit(128 + signal.SIGTERM)
+  except MemoryError:
+    sys.exit("edjax: memory is short; free some and give the same command again")
   except BrokenPipeError:
     # Python flushes again when it ends, and would complain.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,6 +11,7 @@ import numpy as np
 
 from edjax import checkpoint, models
 from edjax.curriculum import is_generalist
+from edjax.data import identity
 from edjax.errors import UserError
 from edjax.teaching import Role
 
@@ -61,6 +62,7 @@ def save(directory, model, classes, dataset, variables, **info):
       "model": model,
       "classes": [dataset.class_names[label] for label in classes],
       "dataset": dataset.name,
+      "data": dataset.identity,
       "image_shape": list(dataset.train.images.shape[1:]),
       "mean": list(dataset.mean),
       "std": list(dataset.std),
@@ -68,7 +70,7 @@ def save(directory, model, classes, dataset, variables, **info):
   )
 
 
-def load(directory, name, classes, dataset):
+def load(directory, name, classes, dataset, advice=""):
   """Reads a teacher from a folder that `save` wrote; a graduate will do as well.
 
   Args:
@@ -77,11 +79,16 @@ def load(directory, name, classes, dataset):
     name: what the teacher is called here.
     classes: the labels it must answer for, in any order.
     dataset: a `datasets.Dataset`.
+    advice: of a teacher that must have been trained on these very images, what to do where it was
+      not; "" of any other.
 
   Raises:
     UserError: if there is no sound network, or its classes or images are not those of its subject.
   """
   variables, info = checkpoint.load_variables(directory)
+  if advice:
+    holder = f"the teacher in {directory}"
+    identity.refuse(holder, info.get("data"), dataset.identity, ("train",), advice)
   wanted = [dataset.class_names[label] for label in sorted(classes)]
   known = info["classes"]
   if known is None and info["num_classes"] == len(wanted):
@@ -125,14 +132,6 @@ def _check_fit(teacher, directory, dataset, shape):
 def fingerprint(settings):
   """Returns 12 hex digits that name a teacher in a cache by everything its training depends on."""
   return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def sample_digest(split):
-  """Returns a hex digest that tells data sets apart: of all labels and a thousand even images."""
-  stride = max(1, len(split.labels) // 1000)
-  digest = hashlib.sha256(split.labels.tobytes())
-  digest.update(str(split.images.shape).encode() + split.images[::stride].tobytes())
-  return digest.hexdigest()
 
 
 def roles(grade, teachers, order, specialist_weight):

@@ -9,8 +9,15 @@ import pathlib
 
 from edjax import checkpoint, convert, curriculum, faculty, models, processes
 from edjax import methods as methods_table
+from edjax.data import identity
 from edjax.errors import UserError
 from edjax.term import Study
+
+# What to do about a teacher of other data, by where it was found.
+_ADVICE = {
+  "trained": "use another --workdir, or the old data",
+  "cache": "use another faculty.cache, or remove that folder",
+}
 
 
 def hire(config, room, recipe, workdir, train, name, subjects, order):
@@ -193,7 +200,7 @@ def _folder(config, workdir, name, subjects, order):
 def _found(places, name, labels, dataset):
   """Returns the teacher of the first folder that holds one, or None; the second is the cache."""
   for place, found in _sources(places):
-    teacher = faculty.load(place, name, labels, dataset)
+    teacher = faculty.load(place, name, labels, dataset, _ADVICE[found])
     return dataclasses.replace(teacher, source=found)
   return None
 
@@ -246,6 +253,6 @@ def _teacher_settings(config, options, labels, recipe, dataset, seed):
     "data": {key: value for key, value in config.data.items() if key != "source"},
     "dataset": config.dataset,
     "classes": labels,
-    "images": faculty.sample_digest(dataset.train),
+    "images": identity.sample_digest(dataset.train),
     "seed": seed,
   }

@@ -1,9 +1,11 @@
 """The command: `python -m edjax.main --config=configs/digits.py [--workdir=DIR] [--mode=train]`."""
 
+import contextlib
 import json
 import logging
 import os
 import shlex
+import signal
 import sys
 
 from absl import app, flags
@@ -54,15 +56,37 @@ def main(argv):
 
 
 def _run(config, workdir, mode):
-  from edjax import processes, school  # after the flags and the files: it takes seconds to import
+  # After the flags and the files: they take seconds to import.
+  from edjax import parallel, processes, school
 
   if mode == "exam":
     scores = school.exam(config, workdir)
     figures = {key: scores[key] for key in ("count", "top1", "top5", "nll", "ece")}
     processes.alone(lambda: print(json.dumps(figures)))
-  else:
+    return
+  parallel.keep_freed_memory()
+  with _terminated() as stop:
     command = shlex.join(["python", "-m", "edjax.main", *sys.argv[1:]])
-    school.run(config, workdir, command)
+    school.run(config, workdir, command, stop)
+
+
+@contextlib.contextmanager
+def _terminated():
+  """Notes SIGTERM, which machines send that are taken back; yields `() -> bool`.
+
+  A second one ends the process at once, as it does everywhere else.
+  """
+  noted = []
+
+  def note(*_):
+    noted.append(True)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+  before = signal.signal(signal.SIGTERM, note)
+  try:
+    yield lambda: bool(noted)
+  finally:
+    signal.signal(signal.SIGTERM, before)
 
 
 def run():

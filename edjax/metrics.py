@@ -11,6 +11,7 @@ import pathlib
 import numpy as np
 
 from edjax.errors import UserError
+from edjax.files import naming
 
 CALIBRATION_BINS = 15
 
@@ -153,11 +154,12 @@ def replace_file(path, data):
   path = pathlib.Path(path)
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
   try:
-    with open(temporary, "wb") as file:
-      file.write(data)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with naming(path):
+      with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+      os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
 
@@ -189,8 +191,23 @@ class Journal:
     """Appends a dict as one line, keys in the given order; it has left the process on return."""
     line = json.dumps(plain(row), allow_nan=False) + "\n"
     self.path.parent.mkdir(parents=True, exist_ok=True)
-    with open(self.path, "ab") as file:
+    with naming(self.path), open(self.path, "ab") as file:
       file.write(line.encode())
+
+  def set_aside(self):
+    """Moves all rows to the end of metrics_before.jsonl beside it.
+
+    Returns:
+      That file's path, or None if there were no rows.
+    """
+    content = self._content()
+    if not content:
+      return None
+    before = self.path.with_name("metrics_before.jsonl")
+    earlier = before.read_bytes() if before.exists() else b""
+    replace_file(before, earlier + content)
+    replace_file(self.path, b"")
+    return before
 
   def rows(self):
     """Returns all rows as dicts; raises UserError if a line is not a JSON object."""

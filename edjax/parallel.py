@@ -224,8 +224,6 @@ def fleet(count, batch_size):
     )
   each = (count or len(there)) // processes
   chosen = tuple(device for devices in by_process for device in devices[:each])
-  if chosen[0].platform == "cpu":
-    _keep_freed_memory()
   if batch_size % len(chosen):
     raise UserError(
       f"recipe.batch_size {batch_size} does not divide over {len(chosen)} devices; "
@@ -256,12 +254,15 @@ def keep_programs(directory):
   jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def _keep_freed_memory():
-  """Tells the C library to keep what XLA frees at every step and asks for again at the next.
+def keep_freed_memory():
+  """Tells the C library to keep what XLA frees on CPUs at every step and asks for at the next.
 
   It would hand large buffers back to the kernel, which clears every page when it is touched again:
-  that takes a tenth of a step. Elsewhere than under glibc nothing happens.
+  that takes a tenth of a step. Elsewhere than under glibc nothing happens. It is for a process that
+  does nothing but train, such as the command.
   """
+  if jax.default_backend() != "cpu":
+    return
   mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
   if mallopt is not None:
     mallopt(_M_MMAP_THRESHOLD, 2**30)

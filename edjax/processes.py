@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from edjax.errors import UserError
+from edjax.errors import Stopped, UserError
 
 _SILENCE_SECONDS = 60  # after which a process counts as lost
 _GRACE_SECONDS = 3  # in which the others say what they have been told is wrong
@@ -71,6 +71,9 @@ def join(coordinator=None, num_processes=None, process_id=None):
     raise UserError(f"the processes have {there} devices; each must have as many as the others")
   try:
     yield
+  except Stopped:  # all of them at once
+    jax.distributed.shutdown()
+    raise
   except jax.errors.JaxRuntimeError as error:
     if "gloo" in str(error).lower():
       raise UserError(_LOST) from error
@@ -180,6 +183,13 @@ def agree(name, make):
         raise UserError(f"{name} differs from that of process 0; give all processes the same")
 
     together(check)
+
+
+def any_of(said):
+  """Returns whether `said` is true in any of the processes, all of which ask."""
+  if count() == 1:
+    return said
+  return bool(multihost_utils.process_allgather(np.array(said)).any())
 
 
 def alone(make):

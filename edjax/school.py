@@ -20,6 +20,7 @@ from edjax import (
   circumstances,
   curriculum,
   faculty,
+  files,
   fragments,
   hiring,
   metrics,
@@ -33,9 +34,9 @@ from edjax import (
 )
 from edjax import methods as methods_table
 from edjax.classroom import Classroom, grade_exam
-from edjax.data import datasets, residence
+from edjax.data import datasets, identity, residence
 from edjax.data.similarity import similar_order
-from edjax.errors import UserError, choose
+from edjax.errors import Stopped, UserError, choose
 from edjax.outlook import Outlook, announcement, many
 from edjax.progress import Progress, duration
 from edjax.step import no_sums
@@ -43,19 +44,26 @@ from edjax.term import Study, prepare
 from edjax.transcript import costs, grade_row, left_out, transcript, unshown
 
 
-def run(config, workdir, command=""):
+def run(config, workdir, command="", stop=None):
   """Runs the school of a config in a work directory, or what is left of it.
 
   Args:
     config: a locked ml_collections `ConfigDict`, see `configs/common.py`.
     workdir: where everything is written.
     command: that asked for it, for the report.
+    stop: `() -> bool`, asked between steps whether to save a checkpoint and end; of several
+      processes all must have one, or none.
 
   Returns:
     The report, as in report.json.
 
   Raises:
     UserError: for anything the user can put right.
+    Stopped: if `stop` said so, once everything is saved.
+
+  A process keeps what JAX compiled. One that runs dozens of schools has to call
+  `jax.clear_caches()` between them: Linux bounds how many memory mappings a process has, and the
+  programs of a school are a thousand.
   """
   config = settings.resolve(config)
   workdir, began = pathlib.Path(workdir), time.monotonic()
@@ -67,6 +75,7 @@ def run(config, workdir, command=""):
   fleet = parallel.fleet(config.devices, recipe.batch_size)
   dataset = _dataset(config)
   num_classes = len(dataset.class_names)
+  processes.tell(lambda: workdirs.check(workdir, config.to_dict(), dataset.identity))
   plan = curriculum.build(
     dict(config.grades), config.subjects, num_classes, num_fragments, config.faculty.generalists
   )
@@ -74,9 +83,19 @@ def run(config, workdir, command=""):
     methods_table.chosen(methods, grade.methods)
   hiring.check(config, plan, recipe)
   kept = bank.settings(config.faculty, workdir, plan, recipe, methods, processes.count())
-  processes.tell(lambda: workdirs.claim(workdir, config.to_dict()))
   progress = processes.alone(Progress)
-  try:
+  held = contextlib.ExitStack()
+
+  def claim():
+    workdir.mkdir(parents=True, exist_ok=True)
+    held.enter_context(files.held(workdir / "lock", progress.line))
+    workdirs.claim(workdir, config.to_dict())
+
+  def settle(order):
+    return workdirs.settle(workdir, dataset.identity, order)
+
+  with held, contextlib.closing(progress):
+    processes.tell(claim)
     room = Classroom(dataset, fleet, config.residence)
     for line in (*dataset.notes, *plan.notes, room.said):
       if line:
@@ -86,7 +105,7 @@ def run(config, workdir, command=""):
     def taught(study):
       nonlocal attended
       set_out = time.monotonic()
-      result = attend(study, room, progress, outlook)
+      result = attend(study, room, progress, outlook, stop)
       attended += time.monotonic() - set_out
       return result
 
@@ -134,8 +153,12 @@ def run(config, workdir, command=""):
     options = functools.partial(hiring.options, config)
     for line in announcement(study, room, options, sources, begun):
       progress.line(line)
+    said = processes.tell(lambda: settle(order if settled else None))
+    if said:
+      progress.line(said)
     if not settled:
       order = _class_order(config, room, hire)
+      processes.tell(lambda: settle(order))
     teachers = {
       name: given[name] if settled and name in given else hire(name, plan.subjects, order)
       for name in plan.teachers
@@ -163,11 +186,6 @@ def run(config, workdir, command=""):
       f"see {workdir / 'report.html'}"
     )
     return written
-  finally:
-    progress.close()
-    # JAX would keep its programs: those of thirty schools are more memory mappings than Linux
-    # gives a process, which then crashes.
-    jax.clear_caches()
 
 
 def exam(config, workdir):
@@ -189,7 +207,7 @@ def exam(config, workdir):
   return metrics.exam_scores(*answer(graduate.variables, "test", graduate.classes), {})
 
 
-def attend(study, room, progress, outlook):
+def attend(study, room, progress, outlook, stop=None):
   """Takes a network through its curriculum, from its newest sound checkpoint if there is one.
 
   Args:
@@ -197,22 +215,40 @@ def attend(study, room, progress, outlook):
     room: a `Classroom`.
     progress: a `progress.Progress`.
     outlook: an `outlook.Outlook`, which is told how far the training is.
+    stop: see `run`.
 
   Returns:
     (the network's variables on the host, {"grades": [a row per grade], "best": None or [validation
     top-1, test top-1] of the epoch of the last grade that was best on the validation part}).
 
   Raises:
-    UserError: if the loss stops being finite, or the disk is full.
+    UserError: if the loss stops being finite, or the disk is full, or a checkpoint belongs to other
+      data.
+    Stopped: see `run`.
   """
+  data = room.dataset.identity | {"class_order": [int(label) for label in study.order]}
   grades = study.curriculum.grades
   journal = processes.alone(lambda: metrics.Journal(study.directory / "metrics.jsonl"))
   with processes.alone(
     lambda: checkpoint.Store(study.directory / "checkpoints", study.keep)
   ) as store:
-    found = processes.tell(store.newest)
-    done, arrays, meta = found or (0, None, {"grade": 0, "grades": [], "best": None})
-    journal.rewind(done)
+
+    def newest():
+      found = store.newest()
+      if found:
+        identity.refuse(f"the checkpoint in {study.directory}", found[2].get("data"), data)
+        journal.rewind(found[0])
+        return found
+      before = journal.set_aside()
+      if before:
+        progress.line(
+          f"{study.label}: no sound checkpoint is left, so that it starts anew; what was noted of "
+          f"its steps is in {before}"
+        )
+      return 0, None, {"grade": 0, "grades": [], "best": None}
+
+    done, arrays, meta = processes.tell(newest)
+    meta |= {"data": data}
     state, first_step, told = None, meta.get("first_step", 0), False
     for number in range(meta["grade"], len(grades)):
       term = prepare(study, room, number, first_step)
@@ -227,14 +263,14 @@ def attend(study, room, progress, outlook):
         progress.line(f"{study.label}: continuing after step {done:,}, in {term.grade.name}")
       with contextlib.closing(term.ahead):
         state, meta = _attend_grade(
-          study, room, term, state, meta, journal, store, progress, outlook
+          study, room, term, state, meta, journal, store, progress, outlook, stop
         )
       first_step += term.steps
     store.wait()
   return jax.device_get(state.variables), {"grades": meta["grades"], "best": meta["best"]}
 
 
-def _attend_grade(study, room, term, state, meta, journal, store, progress, outlook):
+def _attend_grade(study, room, term, state, meta, journal, store, progress, outlook, stop):
   """Trains one grade to its end and examines it; returns the last state and what is known of it."""
   grade, per_epoch = term.grade, term.seating.steps
   last_grade = grade is study.curriculum.grades[-1]
@@ -300,8 +336,12 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress, outl
     )
     if last == per_epoch:
       meta = meta | {"best": _exam_epoch(room, term, state, step, meta, journal, last_grade)}
-    if step < term.steps and time.monotonic() - saved_at >= study.every_seconds:
+    ending = stop is not None and processes.any_of(stop())
+    if step < term.steps and (ending or time.monotonic() - saved_at >= study.every_seconds):
       save()
+    if ending and step < term.steps:
+      store.wait()
+      raise Stopped(f"{study.label}: stopped after step {term.first_step + step:,}")
   if len(meta["grades"]) == meta["grade"]:  # else it was examined before the run was killed
     seconds = time.monotonic() - began
     scores = grade_exam(term.answer(state.variables, "test", term.order), grade)
@@ -349,7 +389,7 @@ def _dataset(config):
   dataset = processes.together(
     lambda: datasets.load(config.dataset, data_dir=config.data_dir, **config.data)
   )
-  processes.agree("the data set", lambda: faculty.sample_digest(dataset.train))
+  processes.agree("the data set", lambda: identity.sample_digest(dataset.train))
   return dataset
 
 

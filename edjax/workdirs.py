@@ -1,45 +1,92 @@
-"""Whose work directory is it? A run may only continue what the same config began."""
+"""Whose work directory is it? A run may only continue what the same config and data began."""
 
 import json
 
-from edjax import metrics
+from edjax import checkpoint, metrics
+from edjax.data import identity
 from edjax.errors import UserError
 
 MAY_DIFFER = (
   "data_dir", "checkpoint.", "compilation_cache", "devices", "residence", "faculty.cache",
 )  # fmt: skip
+_WRITTEN = (
+  "metrics.jsonl", "report.json", "report.html", "graduate", "teachers", "checkpoints", "data.json",
+)  # fmt: skip
+_OURS = {"name", "student", "recipe"}  # some of what every config has
+
+
+def check(workdir, settings, data):
+  """Checks that a work directory is free, or this config's and these data's; changes nothing.
+
+  Where files lie may differ. A directory in which no step has been taken is free, whatever its
+  config.json says.
+
+  Args:
+    workdir: a `pathlib.Path`.
+    settings: the config as a dict, nested, of what JSON can hold.
+    data: of the run, from `identity.describe`.
+
+  Raises:
+    UserError: naming the first setting that differs, or what differs in the data, or what is there
+      that no run of edjax's has written.
+  """
+  checkpoint.check_target(workdir / "graduate")
+  path = workdir / "config.json"
+  if not path.exists():
+    there = [name for name in _WRITTEN if (workdir / name).exists()]
+    if there:
+      raise UserError(
+        f"{workdir} holds {', '.join(there)}, but no config.json that says whose that is; put it "
+        "back, or use another --workdir"
+      )
+    return
+  theirs = _read(path)
+  if not theirs.keys() >= _OURS:
+    raise UserError(f"{path} is not a config of edjax's; use another --workdir")
+  if not _begun(workdir):
+    return
+  theirs, mine = flat(theirs), flat(json.loads(json.dumps(settings)))
+  for key in mine | theirs:
+    was, now = theirs.get(key, "not set"), mine.get(key, "not set")
+    if was != now and not key.startswith(MAY_DIFFER):
+      raise UserError(
+        f"{workdir} belongs to another config: {key} was {was!r}, is now {now!r}; use another "
+        "--workdir or the old setting"
+      )
+  identity.refuse(f"{workdir} (data.json)", _data(workdir), data)
 
 
 def claim(workdir, settings):
-  """Makes a work directory this config's, or checks that it is; where files lie may differ.
+  """Makes a work directory, which `check` has passed, this config's, unless it is already."""
+  if not _begun(workdir):
+    text = json.dumps(settings, indent=2) + "\n"
+    metrics.replace_file(workdir / "config.json", text.encode())
 
-  A directory in which no step has been taken is anybody's, whatever its config.json says.
+
+def settle(workdir, data, order):
+  """Notes a run's data and class order in a work directory, or checks that they are those noted.
 
   Args:
-    workdir: a `pathlib.Path`; made if missing.
-    settings: the config as a dict, nested, of what JSON can hold.
+    workdir, data: as in `check`.
+    order: the data set's labels in the class order of the run; None while that is not known.
+
+  Returns:
+    A line to print, "" mostly.
 
   Raises:
-    UserError: naming the first setting that differs.
+    UserError: if the class order is another one.
   """
-  text = json.dumps(settings, indent=2) + "\n"
-  path = workdir / "config.json"
-  if path.exists() and next(workdir.rglob("metrics.jsonl"), None):
-    try:
-      theirs = flat(json.loads(path.read_text()))
-    except (ValueError, AttributeError) as error:
-      raise UserError(f"{path} is damaged ({error}); use another --workdir") from error
-    mine = flat(json.loads(text))
-    for key in mine | theirs:
-      was, now = theirs.get(key, "not set"), mine.get(key, "not set")
-      if was != now and not key.startswith(MAY_DIFFER):
-        raise UserError(
-          f"{workdir} belongs to another config: {key} was {was!r}, is now {now!r}; use another "
-          "--workdir or the old setting"
-        )
-    return
-  workdir.mkdir(parents=True, exist_ok=True)
-  metrics.replace_file(path, text.encode())
+  noted, begun = _data(workdir), _begun(workdir)
+  if order is not None:
+    data = data | {"class_order": [int(label) for label in order]}
+  if noted and begun:
+    identity.refuse(f"{workdir} (data.json)", noted, data)
+    data = noted | data
+  if data != noted:
+    metrics.replace_file(workdir / "data.json", (json.dumps(data, indent=1) + "\n").encode())
+  if noted or not begun:
+    return ""
+  return f"{workdir} has no data.json that says which data it was begun with; it is taken for these"
 
 
 def flat(tree, prefix=""):
@@ -50,3 +97,29 @@ def flat(tree, prefix=""):
       flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     )
   return leaves
+
+
+def _begun(workdir):
+  """Says whether a step has been taken, by the student or a teacher."""
+  return next(workdir.rglob("metrics.jsonl"), None) is not None
+
+
+def _data(workdir):
+  """Returns the identity of the data that a work directory notes, or None."""
+  path = workdir / "data.json"
+  if not path.exists():
+    return None
+  noted = _read(path)
+  if not noted.keys() >= {"dataset", "class_names", "image_shape", "images", "sha256"}:
+    raise UserError(f"{path} is damaged (it says too little); remove it, or use another --workdir")
+  return noted
+
+
+def _read(path):
+  try:
+    read = json.loads(path.read_text())
+  except ValueError as error:
+    raise UserError(f"{path} is damaged ({error}); use another --workdir") from error
+  if not isinstance(read, dict):
+    raise UserError(f"{path} is damaged (it holds no settings); use another --workdir")
+  return read

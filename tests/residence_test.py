@@ -9,9 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from edjax import curriculum, faculty, methods, parallel, term
+from edjax import curriculum, methods, parallel, term
 from edjax.classroom import Classroom
-from edjax.data import datasets, memory, residence, similarity, stream
+from edjax.data import datasets, identity, memory, residence, similarity, stream
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Rows, Split
 from edjax.errors import UserError
@@ -192,7 +192,7 @@ def test_a_mapped_set_is_never_read_whole(split, where, monkeypatch):
   trained("four", where, split)
   assert 16 <= split.images.most <= 20
   similarity.similar_order(split.images, split.labels, school.CLASSES)
-  faculty.sample_digest(split)
+  identity.sample_digest(split)
   datasets.channel_statistics(split.images)
 
 

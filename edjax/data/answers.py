@@ -17,6 +17,7 @@ import numpy as np
 
 from edjax import metrics
 from edjax.errors import UserError
+from edjax.files import naming
 
 NUMBERS = {"float32": np.float32, "bfloat16": jnp.bfloat16}
 _CHUNK = 65_536  # rows that are checked at once
@@ -123,7 +124,7 @@ class Ledger:
     entry = np.full(self._size, -1, np.int64)
     entry[: len(rows)] = rows
     self._path.parent.mkdir(parents=True, exist_ok=True)
-    with open(self._file(), "ab") as file:
+    with naming(self._file()), open(self._file(), "ab") as file:
       file.truncate(file.tell() // entry.nbytes * entry.nbytes)  # half an entry of a killed run
       file.write(entry.tobytes())
 

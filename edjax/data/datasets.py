@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edjax.data import cifar, decode, digits, folder, idx, photographs, prepared, splits
+from edjax.data import cifar, decode, digits, folder, identity, idx, photographs, prepared, splits
 from edjax.data.splits import Split
 from edjax.errors import UserError, choose, one_of
 
@@ -34,6 +34,11 @@ class Dataset:
   mean: tuple[float, ...]  # per channel, of pixels scaled to [0, 1]
   std: tuple[float, ...]
   notes: tuple[str, ...] = ()  # lines about what was read and what was not
+
+  @functools.cached_property
+  def identity(self):
+    """What tells it from others, JSON, see `identity.describe`."""
+    return identity.describe(self)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,92 @@
+"""What tells a data set from others, in JSON: a work directory and all in it belong to one."""
+
+import hashlib
+
+import numpy as np
+
+from edjax.data.splits import Rows
+from edjax.errors import UserError
+
+_PARTS = "train", "validation", "test"
+_SHOWN = 6  # names in a message
+
+
+def sample_digest(split):
+  """Returns a hex digest that tells data sets apart: of all labels and a thousand even images."""
+  stride = max(1, len(split.labels) // 1000)
+  digest = hashlib.sha256(split.labels.tobytes())
+  digest.update(str(split.images.shape).encode() + split.images[::stride].tobytes())
+  return digest.hexdigest()
+
+
+def describe(dataset):
+  """Returns the identity of a `datasets.Dataset`, JSON; where its files lie is no part of it."""
+  parts = {part: getattr(dataset, part) for part in _PARTS}
+  return {
+    "dataset": dataset.name,
+    "class_names": list(dataset.class_names),
+    "image_shape": list(dataset.train.images.shape[1:]),
+    "images": {part: len(split.labels) for part, split in parts.items()},
+    "sha256": {part: _digest(split) for part, split in parts.items()},
+  }
+
+
+def refuse(holder, was, now, parts=_PARTS, advice="use another --workdir, or the old data"):
+  """Raises UserError if something belongs to other data than these.
+
+  Args:
+    holder: what belongs to data, for the message.
+    was: its data's identity; None where nothing says which they were.
+    now: from `describe`; either may have a "class_order", labels in order, too.
+    parts: which must be the same.
+    advice: what to do about it.
+  """
+  reason = was and _difference(was, now, parts)
+  if reason:
+    raise UserError(f"{holder} belongs to other data: {reason}; {advice}")
+
+
+def _digest(split):
+  """All of what is in memory counts, and a sample of what would have to be read from the disk."""
+  if isinstance(split.images, Rows):
+    return sample_digest(split)
+  digest = hashlib.sha256(split.labels.tobytes())
+  digest.update(np.ascontiguousarray(split.images))
+  return digest.hexdigest()
+
+
+def _difference(was, now, parts):
+  """Says in which respect two identities differ first, with both sides; "" if in none."""
+  for key, what in (("dataset", "the data set"), ("image_shape", "the shape of an image")):
+    if was.get(key) != now[key]:
+      return f"{what} was {was.get(key)}, is now {now[key]}"
+  if was.get("class_names") != now["class_names"]:
+    return f"the classes were {_listed(was.get('class_names'))}, are now " + _listed(
+      now["class_names"]
+    )
+  for part in parts:
+    counts = _get(was, "images", part), now["images"][part]
+    if counts[0] != counts[1]:
+      return f"there were {counts[0]} {part} images, there are now {counts[1]}"
+    digests = str(_get(was, "sha256", part))[:12], now["sha256"][part][:12]
+    if digests[0] != digests[1]:
+      return (
+        f"the {counts[0]} {part} images or their labels are others (sha256 was {digests[0]}…, is "
+        f"now {digests[1]}…)"
+      )
+  orders = was.get("class_order"), now.get("class_order")
+  if None not in orders and orders[0] != orders[1]:
+    names = dict(enumerate(now["class_names"]))
+    shown = ([names.get(label, label) for label in order] for order in orders)
+    return "the order of the classes was {}, is now {}".format(*map(_listed, shown))
+  return ""
+
+
+def _get(tree, key, part):
+  """What an identity says of a part, None if it does not; it may come from a damaged file."""
+  return tree[key].get(part) if isinstance(tree.get(key), dict) else None
+
+
+def _listed(names):
+  shown = ", ".join(map(str, (names or ())[:_SHOWN]))
+  return f"{shown}, … ({len(names)})" if names and len(names) > _SHOWN else shown or "not named"
