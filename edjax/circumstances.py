@@ -3,7 +3,8 @@
 import pathlib
 import subprocess
 
-from edjax import faculty, metrics, page
+from edjax import metrics, page
+from edjax.data import identity
 from edjax.workdirs import flat
 
 
@@ -25,7 +26,7 @@ def record(config, workdir, dataset, command, finished):
       "data_dir": str(pathlib.Path(config.data_dir).expanduser().absolute())
       if config.data_dir
       else "",
-      "data_digest": faculty.sample_digest(dataset.train),
+      "data_digest": identity.sample_digest(dataset.train),
       "revision": revision(pathlib.Path(__file__).parent.parent),
       "settings": config.to_dict(),
     }

@@ -1,0 +1,324 @@
+"""A work directory belongs to one config, to the data it was begun with, to one run at a time."""
+
+import dataclasses
+import errno
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import digits
+from edjax import checkpoint, files, metrics, school, workdirs
+from edjax.data import datasets
+from edjax.data.splits import Split
+from edjax.errors import Stopped, UserError
+from tests import command
+
+SETTINGS = {"name": "a", "student": {"model": "small"}, "recipe": {"pad": 1}}
+
+
+def config(arg="ce,smoke", **changes):
+  """The config of a school of two seconds, every step a checkpoint."""
+  made = digits.get_config(arg)
+  made.devices, made.checkpoint.every_seconds = 1, 0.0
+  for part in (made.student, made.faculty.specialist, made.faculty.generalist):
+    part.model = "small"
+  made.update_from_flattened_dict(changes)
+  return made
+
+
+def made(names=("a", "b", "c"), count=6, seed=0, **parts):
+  """A data set of noise."""
+  draw = np.random.default_rng(seed)
+
+  def split(number):
+    labels = np.arange(number, dtype=np.int32) % len(names)
+    return Split(draw.integers(0, 256, (number, 8, 8, 1), np.uint8), labels)
+
+  whole = {"train": split(3 * count), "validation": split(0), "test": split(count)} | parts
+  return datasets.Dataset("noise", tuple(names), mean=(0.5,), std=(0.5,), **whole)
+
+
+def begin(workdir, data, order=(0, 1, 2)):
+  """What a run does before and with its first step."""
+  workdir.mkdir()
+  workdirs.check(workdir, SETTINGS, data)
+  workdirs.claim(workdir, SETTINGS)
+  assert workdirs.settle(workdir, data, order) == ""
+  metrics.Journal(workdir / "metrics.jsonl").write({"step": 1})
+
+
+def one_pixel(split):
+  images = split.images.copy()
+  images[-1, -1, -1, -1] ^= 1
+  return dataclasses.replace(split, images=images)
+
+
+def other_label(split):
+  labels = split.labels.copy()
+  labels[-1] = (labels[-1] + 1) % 3
+  return dataclasses.replace(split, labels=labels)
+
+
+WAS = made()
+OTHERS = {
+  "classes": (made(("x", "y", "z")), ["the classes were a, b, c, are now x, y, z"]),
+  "another class": (made("abcd"), ["the classes were a, b, c, are now a, b, c, d"]),
+  "fewer": (made(count=5), ["there were 18 train images, there are now 15"]),
+  "train": (made(train=one_pixel(WAS.train)), ["the 18 train images or their labels"]),
+  "label": (made(train=other_label(WAS.train)), ["the 18 train images or their labels"]),
+  "test": (made(test=one_pixel(WAS.test)), ["the 6 test images or their labels", "sha256 was"]),
+  "name": (dataclasses.replace(WAS, name="more"), ["the data set was noise, is now more"]),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_other_data_are_refused(case, tmp_path):
+  other, words = OTHERS[case]
+  begin(tmp_path / "run", WAS.identity)
+  before = command.files(tmp_path)
+  with pytest.raises(UserError) as caught:
+    workdirs.check(tmp_path / "run", SETTINGS, other.identity)
+  for word in (*words, str(tmp_path / "run"), "belongs to other data", "another --workdir"):
+    assert word in str(caught.value) and "\n" not in str(caught.value)
+  assert command.files(tmp_path) == before
+  workdirs.check(tmp_path / "run", SETTINGS, made().identity)  # the same, read again
+
+
+def test_another_class_order_is_refused(tmp_path):
+  begin(tmp_path / "run", WAS.identity)
+  with pytest.raises(UserError, match="order of the classes was a, b, c, is now b, a, c"):
+    workdirs.settle(tmp_path / "run", WAS.identity, (1, 0, 2))
+  assert workdirs.settle(tmp_path / "run", WAS.identity, np.arange(3)) == ""
+
+
+def test_an_order_that_a_teacher_tells_is_noted_later(tmp_path):
+  begin(tmp_path / "run", WAS.identity, None)
+  assert workdirs.settle(tmp_path / "run", WAS.identity, (2, 1, 0)) == ""
+  with pytest.raises(UserError, match="is now a, b, c"):
+    workdirs.settle(tmp_path / "run", WAS.identity, (0, 1, 2))
+
+
+def test_one_of_an_earlier_version_goes_on_and_says_so(tmp_path):
+  begin(tmp_path / "run", WAS.identity)
+  (tmp_path / "run" / "data.json").unlink()
+  workdirs.check(tmp_path / "run", SETTINGS, WAS.identity)
+  assert "taken for these" in workdirs.settle(tmp_path / "run", WAS.identity, (0, 1, 2))
+  with pytest.raises(UserError, match="belongs to other data"):
+    workdirs.check(tmp_path / "run", SETTINGS, OTHERS["train"][0].identity)
+
+
+@pytest.mark.parametrize("name", ["config.json", "data.json"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"{}", b"\xff\xfe"])
+def test_damaged_notes_are_named(name, content, tmp_path):
+  begin(tmp_path / "run", WAS.identity)
+  (tmp_path / "run" / name).write_bytes(content)
+  with pytest.raises(UserError, match=name):
+    workdirs.check(tmp_path / "run", SETTINGS, WAS.identity)
+
+
+@pytest.mark.parametrize(
+  "name", ["config.json", "report.json", "report.html", "graduate", "teachers"]
+)
+def test_what_others_wrote_is_not_taken(name, tmp_path):
+  """A folder of another program's, such as the current one, may hold files of these names."""
+  if "." in name:
+    (tmp_path / name).write_text('{"hidden_size": 768}')
+  else:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "notes").write_text("mine")
+  before = command.files(tmp_path)
+  with pytest.raises(UserError, match=name):
+    workdirs.check(tmp_path, SETTINGS, WAS.identity)
+  assert command.files(tmp_path) == before
+
+
+# --- one run at a time ---------------------------------------------------------------------------
+
+HOLD = """
+import pathlib, sys, time
+from edjax import files
+with files.held(pathlib.Path(sys.argv[1]), print):
+  print("held", flush=True)
+  time.sleep(60)
+"""
+
+
+def test_a_second_run_is_refused_and_a_killed_one_leaves_no_lock(tmp_path):
+  holder = subprocess.Popen(
+    [sys.executable, "-c", HOLD, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True
+  )
+  try:
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(UserError) as caught:
+      with files.held(tmp_path / "lock", print):
+        raise AssertionError("it was held twice")
+    for word in (f"{tmp_path} is in use by another run", f"process {holder.pid} on ", "since "):
+      assert word in str(caught.value)
+  finally:
+    holder.kill()
+    holder.communicate()
+  with files.held(tmp_path / "lock", print):
+    pass
+  assert not list(tmp_path.iterdir())
+
+
+def test_where_there_are_no_locks(tmp_path, monkeypatch):
+  import fcntl
+
+  def refuse(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+  monkeypatch.setattr(fcntl, "flock", refuse)
+  said = []
+  with files.held(tmp_path / "lock", said.append):
+    pass
+  assert len(said) == 1 and "No locks available" in said[0] and "no other run" in said[0]
+
+
+# --- schools -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(compiled, tmp_path_factory):
+  """Returns the work directory of a finished run of `config()`."""
+  from edjax import models
+  from tests.small import SMALL
+
+  workdir = tmp_path_factory.mktemp("finished") / "run"
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(models.MODELS, "small", SMALL)
+    school.run(config(), workdir)
+  return workdir
+
+
+def digest(workdir):
+  return json.loads((workdir / "report.json").read_text())["student"]["sha256"]
+
+
+def others(monkeypatch):
+  """Lets the digits come with one other pixel."""
+  load = datasets.load
+
+  def loaded(*arguments, **options):
+    data = load(*arguments, **options)
+    return dataclasses.replace(data, train=one_pixel(data.train))
+
+  monkeypatch.setattr(datasets, "load", loaded)
+
+
+def test_all_of_a_run_says_of_which_data_it_is(finished):
+  known = datasets.load("digits", **config().data).identity
+  ordered = known | {"class_order": list(range(10))}
+  assert json.loads((finished / "data.json").read_text()) == ordered
+  assert json.loads((finished / "graduate" / "info.json").read_text())["data"] == known
+  with checkpoint.Store(finished / "checkpoints") as store:
+    assert store.newest()[2]["data"] == ordered
+  assert not (finished / "lock").exists()
+
+
+@pytest.mark.parametrize("lost", [None, "data.json"])
+def test_a_run_on_other_images_is_refused(lost, small, finished, tmp_path, monkeypatch):
+  """By the work directory, or else by its checkpoints."""
+  shutil.copytree(finished, tmp_path / "run")
+  if lost:
+    (tmp_path / "run" / lost).unlink()
+  others(monkeypatch)
+  before = command.files(tmp_path / "run" / "graduate")
+  with pytest.raises(UserError, match="belongs to other data: the .* train images"):
+    school.run(config(), tmp_path / "run")
+  assert command.files(tmp_path / "run" / "graduate") == before
+
+
+def test_a_teacher_of_other_images_is_refused(small, tmp_path, monkeypatch):
+  workdir = tmp_path / "run"
+  school.run(config("kd,smoke"), workdir)
+  for name in ("data.json", "report.json", "report.html"):
+    (workdir / name).unlink()
+  shutil.rmtree(workdir / "checkpoints")
+  others(monkeypatch)
+  with pytest.raises(UserError, match="teacher in .*generalist/network belongs to other data"):
+    school.run(config("kd,smoke"), workdir)
+
+
+def test_an_exam_takes_other_images_of_the_same_classes(small, finished, monkeypatch):
+  load = datasets.load
+
+  def loaded(*arguments, **options):
+    data = load(*arguments, **options)
+    return dataclasses.replace(data, test=one_pixel(data.test))
+
+  monkeypatch.setattr(datasets, "load", loaded)
+  assert school.exam(config(), finished)["count"] == 451
+
+
+def test_a_run_that_is_asked_to_stop_saves_and_goes_on(small, finished, tmp_path):
+  asked = []
+
+  def stop():
+    asked.append(1)
+    return len(asked) == 2
+
+  chosen = config(**{"checkpoint.every_seconds": 1e9})
+  with pytest.raises(Stopped, match="student: stopped after step 2"):
+    school.run(chosen, tmp_path / "run", stop=stop)
+  assert not (tmp_path / "run" / "lock").exists()
+  with checkpoint.Store(tmp_path / "run" / "checkpoints") as store:
+    assert store.newest()[0] == 2
+  school.run(chosen, tmp_path / "run")
+  assert digest(tmp_path / "run") == digest(finished)
+
+
+def test_sigterm(compiled, tmp_path):
+  """As machines that are taken back send it; the same command comes to the same end."""
+  given = (
+    "--config=configs/digits.py:ce,smoke",
+    "--config.student.model=tests.small:SMALL",
+    "--config.grades.epochs=4",
+    "--config.checkpoint.every_seconds=1000",
+  )
+  run, whole = tmp_path / "run", tmp_path / "whole"
+  process = command.start(*given, f"--workdir={run}", **compiled)
+  while process.poll() is None and not (run / "metrics.jsonl").exists():
+    time.sleep(0.001)
+  process.send_signal(signal.SIGTERM)
+  ended = command.end(process)
+  assert ended.code == 143 and "Traceback" not in ended.err
+  assert "edjax: student: stopped after step" in ended.err.splitlines()[-1]
+  assert "the same command continues" in ended.err.splitlines()[-1]
+  for workdir in (run, whole):
+    ended = command.end(command.start(*given, f"--workdir={workdir}", **compiled))
+    assert ended.code == 0, ended.err
+    assert ("continuing after step" in ended.err) == (workdir == run)
+  assert digest(run) == digest(whole)
+
+
+def test_rows_of_a_run_without_checkpoints_are_kept(small, finished, tmp_path, capfd):
+  shutil.copytree(finished, tmp_path / "run")
+  shutil.rmtree(tmp_path / "run" / "checkpoints")
+  rows = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+  school.run(config(), tmp_path / "run")
+  assert (tmp_path / "run" / "metrics_before.jsonl").read_bytes() == rows
+  assert "no sound checkpoint is left" in capfd.readouterr().err
+  assert digest(tmp_path / "run") == digest(finished)
+
+
+def test_a_school_leaves_its_callers_programs_and_handlers_alone(small, tmp_path):
+  traced, before = [], signal.getsignal(signal.SIGTERM)
+
+  @jax.jit
+  def mine(x):
+    traced.append(1)
+    return x + 1
+
+  mine(jnp.ones(3))
+  school.run(config(), tmp_path / "run")
+  mine(jnp.ones(3))
+  assert len(traced) == 1 and signal.getsignal(signal.SIGTERM) is before
