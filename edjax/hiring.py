@@ -193,7 +193,10 @@ def _folder(config, workdir, name, subjects, order):
   if convert.is_file(path):
     return _converted(path, workdir / "teachers" / name)
   if not pathlib.Path(path).expanduser().exists():
-    raise UserError(f"no file or folder {path}, which should hold a teacher")
+    raise UserError(
+      f"{checkpoint.absolute(path)} does not exist, and so holds no network; name a folder of "
+      "edjax's or a file of PyTorch's"
+    )
   return path
 
 

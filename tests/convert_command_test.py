@@ -176,7 +176,7 @@ def ended(monkeypatch, run, arguments):
   return caught.value.code
 
 
-@pytest.mark.parametrize("target", ["b.pth", "b.safetensors"])
+@pytest.mark.parametrize("target", ["b.pth", "b.safetensors", "folder"])
 def test_a_target_that_cannot_be_written(target, source, monkeypatch):
   source.with_name("place").write_text("a file, and no folder")
   target = source.with_name("place") / target

@@ -87,7 +87,10 @@ QUICK = (
     ([*DIGITS, "--config.grades.reference_grid=0"], ["reference_grid"]),
     ([*DIGITS, "--config.faculty.generalist.epochs=0"], ["teacher generalist", "0 epochs"]),
     ([*DIGITS, "--config.faculty.specialist.checkpoint=a"], ["names 1 teachers", "3 subjects"]),
-    ([*DIGITS, "--config.faculty.generalist.checkpoint=a"], ["here/a", "holds no network"]),
+    (
+      [*DIGITS, "--config.faculty.generalist.checkpoint=a"],
+      ["here/a does not", "holds no network"],
+    ),
     ([*DIGITS, "--config.recipe.batch_size=30"], ["batch_size 30", "4 devices", "multiple of 4"]),
     ([*DIGITS, "--config.devices=9"], ["devices is 9", "there are 4"]),
     ([*DIGITS, "--config.recipe.batch_size=0"], ["batch_size is 0"]),
@@ -206,7 +209,7 @@ def test_a_pytorch_checkpoint_of_other_classes(teacher_file, capfd, place):
 def test_a_missing_or_unfit_teacher_file(capfd, place):
   refused(command.give(capfd, *KD, "--config.faculty.generalist.checkpoint=no.pth"), "no.pth")
   given = "--config.faculty.generalist.checkpoint=student_best"
-  refused(command.give(capfd, *KD, given), "no file or folder student_best")
+  refused(command.give(capfd, *KD, given), "student_best does not exist")
   for name in ("colour.pth", "student_best"):
     torch.save({"model": zoo.make("resnet8_half", 10).state_dict()}, place / name)
     given = f"--config.faculty.generalist.checkpoint={name}"
