@@ -35,6 +35,7 @@ def one_line(interrupted, again="put that right and give the same command again"
     interrupted: what is said of Ctrl-C, and of being asked to stop.
     again: what to do where a file cannot be read or written.
   """
+  _hide_late_readers()
   try:
     with _flushed():
       yield
@@ -65,6 +66,24 @@ def _flushed():
     sys.stdout.flush()
     raise
   sys.stdout.flush()
+
+
+def _hide_late_readers():
+  """Keeps back the tracebacks of tensorstore's threads that read on in a folder that is damaged.
+
+  Orbax has ended the loop by then that they would report to, and the damage has been told.
+  """
+  before = sys.unraisablehook
+  if getattr(before, "hides_late_readers", False):
+    return
+
+  def hook(unraisable):
+    error = unraisable.exc_value
+    if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+      before(unraisable)
+
+  hook.hides_late_readers = True
+  sys.unraisablehook = hook
 
 
 def choose(table, name, kind):

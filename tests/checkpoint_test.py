@@ -604,3 +604,69 @@ def test_an_interrupted_reading_is_no_damage(folder, monkeypatch):
     newest(folder)
   monkeypatch.undo()
   assert newest(folder)[0] == 20
+
+
+# --- every file, every fault ---------------------------------------------------------------------
+
+
+def spoil(path, how):
+  """Flips a bit of a file, cuts it to half, empties or removes it."""
+  content = bytearray(path.read_bytes())
+  if how == "removed":
+    path.unlink()
+    return
+  if how == "flipped" and content:
+    content[len(content) // 2] ^= 1
+  path.write_bytes({"cut": content[: len(content) // 2], "emptied": b""}.get(how, content))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # tensorstore's
+@pytest.mark.parametrize("how", ["flipped", "cut", "emptied", "removed"])
+def test_every_file_of_a_network_and_a_checkpoint(how, folder, tmp_path):
+  """The same bits, or a line that names the folder, or the step before; and it can be put right."""
+  place, tree = tmp_path / "network", state(1)["params"]
+  checkpoint.save_variables(place, tree, {"model": "x"})
+  copy, good = tmp_path / "copy", bits(tree)
+  for path in [path for path in place.rglob("*") if path.is_file()]:
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(place, copy)
+    spoil(copy / path.relative_to(place), how)
+    try:
+      assert bits(checkpoint.load_variables(copy)[0]) == good, path
+    except UserError as error:
+      assert str(copy) in str(error) and "\n" not in str(error)
+    if how != "removed":
+      checkpoint.save_variables(copy, tree, {"model": "x"})
+      assert bits(checkpoint.load_variables(copy)[0]) == good, path
+  steps = {10: bits(state(1)), 20: bits(state(2))}
+  for path in [path for path in (folder / "20").rglob("*") if path.is_file()]:
+    shutil.rmtree(copy)
+    shutil.copytree(folder, copy)
+    spoil(copy / path.relative_to(folder), how)
+    step, arrays, _ = newest(copy)
+    assert bits(checkpoint.unflatten(state(0), arrays)) == steps[step], path
+
+
+def test_no_traceback_of_readers_that_come_late(tmp_path):
+  """Of a file that is cut, tensorstore's threads still read when orbax has given up."""
+  draw = np.random.default_rng(0)
+  many = {str(number): draw.normal(size=5000) for number in range(30)}
+  checkpoint.save_variables(tmp_path / "network", many, {})
+  truncate(tmp_path / "network")
+  code = """
+import sys
+from edjax import checkpoint
+from edjax.errors import UserError, one_line
+with one_line("again"):
+  for _ in range(15):
+    try:
+      checkpoint.load_variables(sys.argv[1])
+    except UserError as error:
+      said = error
+  raise said
+"""
+  ended = subprocess.run(
+    [sys.executable, "-c", code, str(tmp_path / "network")], capture_output=True, text=True
+  )
+  assert ended.returncode == 1 and "Traceback" not in ended.stderr, ended.stderr
+  assert f"edjax: the network in {tmp_path / 'network'} is damaged" in ended.stderr
