@@ -156,12 +156,12 @@ sys.argv[1:] = [f"--config=configs/{sys.argv[1]}.py", "--config.data_dir=" + sys
 try:
   main.run()
 except SystemExit as error:
-  print(error, "jax" in sys.modules, sep="\\n")
+  print(error, "edjax.school" in sys.modules, sep="\\n")
 """
 
 
 @pytest.mark.parametrize("name", ["food101", "caltech256", "tiny_imagenet", "cifar100"])
-def test_a_run_without_its_files_ends_before_jax_is_imported(tmp_path, name):
+def test_a_run_without_its_files_ends_before_the_school_is_imported(tmp_path, name):
   ended = subprocess.run(
     [sys.executable, "-c", _WITHOUT_FILES, name, str(tmp_path)],
     capture_output=True, text=True, cwd=command.ROOT, check=True,
