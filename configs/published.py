@@ -76,13 +76,6 @@ SCALES = {
   "imagenet": {"methods": METHODS | IMAGENET, "dot_delta": 0.09, "kd": _HINTON_IMAGENET},
 }
 
-# student -> a teacher with as many channels stage by stage, which FSP compares one with the other
-FLOW_TEACHERS = {
-  "resnet8_half": "resnet8_half",
-  "resnet18": "resnet34",
-  "shufflenetv2": "shufflenetv2",
-}
-
 _CONSENSUS = {
   "average": "average",
   "ebkd": "entropy",
@@ -112,9 +105,9 @@ def kd(config, scale="cifar"):
 def _apply(name, scale, config):
   config.methods = ConfigDict(scale["methods"][name])
   alone = len(config.grades.epochs) == 1
-  if name == "fsp":
+  if name in ("fsp", "self"):
     for part in (config.faculty.specialist, config.faculty.generalist):
-      part.model = FLOW_TEACHERS.get(config.student.model, part.model)
+      part.model = None  # by the student, whatever that will be
   if name in ("ab", "fsp") and alone:
     _first_phase(config)
     config.grades.update(teachers=(*config.grades.teachers[:1], "none"), methods=(name, "ce"))
@@ -128,9 +121,6 @@ def _apply(name, scale, config):
     _match_functions(config)
   elif name == "dot":
     config.recipe.update(optimiser="dot", dot_delta=scale["dot_delta"])
-  elif name == "self":
-    for part in (config.faculty.specialist, config.faculty.generalist):
-      part.model = None  # the student's, whatever that will be
   elif name in _CONSENSUS:
     config.faculty.generalists = 3
     config.recipe.update(consensus=_CONSENSUS[name], nesterov=True)

@@ -62,13 +62,15 @@ def settings(chosen, workdir, plan, recipe, methods, processes):
   one_of(chosen.bank_fill, FILLS, "faculty.bank_fill")
   if not chosen.bank:
     return None
-  advice = "turn faculty.bank off, or "
+  advice = "set faculty.bank to '', or "
   if processes > 1:
     raise UserError(f"faculty.bank serves one process, not {processes}; {advice}train with one")
   if recipe.mixup:
-    raise UserError(f"recipe.mixup makes new images at every step; {advice}set it to 0")
+    raise UserError(f"recipe.mixup makes new images at every step; {advice}set recipe.mixup to 0")
   if recipe.views != "one":
-    raise UserError(f"recipe.views 'two' draws from views without end; {advice}set it to 'one'")
+    raise UserError(
+      f"recipe.views 'two' draws from views without end; {advice}set recipe.views to 'one'"
+    )
   if recipe.resized and not recipe.crops:
     raise UserError(
       f"recipe.resized draws from views without end; {advice}set recipe.crops to how many an image "

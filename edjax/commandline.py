@@ -10,6 +10,8 @@ import sys
 from absl import flags
 from ml_collections.config_flags import config_flags, tuple_parser
 
+from edjax.errors import UserError
+
 # What other tools call a setting -> what edjax does.
 _ALSO = {
   "arch": "model",
@@ -53,6 +55,16 @@ class Tuple(tuple_parser.TupleParser):
     return _several(argument) if isinstance(argument, str) else super().parse(argument)
 
 
+def _unless_none(parser):
+  """Returns a parser that reads None, which opens a setting again, and else what `parser` does."""
+
+  class Open(parser):
+    def parse(self, argument):
+      return None if argument in (None, "None", "none", "null") else super().parse(argument)
+
+  return Open()
+
+
 def _several(text):
   text = text.strip()
   for read in (ast.literal_eval, json.loads):
@@ -78,6 +90,24 @@ def _one(text):
 
 
 config_flags.register_flag_parser_for_type(tuple, Tuple())
+config_flags.register_flag_parser_for_type(int, _unless_none(flags.IntegerParser))
+config_flags.register_flag_parser_for_type(float, _unless_none(flags.FloatParser))
+
+
+def check_open(config):
+  """Checks that only what is closed from other settings is None.
+
+  Args:
+    config: a `ConfigDict`, after all overrides.
+
+  Raises:
+    UserError: naming a setting that has to be something.
+  """
+  from edjax import settings, workdirs
+
+  for key, value in workdirs.flat(config.to_dict()).items():
+    if value is None and not settings.may_be_open(key):
+      raise UserError(f"{key} is None, but nothing else says what it would be; give it a value")
 
 
 def located(name):

@@ -104,6 +104,8 @@ def _parse(argv):
     # A file that could not be read says so when it is first asked something.
     if _CONFIG.value is not None and "name" not in _CONFIG.value:
       raise UserError("the config has no name")
+    if _CONFIG.value is not None:
+      commandline.check_open(_CONFIG.value)
     return rest
   except Exception as error:
     raise UserError(" ".join(commandline.reason(error, argv).split())) from error

@@ -43,6 +43,20 @@ OTHERWISE = {
   "kd": {"weight": 1.0},
   "camkd": {"weight": 50.0},
 }
+# student -> a teacher with as many channels stage by stage, which FSP compares one with the other;
+# for other students it is their own body. Mostly the literature's pairs.
+FLOW_TEACHERS = {
+  "resnet8": "resnet20",
+  "resnet14": "resnet110",
+  "resnet20": "resnet110",
+  "resnet32": "resnet110",
+  "resnet44": "resnet110",
+  "resnet56": "resnet110",
+  "resnet8x4": "resnet32x4",
+  "resnet18": "resnet34",
+  "vgg8": "vgg13",
+  "wrn_16_2": "wrn_40_2",
+}
 # recipe.consensus -> by how much CA-MKD's authors count less of M teachers than edjax, whose shares
 # add up to 1: they divide by M once more.
 DIVIDED = {
@@ -51,6 +65,16 @@ DIVIDED = {
 }
 # method -> options that are open where nobody sets them
 _OPEN = {"dkd": {"beta": float}, "semckd": {"images": int}}
+_OF_TEACHERS = ("model", "optimiser", "weight_decay", "clip")  # that are the student's if open
+_NONE = (None, "None", "none")  # as a text is opened on the command line
+
+
+def may_be_open(key):
+  """Says whether `resolve` closes a setting, as "methods.dkd.beta", that is None."""
+  section, *names = key.split(".")
+  if section == "methods" and len(names) == 2:
+    return names[1] == "weight" or names[1] in _OPEN.get(names[0], ())
+  return section == "faculty" and names[-1] in _OF_TEACHERS
 
 
 def complete(config):
@@ -89,8 +113,11 @@ def resolve(config):
   complete(config)
   settings = config.to_dict()
   faculty, recipe, student = settings["faculty"], settings["recipe"], settings["student"]
+  like = student["model"].partition("+")[0]
+  if settings["methods"].get("fsp", {"weight": 0}).get("weight") != 0:
+    like = FLOW_TEACHERS.get(like, like)
   for part in (faculty["specialist"], faculty["generalist"]):
-    _teacher(part, recipe, student["model"].partition("+")[0])
+    _teacher(part, recipe, like)
   teacher = _general(faculty["generalist"])
   methods = settings["methods"]
   _methods(methods, (teacher, student["model"]), recipe, _answering(settings))
@@ -99,17 +126,12 @@ def resolve(config):
   return ConfigDict(settings).lock()
 
 
-def _teacher(part, recipe, student):
-  """What is open of teachers is the recipe's, and a teacher without a model is like the student."""
+def _teacher(part, recipe, like):
+  """What is open of teachers is the recipe's, and a teacher without a model is `like` that one."""
   optimiser = "sgd" if recipe["optimiser"] == "dot" else recipe["optimiser"]
-  closed = {
-    "model": student,
-    "optimiser": optimiser,
-    "weight_decay": recipe["weight_decay"],
-    "clip": recipe["clip"],
-  }
-  for key, value in closed.items():
-    if part.get(key) is None:
+  closed = like, optimiser, recipe["weight_decay"], recipe["clip"]
+  for key, value in zip(_OF_TEACHERS, closed, strict=True):
+    if part.get(key) in _NONE:
       part[key] = value
 
 

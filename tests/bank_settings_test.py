@@ -39,7 +39,7 @@ def test_where_it_is_kept(tmp_path):
       r"faculty.bank is 'float16' \(did you mean 'bfloat16'\?\); choose one of '', float32, bf",
     ),
     ({"faculty.bank_fill": "eager"}, "faculty.bank_fill is 'eager'; choose one of lazily, up"),
-    ({"recipe.mixup": 1.0}, "recipe.mixup makes new images.*turn faculty.bank off, or set it to 0"),
+    ({"recipe.mixup": 1.0}, "recipe.mixup makes.*set faculty.bank to '', or set recipe.mixup to 0"),
     ({"recipe.views": "two"}, "recipe.views 'two' draws from views without end"),
     ({"recipe.pad": 0, "recipe.resized": 0.08}, "recipe.resized draws.*set recipe.crops"),
   ],

@@ -2,18 +2,22 @@
 
 import json
 import os
+import pathlib
 import re
 import subprocess
 import sys
 
+import jax
 import pytest
 from absl import flags
 
-from edjax import curriculum, main, methods, settings, workdirs
+from edjax import bank, curriculum, hiring, main, methods, models, settings, workdirs
+from edjax.data import datasets
 from edjax.errors import UserError
 from edjax.methods import interface
-from tests import command
+from tests import command, outputs
 from tests.configs_test import CLASSES, MODULES
+from tests.methods_test import batch
 
 VALUES = flags.FLAGS
 
@@ -95,40 +99,111 @@ def test_every_option_of_a_method_can_be_typed(method, typed):
   assert methods.build(settings.resolve(config).methods)
 
 
-ADVICE = re.compile(r"--config\.[a-z_.]+=[^ ;)]+|\bset ([a-z_.]+) to ([0-9.]+)|[a-z.]+='[0-9:,]+'")
+KEY = r"[a-z_]+(?:\.[a-z_]+)+"
+ADVICE = re.compile(
+  rf"--config\.(?P<flag>{KEY}=[^ ;)]+)"
+  rf"|(?:\bset|\bor) (?P<key>{KEY}) to (?P<value>'[^']*'|[0-9][0-9.]*)"
+  rf"|(?P<given>{KEY}='[^']+')"
+)
 
 
 def advice(error):
-  """The settings that a message tells one to give, as flags."""
+  """The settings that a message tells one to give, as flags: "set a.b to 'c' or 'd'"."""
   for match in ADVICE.finditer(str(error)):
-    text = match[0]
-    if match[1]:
-      text = f"--config.{match[1]}={match[2]}"
-    elif not text.startswith("--"):
-      text = f"--config.{text}".replace("'", "")
-    yield text.rstrip(".,")
+    text = match["flag"] or match["given"] or f"{match['key']}={match['value']}"
+    flag = "--config." + text.replace("'", "").rstrip(".,")
+    yield flag
+    also = re.match(r" or '([^']+)'", str(error)[match.end() :])
+    if also and match["key"]:
+      yield f"{flag.partition('=')[0]}={also[1]}"
 
 
-def test_advice_works_as_it_is_typed(typed):
+def cropped(config):
+  curriculum.Recipe(**config.recipe)
+
+
+def staged(config):
+  interface.same_stages("at", (0,) * 4, (0,) * 5, config.methods["at"].pairs)
+
+
+def banked(config):
+  recipe, built = curriculum.Recipe(**config.recipe), methods.build(config.methods)
+  bank.settings(config.faculty, pathlib.Path("nowhere"), planned(config), recipe, built, 1)
+
+
+def planned(config):
+  fragments = len(models.body(config.student.model).fragments)
+  return curriculum.build(
+    dict(config.grades), config.subjects, 10, fragments, config.faculty.generalists
+  )
+
+
+def hired(config):
+  hiring.check(config, planned(config), curriculum.Recipe(**config.recipe))
+
+
+def taught(config):
+  """The last method of a config on networks of unlike widths, eight images at once."""
+  *_, (_, _, method) = methods.build(config.methods)
+  student, teacher = outputs.pair()
+  known = method.init(jax.random.key(0), student, teacher)
+  jax.eval_shape(lambda: method.loss(known, student, teacher, batch(8))[0])
+
+
+def loaded(config):
+  datasets.load(config.dataset, data_dir=config.data_dir, **config.data)
+
+
+# who complains, a variant, what is set -> how many ways out the message has to give
+COMPLAINTS = [
+  (cropped, "kd", ["recipe.resized=0.5"], 2),
+  (staged, "at", [], 1),
+  (banked, "kd", ["faculty.bank=float32", "recipe.mixup=1.0"], 2),
+  (banked, "kd", ["faculty.bank=float32", "recipe.views=two"], 2),
+  (banked, "kd", ["faculty.bank=float32", "recipe.resized=0.5", "recipe.pad=0"], 1),
+  (banked, "at", ["faculty.bank=float32"], 1),
+  (hired, "kd", ["student.model=resnet8_half+simkd64", "grades.teachers=specialists"], 2),
+  (taught, "kdsvd", ["methods.kdsvd.vectors=channels"], 1),
+  (taught, "semckd", ["methods.semckd.images=7"], 1),
+  (loaded, "kd", ["data.image_size=16"], 1),
+]
+
+
+@pytest.mark.parametrize("ask, variant, given, ways", COMPLAINTS)
+def test_advice_works_as_it_is_typed(ask, variant, given, ways, typed):
   """What messages say to do is collected from them, typed, and makes them go away."""
+  given = [f"--config=configs/digits.py:{variant}", *(f"--config.{text}" for text in given)]
+  with pytest.raises(UserError) as error:
+    ask(typed(*given))
+  advised = [*advice(error.value)]
+  assert len(advised) == ways, (str(error.value), advised)
+  for flag in advised:  # instead of what was there: several tuples would be put together
+    kept = [text for text in given if not text.startswith(flag.partition("=")[0] + "=")]
+    ask(settings.resolve(typed(*kept, flag)))
 
-  def cropped(*given):
-    curriculum.Recipe(**typed(*given).recipe)
 
-  def staged(*given):
-    pairs = typed(*given).methods["at"].pairs
-    interface.same_stages("at", (0,) * 4, (0,) * 5, pairs)
+@pytest.mark.parametrize(
+  "variant, key, value",
+  [
+    ("dkd", "methods.dkd.beta", 8), ("reviewkd", "methods.reviewkd.weight", 5),
+    ("semckd", "methods.semckd.images", 40), ("camkd", "methods.kd.weight", 1 / 3),
+    ("kd", "faculty.generalist.model", "resnet8_half"),
+    ("dot", "faculty.generalist.optimiser", "sgd"),
+    ("function", "faculty.generalist.clip", 1), ("kd", "faculty.specialist.weight_decay", 5e-4),
+  ],
+)  # fmt: skip
+def test_none_opens_a_setting_again(variant, key, value, typed):
+  other = {"model": "resnet8", "optimiser": "adamw"}.get(key.rpartition(".")[2], "3")
+  file = f"--config=configs/digits.py:{variant}"
+  flags = [f"--config.{key}={text}" for text in (other, "None")]
+  assert leaves(typed(file, flags[0]))[key] == (other if isinstance(value, str) else 3)
+  assert leaves(typed(file, *flags))[key] == pytest.approx(value)
 
-  for ask, given in (
-    (cropped, ["--config=configs/digits.py", "--config.recipe.resized=0.5"]),
-    (staged, ["--config=configs/digits.py:at"]),
-  ):
-    with pytest.raises(UserError) as error:
-      ask(*given)
-    advised = [*advice(error.value)]
-    assert advised, error.value
-    for flag in advised:
-      ask(*given, flag)
+
+@pytest.mark.parametrize("key", ["recipe.pad", "recipe.momentum", "methods.kd.temperature"])
+def test_none_where_nothing_else_says_what_it_is(key, typed):
+  with pytest.raises(UserError, match=f"{key} is None, but nothing else says"):
+    typed("--config=configs/digits.py:kd", f"--config.{key}=None")
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,8 @@ def refused(made, workdir, *said):
   [
     ("kd", "small", "shorter", {"at": {"weight": 1.0}}, ["student", "methods.at.pairs="]),
     ("kd", "small", "other", {"fsp": {"weight": 1.0}}, ["methods.fsp", "channels"]),
-    ("kd", "small", "other", {"kdsvd": {"weight": 1.0}}, ["methods.kdsvd", "vectors='columns'"]),
-    ("kd", "small", "small", {"semckd": {"images": 8}}, ["methods.semckd.images", "make it 40"]),
+    ("kd", "small", "other", {"kdsvd": {"weight": 1.0}}, ["kdsvd.vectors to 'columns'"]),
+    ("kd", "small", "small", {"semckd": {"images": 8}}, ["set methods.semckd.images to 40"]),
     ("", "small", "headless", {"srrl": {"weight": 1.0}}, ["grade_1", "methods.srrl", "'dense'"]),
     ("", "small", "narrow", {}, ["teacher", "'narrow'", "logits"]),
     ("ce", "narrow", "small", {}, ["student", "'narrow'", "logits"]),

@@ -1,11 +1,15 @@
 """What depends on other settings is resolved after all overrides; every setting can be typed."""
 
+import importlib
 import json
+import types
 
+import numpy as np
 import pytest
 
 from configs import caltech256, cifar100, digits, food101, published
-from edjax import curriculum, hiring, settings, workdirs
+from edjax import curriculum, faculty, hiring, settings, workdirs
+from edjax.data.datasets import Split
 
 
 def resolved(made, **changes):
@@ -141,3 +145,38 @@ def test_stages_of_equal_size_belong_together():
   assert pair("at", "resnet56", "resnet20").methods["at"].pairs == ""
   own = pair("at", "resnet18_cifar", "shufflenetv2", methods__at__pairs="3:4")
   assert own.methods["at"].pairs == "3:4"
+
+
+@pytest.mark.parametrize(
+  "student, teacher",
+  [("resnet20", "resnet110"), ("resnet8x4", "resnet32x4"), ("wrn_16_2", "wrn_40_2"),
+   ("vgg8", "vgg13"), ("resnet18", "resnet34"), ("resnet8_half", "resnet8_half")],
+)  # fmt: skip
+def test_fsp_has_a_teacher_like_the_student_that_is_chosen(student, teacher):
+  made = resolved(cifar100.get_config("fsp"), student__model=student)
+  assert made.faculty.generalist.model == made.faculty.specialist.model == teacher
+  own = {"faculty__generalist__model": "resnet56", "student__model": student}
+  made = resolved(cifar100.get_config("fsp"), **own)
+  assert made.faculty.generalist.model == "resnet56" and made.faculty.specialist.model == teacher
+
+
+@pytest.mark.parametrize(
+  "config, variant, digits",
+  [("digits", "kd", "e63bad3a09e6"), ("cifar100", "kd", "7261f4fb3ce8"),
+   ("food101", "kd", "5425db607a66"), ("digits", "dot", "e63bad3a09e6")],
+)  # fmt: skip
+def test_teachers_in_a_cache_keep_their_names(config, variant, digits):
+  """The fingerprints are those that 4881a47 gave, before teachers had an optimiser of their own."""
+  made = settings.resolve(importlib.import_module(f"configs.{config}").get_config(variant))
+  images = np.arange(40 * 8 * 8).astype(np.uint8).reshape(40, 8, 8, 1)
+  data = types.SimpleNamespace(train=Split(images, (np.arange(40) % 10).astype(np.int32)))
+  recipe = hiring._teacher_recipe(curriculum.Recipe(**made.recipe), made.faculty.generalist)
+
+  def fingerprint(recipe):
+    asked = made, made.faculty.generalist, tuple(range(10)), recipe, data, 3
+    return faculty.fingerprint(hiring._teacher_settings(*asked))
+
+  assert fingerprint(recipe) == digits
+  changed = {"optimiser": "adamw"}, {"weight_decay": 0.1}, {"clip": 1.0}
+  others = [fingerprint(curriculum.Recipe(**vars(recipe) | change)) for change in changed]
+  assert len({digits, *others}) == 4

@@ -195,7 +195,7 @@ def load(
   if image_size and side != (image_size, image_size):
     raise UserError(
       f"dataset {name!r} has images of {side[0]}x{side[1]} pixels and is not resized;"
-      f" leave out image_size={image_size}"
+      " set data.image_size to 0"
     )
   held_out = splits.held_out(train.labels, validation_fraction)
   train, validation = splits.take(train, ~held_out), splits.take(train, held_out)

@@ -83,7 +83,8 @@ class KDSVD:
       if self.vectors == "channels" and student.shape[-1] != teacher.shape[-1]:
         raise UserError(
           f"methods.kdsvd: {name} of the student has {student.shape[-1]} channels and the "
-          f"teacher's {teacher.shape[-1]}; make them equal or set methods.kdsvd.vectors='columns'"
+          f"teacher's {teacher.shape[-1]}; make them equal, or set methods.kdsvd.vectors to "
+          "'columns'"
         )
     return maps.values()
 

@@ -103,7 +103,7 @@ class SemCKD:
     if rows.shape[1] > self.images:
       raise UserError(
         f"methods.semckd.images is {self.images}, but a teacher is asked about {rows.shape[1]} "
-        f"images at once; make it {rows.shape[1]}"
+        f"images at once; set methods.semckd.images to {rows.shape[1]}"
       )
     rows = jnp.pad(rows, ((0, 0), (0, self.images - rows.shape[1])))
     return self._embed().apply({"params": params}, rows)
