@@ -61,7 +61,7 @@ def _run(config, workdir, mode):
 
   if mode == "exam":
     scores = school.exam(config, workdir)
-    figures = {key: scores[key] for key in ("count", "top1", "top5", "nll", "ece")}
+    figures = {key: scores[key] for key in ("count", "top1", "interval", "top5", "nll", "ece")}
     processes.alone(lambda: print(json.dumps(figures)))
     return
   parallel.keep_freed_memory()

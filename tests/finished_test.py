@@ -134,7 +134,7 @@ def test_exam(smoke, capfd):
   assert ended.code == 0 and ended.err == ""
   scores = json.loads(ended.out)
   assert scores["count"] == 451
-  for key in ("top1", "top5", "nll", "ece"):
+  for key in ("top1", "interval", "top5", "nll", "ece"):
     assert scores[key] == report["student"][key]
   assert files(workdir) == before
 
