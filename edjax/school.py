@@ -409,4 +409,4 @@ def _class_order(config, room, hire):
 
 def _label(study, grade):
   count = len(study.curriculum.grades)
-  return study.label.replace("_", " ") if count == 1 else f"{grade.name.replace('_', ' ')}/{count}"
+  return study.label if count == 1 else f"{grade.name.replace('_', ' ')}/{count}"

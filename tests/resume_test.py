@@ -300,7 +300,11 @@ def test_teachers_are_found(small, tmp_path, capfd):
   # Another student, the same teacher.
   school.run(config("kd,smoke", seed=1, **cache), tmp_path / "second")
   assert "teacher generalist" not in capfd.readouterr().err
-  assert report(tmp_path / "first")["teachers"] == report(tmp_path / "second")["teachers"]
+  (one,), (other,) = (report(tmp_path / run)["teachers"] for run in ("first", "second"))
+  assert (one["source"], other["source"]) == ("trained", "cache")
+  assert one | {"source": "cache"} == other
+  training = [report(tmp_path / run)["teacher_training_macs"] for run in ("first", "second")]
+  assert training == [one["training_macs"], 0]
   assert sha256(tmp_path / "first") != sha256(tmp_path / "second")
   # The same student once more, its teacher only in the work directory.
   shutil.rmtree(tmp_path / "cache")
