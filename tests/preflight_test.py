@@ -69,7 +69,7 @@ def begun(monkeypatch):
   """Trains nothing; returns the labels of those who would have been."""
   labels = []
 
-  def attend(study, room, progress, outlook):
+  def attend(study, *others):
     labels.append(study.label)
     raise AssertionError(f"{study.label} began")
 
