@@ -37,6 +37,7 @@ def one_line(interrupted, again="put that right and give the same command again"
   """
   _hide_late_readers()
   try:
+    _check_system()
     with _flushed():
       yield
   except UserError as error:
@@ -55,6 +56,21 @@ def one_line(interrupted, again="put that right and give the same command again"
     sys.exit(f"edjax: cannot read or write {where}: {error.strerror or error}; {again}")
   except KeyboardInterrupt:
     sys.exit(f"edjax: interrupted; {interrupted}")
+  except (MemoryError, RuntimeError) as error:
+    if not (isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)):
+      raise
+    sys.exit(
+      f"edjax: out of memory ({' '.join(str(error).split())[:120]}); give a smaller "
+      "--config.recipe.batch_size or --config.residence=streamed, or more devices or memory"
+    )
+
+
+def _check_system():
+  """Work directories, networks and caches are locked by what Linux and macOS have."""
+  try:
+    import fcntl  # noqa: F401
+  except ImportError as error:
+    raise UserError("runs on Linux and macOS; on Windows use its Linux (WSL)") from error
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from edjax import processes
 from edjax.data import residence
 from edjax.errors import UserError
 from edjax.step import AXIS
@@ -213,16 +214,16 @@ def fleet(count, batch_size):
     UserError: if there are fewer, or if they do not divide over the processes, or the batch not
       over them.
   """
-  there, processes = jax.devices(), jax.process_count()
-  by_process = [[d for d in there if d.process_index == number] for number in range(processes)]
+  there, number_of = processes.devices(), jax.process_count()
+  by_process = [[d for d in there if d.process_index == number] for number in range(number_of)]
   if not 0 <= count <= len(there):
     raise UserError(f"devices is {count}, but there are {len(there)} ({there[0].platform})")
-  if count % processes:
+  if count % number_of:
     raise UserError(
-      f"devices is {count}, of all processes together; use a multiple of {processes}, one or more "
+      f"devices is {count}, of all processes together; use a multiple of {number_of}, one or more "
       "for each process"
     )
-  each = (count or len(there)) // processes
+  each = (count or len(there)) // number_of
   chosen = tuple(device for devices in by_process for device in devices[:each])
   if batch_size % len(chosen):
     raise UserError(

@@ -65,7 +65,7 @@ def join(coordinator=None, num_processes=None, process_id=None):
       )
     raise UserError(f"--multihost: {reason}") from error
   atexit.register(_end_alone)
-  counts = collections.Counter(device.process_index for device in jax.devices())
+  counts = collections.Counter(device.process_index for device in devices())
   if len(set(counts.values())) > 1:
     there = ", ".join(str(counts[number]) for number in sorted(counts))
     raise UserError(f"the processes have {there} devices; each must have as many as the others")
@@ -117,6 +117,24 @@ def _end_alone():
     if jax.process_index() == 0:
       time.sleep(_GRACE_SECONDS)  # JAX aborts the others as soon as this one is gone
     os._exit(1)
+
+
+def devices():
+  """Returns the devices that JAX finds, those of all processes.
+
+  Raises:
+    UserError: if it cannot use what it has been told to, or finds that another process has it.
+  """
+  try:
+    return jax.devices()
+  except (RuntimeError, AssertionError) as error:  # the latter where a platform has no plugin
+    wanted = jax.config.jax_platforms
+    told = f"JAX_PLATFORMS is {wanted!r}, but " if wanted else ""
+    reason = " ".join(str(error).split())[:200] or "nothing for it is installed"
+    raise UserError(
+      f"{told}JAX cannot use the device: {reason}; install edjax[cuda] or edjax[tpu], see that no "
+      "other process holds the device, or set JAX_PLATFORMS=cpu"
+    ) from error
 
 
 def count():

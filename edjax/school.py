@@ -198,8 +198,8 @@ def exam(config, workdir):
         f"{workdir} holds no graduate to examine; give the same command without --mode=exam first"
       )
 
-  processes.tell(check)
   fleet = parallel.fleet(config.devices, config.recipe.batch_size)
+  processes.tell(check)
   room = Classroom(_dataset(config), fleet, config.residence)
   labels = tuple(range(len(room.dataset.class_names)))
   graduate = processes.tell(lambda: faculty.load(place, "the exam", labels, room.dataset))

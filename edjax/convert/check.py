@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from edjax import processes
 from edjax.convert.view import asking
 from edjax.data import decode, folder, layouts
 from edjax.errors import UserError
@@ -56,6 +57,7 @@ def check(variables, info, view, directory):
 
 def _logits(variables, info, view, files):
   side, channels = view["size"], len(view["mean"])
+  processes.devices()  # or a line that says why there is none
   ask = jax.jit(asking(variables, info, view))
   logits = []
   for start in range(0, len(files), _BATCH):

@@ -8,7 +8,6 @@ the decoder: not by the number of threads, nor by when preparing was interrupted
 """
 
 import contextlib
-import fcntl
 import json
 import shutil
 
@@ -105,6 +104,8 @@ def _map_part(place, part, stated):
 @contextlib.contextmanager
 def _alone(place, progress):
   """Holds the folder's lock; of several processes one prepares and the others wait for it."""
+  import fcntl  # there is none on Windows
+
   with open(place / "lock", "w") as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

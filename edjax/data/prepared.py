@@ -90,7 +90,7 @@ def _reading(folder):
     import tensorflow_datasets as tfds
   except ImportError as error:
     raise UserError(
-      f"{folder} needs tensorflow-datasets, which is not installed: pip install 'edjax[tfds]'"
+      f"{folder} needs tensorflow-datasets, which is not installed: pip install tensorflow-datasets"
     ) from error
   try:
     yield tfds
