@@ -103,7 +103,7 @@ def ed(config):
 
 
 def smoke(config):
-  """Seconds on a CPU."""
+  """The whole way with few images; what takes time is compiling."""
   common.smoke(config, train_limit=500)
 
 

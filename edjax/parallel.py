@@ -262,7 +262,7 @@ def keep_freed_memory():
   that takes a tenth of a step. Elsewhere than under glibc nothing happens. It is for a process that
   does nothing but train, such as the command.
   """
-  if jax.default_backend() != "cpu":
+  if processes.devices()[0].platform != "cpu":
     return
   mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
   if mallopt is not None:

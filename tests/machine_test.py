@@ -1,6 +1,8 @@
-"""What is not there on a machine, and what it runs out of, is said in a line."""
+"""What is not there on a machine, what it runs out of and what is advised, in a line each."""
 
+import configparser
 import os
+import re
 import subprocess
 import sys
 
@@ -31,9 +33,7 @@ def test_a_system_without_locks_is_refused_in_a_line(tmp_path):
   arguments = "--config=configs/digits.py:smoke,ce", f"--workdir={tmp_path / 'run'}"
   code, err = ended(HIDDEN + GIVEN.format("edjax.main", "run"), *arguments)
   assert (
-    code == 1
-    and err.startswith("edjax: runs on Linux and macOS")
-    and len(err.splitlines()) == 1
+    code == 1 and err.startswith("edjax: runs on Linux and macOS") and len(err.splitlines()) == 1
   )
   assert not (tmp_path / "run").exists()
   assert ended(HIDDEN + "import edjax, edjax.models, edjax.school")[0] == 0
@@ -89,3 +89,14 @@ def test_out_of_memory_is_a_line(raised):
 def test_other_faults_are_not_hidden():
   with pytest.raises(RuntimeError, match="something else"), one_line("again"):
     raise RuntimeError("something else")
+
+
+def test_only_extras_that_exist_are_advised():
+  read = configparser.ConfigParser()
+  read.read(command.ROOT / "setup.cfg")
+  known = set(read["options.extras_require"])
+  sources = [command.ROOT / "README.md", *(command.ROOT / "edjax").rglob("*.py")]
+  text = "\n".join(source.read_text() for source in sources)
+  named = re.findall(r"(?:edjax|'\.|`\.)\[([a-z,]+)\]", text)
+  assert len(named) >= 6
+  assert {extra for group in named for extra in group.split(",")} <= known
