@@ -50,7 +50,7 @@ def ed(config):
 
 
 def smoke(config):
-  """Minutes become seconds: few images, one epoch, small networks."""
+  """The whole way with few images, one epoch and small networks."""
   common.smoke(config, train_limit=400)
 
 

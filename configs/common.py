@@ -167,7 +167,7 @@ def paper(config, epochs):
 
 
 def smoke(config, train_limit):
-  """Makes a run of seconds: few images, one epoch per grade and teacher, the smallest networks."""
+  """Goes the whole way: few images, one epoch per grade and teacher, the smallest networks."""
   config.data.train_limit = train_limit
   config.student.model = "resnet8_half"
   config.grades.epochs = (1,) * len(config.grades.epochs)
@@ -182,8 +182,8 @@ def apply(config, arg, variants):
   """Applies the variants named in `arg`, one of each axis at most, and locks the config.
 
   All start from the same settings, whatever order they are named in: first a size, which says how
-  long a run is, then the curriculum, then the method that teaches it; "smoke" at last makes seconds
-  of whatever they made. Without a curriculum it is "ed", or "kd" where a method is named.
+  long a run is, then the curriculum, then the method that teaches it; "smoke" at last makes short
+  whatever they made. Without a curriculum it is "ed", or "kd" where a method is named.
 
   Args:
     config: a `ConfigDict`, changed in place.

@@ -48,7 +48,7 @@ def ed(config):
 
 
 def smoke(config):
-  """Seconds on a CPU: few images, one epoch, small networks and batches."""
+  """The whole way with few images, one epoch, small networks and batches."""
   common.smoke(config, train_limit=200)
   config.recipe.batch_size = 16
 

@@ -64,7 +64,7 @@ def function(config):
 
 
 def smoke(config):
-  """Seconds on a CPU, once the archive is prepared at 32 pixels."""
+  """The whole way with few images, once the archive is prepared at 32 pixels."""
   common.smoke(config, train_limit=404)
   config.data.image_size = 32
   config.recipe.batch_size = 64

@@ -54,7 +54,7 @@ def ed(config):
 
 
 def smoke(config):
-  """Seconds on a CPU, once the archive is prepared at 32 pixels."""
+  """The whole way with few images, once the archive is prepared at 32 pixels."""
   common.smoke(config, train_limit=400)
   config.data.image_size = 32
   config.recipe.update(batch_size=64, pad=4)

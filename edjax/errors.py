@@ -56,11 +56,11 @@ def one_line(interrupted, again="put that right and give the same command again"
     sys.exit(f"edjax: cannot read or write {where}: {error.strerror or error}; {again}")
   except KeyboardInterrupt:
     sys.exit(f"edjax: interrupted; {interrupted}")
-  except (MemoryError, RuntimeError) as error:
-    if not (isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)):
+  except RuntimeError as error:
+    if "RESOURCE_EXHAUSTED" not in str(error):
       raise
     sys.exit(
-      f"edjax: out of memory ({' '.join(str(error).split())[:120]}); give a smaller "
+      f"edjax: a device is out of memory ({' '.join(str(error).split())[:120]}); give a smaller "
       "--config.recipe.batch_size or --config.residence=streamed, or more devices or memory"
     )
 
