@@ -118,6 +118,7 @@ def test_all_is_written_once(whole):
   names = {path.name for path in whole.iterdir()}
   assert names == {
     "checkpoints",
+    "data.json",
     "config.json",
     "graduate",
     "metrics.jsonl",
