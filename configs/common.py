@@ -29,6 +29,8 @@ def base(name, dataset):
         "image_size": 0,  # 0: what the data set says
         "bad_images": "error",  # "skip" passes over at most one in a hundred
         "source": "auto",  # or "files", or "tfds": what tensorflow-datasets has prepared
+        "mean": (),  # of pixels scaled to [0, 1], one number or one per channel; (): the usual
+        "std": (),
       },
       "devices": 0,  # 0: all there are
       "compilation_cache": "",  # a folder that keeps compiled programs for later runs
@@ -106,6 +108,8 @@ def teacher(checkpoint):
     "weight_decay": placeholder(float),  # None: the recipe's, as below
     "clip": placeholder(float),
     "checkpoint": checkpoint,
+    "mean": (),  # by which one with a checkpoint is shown images; (): its own, else the data's
+    "std": (),
   }
 
 

@@ -94,7 +94,7 @@ def meaning(teacher, dataset, how, numbers, precision, platform):
   Args:
     teacher: a `faculty.Teacher`.
     dataset: a `datasets.Dataset`.
-    how: an `augment.Augment`.
+    how: an `augment.Augment`, with the figures by which the teacher is shown images.
     numbers: in which they are kept; `precision`: in which they are computed.
     platform: of the devices, on which float32 is not the same either.
   """
@@ -203,7 +203,8 @@ class Bank:
     return sum(desk.macs * desk.ledger.count() for desk in self._desks)
 
   def _desk(self, role):
-    room, teacher, how = self._room, self._study.teachers[role.name], self._lesson.augment
+    room, teacher = self._room, self._study.teachers[role.name]
+    how = self._lesson.augment.by(role.figures)
     dataset = room.dataset
     labels = dataset.train.labels
     members = np.flatnonzero(np.isin(labels, teacher.classes))

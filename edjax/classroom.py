@@ -34,6 +34,10 @@ class Classroom:
     self.residence = residence.settle(where, size, fleet.memory, fleet.size, mapped)
     place = residence.RESIDENCES[self.residence].format(devices=fleet.size)
     self.said = place and f"{count:,} images, {size / 1e9:.2f} GB, {place}"
+    # Exams of one network share what is compiled.
+    self._asker = functools.cache(
+      lambda network, how: fleet.examiner(functools.partial(exam_step, network, how))
+    )
     self._look_up = None if self.residence == "streamed" else self._settle()
 
   def _settle(self):
@@ -62,7 +66,7 @@ class Classroom:
     return int(np.prod(self.image_shape))
 
   def augment(self, **how):
-    """How images enter a network; without arguments, as they do in an exam."""
+    """How images enter the student; without arguments, as they do in an exam."""
     flat = tuple(side == 1 for side in self.image_shape[:2])
     return Augment(self.dataset.mean, self.dataset.std, flat=flat, **how)
 
@@ -72,15 +76,18 @@ class Classroom:
     table[list(order)] = np.arange(len(order))
     return table[self.splits[split].labels]
 
-  def examiner(self, network):
+  def examiner(self, network, figures=()):
     """Compiles (lazily) `answer(variables, split, order) -> (logits, labels)` for a network.
+
+    Args:
+      network: whatever takes images of this shape.
+      figures: (mean, std) by which it is shown them; () for the run's.
 
     `logits` are [n, classes] for the n images whose label is in `order`, each exactly once;
     `labels` are their places in `order`. None for a split without such images.
     """
     size = min(_EXAM_BATCH, max(1, _EXAM_PIXELS // int(np.prod(self.image_shape[:2]))))
-    step = functools.partial(exam_step, network, self.augment())
-    ask = self.fleet.examiner(step)
+    ask = self._asker(network, self.augment().by(figures))
 
     def answer(variables, split, order):
       places = self.places(split, order)

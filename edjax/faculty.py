@@ -11,7 +11,7 @@ import numpy as np
 
 from edjax import checkpoint, models
 from edjax.curriculum import is_generalist
-from edjax.data import identity
+from edjax.data import datasets, identity
 from edjax.errors import UserError
 from edjax.teaching import Role
 
@@ -27,6 +27,9 @@ class Teacher:
     variables: its parameters and batch statistics, on the host.
     training_macs, training_seconds: what its own training cost, where that is known.
     source: "trained" in this work directory, of the "cache", or "given" by a checkpoint.
+    figures: (mean, std) of pixels by which it is shown images, where they are not the run's; else
+      (), the run's.
+    unsure: whether nothing says by which it was trained, so that the run's are a guess.
   """
 
   name: str
@@ -36,6 +39,8 @@ class Teacher:
   training_macs: int | None = None
   training_seconds: float | None = None
   source: str = "given"
+  figures: tuple = ()
+  unsure: bool = False
 
   @property
   def network(self):
@@ -70,7 +75,7 @@ def save(directory, model, classes, dataset, variables, **info):
   )
 
 
-def load(directory, name, classes, dataset, advice=""):
+def load(directory, name, classes, dataset, mean=(), std=(), advice=""):
   """Reads a teacher from a folder that `save` wrote; a graduate will do as well.
 
   Args:
@@ -79,6 +84,8 @@ def load(directory, name, classes, dataset, advice=""):
     name: what the teacher is called here.
     classes: the labels it must answer for, in any order.
     dataset: a `datasets.Dataset`.
+    mean, std: of pixels scaled to [0, 1], one number or one per channel, by which it is shown
+      images; () for what the folder says, and the data set's where it says nothing.
     advice: of a teacher that must have been trained on these very images, what to do where it was
       not; "" of any other.
 
@@ -90,6 +97,7 @@ def load(directory, name, classes, dataset, advice=""):
     holder = f"the teacher in {directory}"
     identity.refuse(holder, info.get("data"), dataset.identity, ("train",), advice)
   wanted = [dataset.class_names[label] for label in sorted(classes)]
+  shape = list(dataset.train.images.shape[1:])
   known = info["classes"]
   if known is None and info["num_classes"] == len(wanted):
     known = wanted
@@ -98,12 +106,13 @@ def load(directory, name, classes, dataset, advice=""):
       f"the teacher in {directory} answers for {_listed(known or [None] * info['num_classes'])}, "
       f"but {name} needs {_listed(wanted)}"
     )
-  shape = list(dataset.train.images.shape[1:])
   if info["image_shape"] not in (None, shape):
     raise UserError(
       f"the teacher in {directory} was trained on {info['image_shape']} images, but those of "
       f"{dataset.name} are {shape}"
     )
+  own = _own_figures(info, directory, shape[-1])
+  own |= datasets.given_figures(name, mean, std, shape[-1])
   labels = tuple(dataset.class_names.index(class_name) for class_name in known)
   teacher = Teacher(
     name,
@@ -112,21 +121,50 @@ def load(directory, name, classes, dataset, advice=""):
     variables,
     training_macs=info.get("training_macs"),
     training_seconds=info.get("training_seconds"),
+    figures=_figures(own, dataset),
+    unsure=len(own) < 2,
   )
   _check_fit(teacher, directory, dataset.name, shape)
   return teacher
 
 
+def _own_figures(info, directory, channels):
+  """Returns {"mean", "std"} as far as a folder says them."""
+  told = {key: tuple(info.get(key) or ()) for key in ("mean", "std")}
+  return datasets.given_figures(f"the network in {directory}", **told, channels=channels)
+
+
+def _figures(own, dataset):
+  """Returns (mean, std) by which a network is shown images, or () where they are the data set's."""
+  own = tuple(tuple(own.get(key, getattr(dataset, key))) for key in ("mean", "std"))
+  return () if own == (tuple(dataset.mean), tuple(dataset.std)) else own
+
+
 def _check_fit(teacher, directory, dataset, shape):
   """Finds a teacher of other images: of grey ones, say, or of as many tokens as 224 pixels make."""
-  image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-  try:
-    jax.eval_shape(teacher.network.apply, teacher.variables, image)
-  except (flax.errors.FlaxError, TypeError, ValueError) as error:
+  error = _misfit(teacher, shape)
+  if error:
+    for channels, kind in ((1, "grey"), (3, "coloured")):
+      if channels != shape[-1] and not _misfit(teacher, [*shape[:-1], channels]):
+        raise UserError(
+          f"the teacher in {directory} looks at {kind} images, but those of {dataset} have "
+          f"{shape[-1]} channel{'s' if shape[-1] > 1 else ''}; give it {kind} ones, or give "
+          "another teacher"
+        )
     reason = " ".join(str(error).split())[:200]
     raise UserError(
       f"the teacher in {directory} cannot look at the {shape} images of {dataset}: {reason}"
     ) from error
+
+
+def _misfit(teacher, shape):
+  """Returns what a network says that cannot look at such images, or None."""
+  image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+  try:
+    jax.eval_shape(teacher.network.apply, teacher.variables, image)
+  except (flax.errors.FlaxError, TypeError, ValueError) as error:
+    return error
+  return None
 
 
 def fingerprint(settings):
@@ -150,7 +188,7 @@ def roles(grade, teachers, order, specialist_weight):
     known = [(col, place[label]) for col, label in enumerate(teacher.classes) if label in place]
     columns, places = zip(*known, strict=True)
     weight = 1.0 if is_generalist(name) else specialist_weight
-    made.append(Role(name, teacher.network, columns, places, weight))
+    made.append(Role(name, teacher.network, columns, places, weight, teacher.figures))
   return tuple(made)
 
 

@@ -40,7 +40,12 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
   if chosen.checkpoint:
     return processes.tell(
       lambda: faculty.load(
-        _folder(config, workdir, name, subjects, order), name, labels, room.dataset
+        _folder(config, workdir, name, subjects, order),
+        name,
+        labels,
+        room.dataset,
+        chosen.mean,
+        chosen.std,
       )
     )
   study = schooling(config, workdir, recipe, name, subjects, order)
@@ -107,11 +112,12 @@ def peek(config, room, workdir, name, subjects, order):
   (_, labels), names = _known(name, subjects, order), room.dataset.class_names
 
   def read():
-    folder = _folder(config, workdir, name, subjects, order)
+    folder, chosen = _folder(config, workdir, name, subjects, order), options(config, name)
     _, info = checkpoint.load_variables(folder)
     known = [names.index(each) for each in info["classes"] or () if each in names]
     fits = len(known) == len(labels)
-    return faculty.load(folder, name, tuple(known) if fits else labels, room.dataset)
+    labels_of = tuple(known) if fits else labels
+    return faculty.load(folder, name, labels_of, room.dataset, chosen.mean, chosen.std)
 
   return processes.tell(read)
 
@@ -186,10 +192,15 @@ def options(config, name):
   return config.faculty.generalist if general else config.faculty.specialist
 
 
+def checkpoint_of(config, name, subjects, order):
+  """Returns the path at which a given teacher is; the arguments are `hire`'s."""
+  given, (number, _) = options(config, name).checkpoint, _known(name, subjects, order)
+  return (given.split(",") if curriculum.is_generalist(name) else given)[number]
+
+
 def _folder(config, workdir, name, subjects, order):
   """Returns the folder of a given teacher; a file of PyTorch's is converted first."""
-  given, (number, _) = options(config, name).checkpoint, _known(name, subjects, order)
-  path = (given.split(",") if curriculum.is_generalist(name) else given)[number]
+  path = checkpoint_of(config, name, subjects, order)
   if convert.is_file(path):
     return _converted(path, workdir / "teachers" / name)
   if not pathlib.Path(path).expanduser().exists():
@@ -253,7 +264,11 @@ def _teacher_settings(config, options, labels, recipe, dataset, seed):
   return chosen | {
     "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in without},
     # The images themselves, below, say what the source makes of them.
-    "data": {key: value for key, value in config.data.items() if key != "source"},
+    "data": {
+      key: value
+      for key, value in config.data.items()
+      if key != "source" and not (key in ("mean", "std") and value == ())
+    },
     "dataset": config.dataset,
     "classes": labels,
     "images": identity.sample_digest(dataset.train),

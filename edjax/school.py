@@ -203,7 +203,7 @@ def exam(config, workdir):
   room = Classroom(_dataset(config), fleet, config.residence)
   labels = tuple(range(len(room.dataset.class_names)))
   graduate = processes.tell(lambda: faculty.load(place, "the exam", labels, room.dataset))
-  answer = room.examiner(graduate.network)
+  answer = room.examiner(graduate.network, graduate.figures)
   return metrics.exam_scores(*answer(graduate.variables, "test", graduate.classes), {})
 
 
@@ -400,7 +400,7 @@ def _class_order(config, room, hire):
     return processes.tell(lambda: similar_order(train.images, train.labels, num_classes))
   if config.class_order == "easiest":
     teacher = hire(curriculum.GENERALIST, (), tuple(range(num_classes)))
-    answered = room.examiner(teacher.network)(
+    answered = room.examiner(teacher.network, teacher.figures)(
       room.fleet.replicate(teacher.variables), "validation", teacher.classes
     )
     return processes.tell(lambda: faculty.easiest_first(teacher, answered))

@@ -5,6 +5,7 @@ each on its own seats only.
 """
 
 import dataclasses
+import functools
 
 import flax
 import flax.linen as nn
@@ -142,8 +143,8 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
     The next state, the same on every device.
   """
   key = jax.random.fold_in(key, state.step)
-  views, mixture = _look(lesson, key, ahead["images"], rows, labels[rows])
-  views = [precision.enter(view, lesson.precision) for view in views]
+  show, mixture = _look(lesson, key, ahead["images"], rows, labels[rows])
+  views = show(())
   batch = Batch(
     labels=labels[rows],
     index=rows,
@@ -162,7 +163,7 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
       role.network.apply(
         jax.lax.stop_gradient(teachers[role.name]), teaching.sit(view, seats.get(role.name))
       )
-      for view in views
+      for view in show(role.figures)
     ]
     for role in lesson.roles
     if role.name not in answers
@@ -214,7 +215,12 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
 
 
 def _look(lesson, key, images, rows, labels):
-  """Returns the views of this device's images, and what mixup says of them to a `Batch`."""
+  """What is seen of this device's images.
+
+  Returns:
+    (`show(figures) -> views` as a network takes them that is shown images by its own mean and
+    deviation, or by the run's if it has none of its own; what mixup says of them to a `Batch`).
+  """
   own = jax.lax.axis_index(AXIS) * len(labels)
 
   def mine(draws):
@@ -231,13 +237,20 @@ def _look(lesson, key, images, rows, labels):
     other = jnp.round(drawn(jax.random.fold_in(key, 2))).astype(jnp.uint8)
     draws = mine(strong.draw(how.strong, jax.random.fold_in(key, 3), count))
     seen.append(strong.view(how.strong, other, draws))
-  views = [augment.normalise(how, view) for view in seen]
-  if not how.mixup:
-    return views, {}
-  share = augment.mixture(how, jax.random.fold_in(key, 4))
-  partners = mine(jnp.asarray(lesson.partners)) - own
-  views = [share * view + (1 - share) * view[partners] for view in views]
-  return views, {"others": labels[partners], "share": share}
+  mixture = {}
+  if how.mixup:
+    share = augment.mixture(how, jax.random.fold_in(key, 4))
+    partners = mine(jnp.asarray(lesson.partners)) - own
+    mixture = {"others": labels[partners], "share": share}
+
+  @functools.cache  # networks with the same figures share their views
+  def show(figures):
+    views = [augment.normalise(how.by(figures), view) for view in seen]
+    if mixture:
+      views = [share * view + (1 - share) * view[partners] for view in views]
+    return [precision.enter(view, lesson.precision) for view in views]
+
+  return show, mixture
 
 
 def exam_step(network, how, variables, images):

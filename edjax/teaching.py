@@ -29,6 +29,7 @@ class Role:
     columns: of its logits, those whose classes the student knows.
     places: the columns of the student's logits that mean the same classes.
     weight: beside other teachers who answer the same image.
+    figures: (mean, std) of pixels as it knows them, where they are not the run's; else ().
   """
 
   name: str
@@ -36,6 +37,7 @@ class Role:
   columns: tuple[int, ...]
   places: tuple[int, ...]
   weight: float = 1.0
+  figures: tuple = ()
 
 
 def begin(lesson, key, student, answers, images):

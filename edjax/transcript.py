@@ -151,7 +151,8 @@ def transcript(name, study, room, graduate, record, hired):
 
 def _everything(room, teacher, labels):
   """A teacher's logits for the whole test split, whatever the class."""
-  return room.examiner(teacher.network)(room.fleet.replicate(teacher.variables), "test", labels)[0]
+  answer = room.examiner(teacher.network, teacher.figures)
+  return answer(room.fleet.replicate(teacher.variables), "test", labels)[0]
 
 
 def _teacher_row(teacher, subjects, logits, truth, room):

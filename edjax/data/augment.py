@@ -45,6 +45,10 @@ class Augment:
   crops: int = 0
   flat: tuple[bool, bool] = (False, False)
 
+  def by(self, figures):
+    """The same for a network that has a (mean, std) of its own; () stands for none."""
+    return dataclasses.replace(self, mean=figures[0], std=figures[1]) if figures else self
+
   @property
   def pads(self):
     """Rows and columns added on either side before a crop."""

@@ -148,6 +148,8 @@ def load(
   image_size=0,
   bad_images="error",
   source="auto",
+  mean=(),
+  std=(),
 ):
   """Loads a data set, or maps it, and cuts it.
 
@@ -172,6 +174,8 @@ def load(
       or "skip" to leave out at most one in a hundred. A cache keeps to what it was prepared with.
     source: "files" for the published files, "tfds" for what tensorflow-datasets has prepared under
       data_dir/<name>/<version>, "auto" for the files if they are there and else the prepared.
+    mean, std: of pixels scaled to [0, 1], one number or one per channel, by which networks are
+      shown the images; () for the usual.
 
   Returns:
     A `Dataset`. Where the field has no usual mean and standard deviation they are those of `train`
@@ -210,9 +214,37 @@ def load(
       f"dataset {name!r} has no training image of {', '.join(class_names[k] for k in none[:5])}"
       f"{' …' if len(none) > 5 else ''}; a class needs one at least"
     )
-  mean, std = (row.mean, row.std) if row.mean else channel_statistics(train.images)
+  usual = (row.mean, row.std) if row.mean else channel_statistics(train.images)
+  said = given_figures("data", mean, std, train.images.shape[-1])
+  mean, std = said.get("mean", usual[0]), said.get("std", usual[1])
   notes = tuple(note for note in notes if note)
   return Dataset(name, class_names, train, validation, test, mean, std, notes)
+
+
+def given_figures(name, mean, std, channels):
+  """Returns {"mean", "std"}, a number per channel, as far as a user says them.
+
+  Raises:
+    UserError: for what no images can be shown by.
+  """
+  said = {}
+  for key, value in (("mean", mean), ("std", std)):
+    if value is None or value == ():
+      continue
+    if len(value) not in (1, channels):
+      raise UserError(
+        f"{name}: {key} has {len(value)} numbers, but the images have {channels} channel"
+        f"{'s' if channels > 1 else ''}; give "
+        "one number, or one per channel"
+      )
+    numbers = all(isinstance(each, (int, float)) and np.isfinite(each) for each in value)
+    if not numbers or (key == "std" and min(value) <= 0):
+      raise UserError(
+        f"{name}: {key} is {value}; give finite numbers, of pixels scaled to [0, 1]"
+        f"{', above 0' if key == 'std' else ''}"
+      )
+    said[key] = tuple(map(float, value)) * (channels // len(value))
+  return said
 
 
 def channel_statistics(images):

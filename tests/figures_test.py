@@ -1,0 +1,148 @@
+"""A network is shown images by the mean and deviation it was trained with, whatever the data's."""
+
+import dataclasses
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from edjax import classroom, curriculum, faculty, models, parallel, school, transcript
+from edjax.data import datasets
+from edjax.data.datasets import Dataset
+from edjax.data.splits import Split
+from edjax.errors import UserError
+from tests import school as small
+
+NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
+OWN = (0.9, 0.1, 0.6), (0.4, 0.1, 0.9)
+RUN = small.AUGMENT.mean, small.AUGMENT.std
+
+
+def dataset(mean=RUN[0], std=RUN[1], shape=small.SHAPE, names=NAMES):
+  split = Split(*small.pictures(18, shape))
+  return Dataset("zoo", names, split, split, split, mean, std)
+
+
+@pytest.fixture
+def graduate(tmp_path):
+  """(folder of a network that knows its own figures, its variables)."""
+  network = models.graduate(models.body("resnet8_half"), 6)
+  variables = small.random_like(small.init(network))
+  place = tmp_path / "graduate"
+  faculty.save(place, "resnet8_half", range(6), dataset(*OWN), variables)
+  return place, variables
+
+
+def said(variables, images):
+  """What the network says of images by its own figures, worked out without edjax's own way."""
+  network = models.graduate(models.body("resnet8_half"), 6)
+  shown = (images.astype(np.float64) / 255 - np.array(OWN[0])) / np.array(OWN[1])
+  return np.asarray(network.apply(variables, jnp.asarray(shown, jnp.float32)).logits)
+
+
+def test_an_exam_shows_images_as_the_graduate_knows_them(graduate, tmp_path, monkeypatch):
+  data = dataset()
+  monkeypatch.setattr(school, "_dataset", lambda config: data)
+  config = types.SimpleNamespace(
+    devices=1, recipe=types.SimpleNamespace(batch_size=6), residence="auto"
+  )
+  scores = school.exam(config, tmp_path)
+  right = said(graduate[1], data.test.images).argmax(1) == data.test.labels
+  logits = said(graduate[1], data.test.images)
+  nll = -jax.nn.log_softmax(logits)[np.arange(18), data.test.labels].mean()
+  assert scores["top1"] == pytest.approx(right.mean())
+  assert scores["nll"] == pytest.approx(float(nll), rel=1e-4)
+
+
+def test_the_last_exams_show_teachers_images_as_they_know_them(graduate):
+  room = classroom.Classroom(dataset(), parallel.fleet(1, 6))
+  teacher = faculty.load(graduate[0], "generalist", range(6), room.dataset)
+  logits = transcript._everything(room, teacher, tuple(range(6)))
+  wanted = said(graduate[1], room.dataset.test.images)
+  np.testing.assert_allclose(logits, wanted, rtol=1e-4, atol=1e-4)
+
+
+class Shown(small.Linear):
+  """A teacher of images by the run's figures, which it turns into its own by itself."""
+
+  @small.nn.compact
+  def __call__(self, images):
+    (mean, std), (own_mean, own_std) = (
+      [jnp.asarray(each)[None, None, None] for each in figures] for figures in (RUN, OWN)
+    )
+    return super().__call__((images * std + mean - own_mean) / own_std)
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.4])
+def test_a_teacher_in_a_step_sees_the_same_pixels_by_its_own_figures(mixup):
+  ended = []
+  for network, figures in ((Shown, ()), (small.Linear, OWN), (small.Linear, ())):
+    desk = small.grade(["generalist"], teacher_network=network)
+    roles = tuple(dataclasses.replace(role, figures=figures) for role in desk.lesson.roles)
+    how = dataclasses.replace(small.AUGMENT, mixup=mixup, pad=1, flip=True)
+    partners = tuple(np.roll(np.arange(desk.lesson.batch_size), 1).tolist())
+    lesson = dataclasses.replace(desk.lesson, roles=roles, augment=how, partners=partners)
+    state = dataclasses.replace(desk, lesson=lesson).train()
+    ended.append(state.variables["params"]["head"]["dense"]["kernel"])
+  by_itself, by_its_figures, by_the_runs = ended
+  np.testing.assert_allclose(by_its_figures, by_itself, rtol=1e-4, atol=1e-6)
+  assert np.abs(by_the_runs - by_itself).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+  ("mean", "std", "wanted"),
+  [
+    ((), (), OWN),
+    ((0.5,), (), ((0.5,) * 3, OWN[1])),
+    ((0.5, 0, 1), (1,), ((0.5, 0.0, 1.0), (1.0,) * 3)),
+    (RUN[0], RUN[1], ()),  # the run's own: nothing is done twice
+  ],
+)
+def test_what_is_said_of_a_teacher_goes_before_what_its_folder_says(graduate, mean, std, wanted):
+  teacher = faculty.load(graduate[0], "generalist", range(6), dataset(), mean, std)
+  assert teacher.figures == wanted and not teacher.unsure
+
+
+def test_what_nobody_says_is_the_runs_and_unsure(tmp_path):
+  network = models.graduate(models.body("resnet8_half"), 6)
+  variables = small.random_like(small.init(network))
+  info = {"model": "resnet8_half", "num_classes": 6} | dict.fromkeys(
+    ("classes", "dataset", "image_shape", "mean", "std")
+  )
+  faculty.checkpoint.save_variables(tmp_path / "plain", variables, info)
+  plain = faculty.load(tmp_path / "plain", "generalist", range(6), dataset())
+  assert plain.figures == () and plain.unsure
+  with pytest.raises(UserError, match="looks at coloured images, but those of zoo have 1 channel"):
+    grey = dataset((0.5,), (0.5,), (8, 8, 1))
+    faculty.load(tmp_path / "plain", "generalist", range(6), grey)
+
+
+@pytest.mark.parametrize(
+  ("mean", "std", "reason"),
+  [
+    ((0.5, 0.5), (), "mean has 2 numbers, but the images have"),
+    ((), (0.0,), "above 0"),
+    ((float("nan"),), (), "finite"),
+    (("a",), (), "finite"),
+  ],
+)
+def test_figures_that_make_no_sense(graduate, mean, std, reason):
+  with pytest.raises(UserError, match=reason):
+    faculty.load(graduate[0], "generalist", range(6), dataset(), mean, std)
+  with pytest.raises(UserError, match=reason):
+    datasets.load("digits", mean=mean, std=std)
+
+
+def test_a_data_set_may_fix_its_figures():
+  fixed, usual = datasets.load("digits", mean=(0.25,)), datasets.load("digits")
+  assert fixed.mean == (0.25,) and fixed.std == usual.std
+
+
+def test_roles_carry_the_figures():
+  teacher = faculty.Teacher("generalist", "resnet8", tuple(range(6)), {}, figures=OWN)
+  grade = curriculum.Grade("grade_1", 3, (curriculum.Subject("all", tuple(range(6))),),
+                           ("generalist",), 1)  # fmt: skip
+  (role,) = faculty.roles(grade, {"generalist": teacher}, tuple(range(6)), 1.0)
+  assert role.figures == OWN
