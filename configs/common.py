@@ -81,6 +81,7 @@ def base(name, dataset):
       "faculty": {
         "seed": 0,
         "cache": "",
+        "check": True,  # a teacher with a checkpoint that does as chance does is an error
         "bank": "",  # keep the teachers' answers, as "float32" or "bfloat16"; "": ask them anew
         "bank_fill": "lazily",  # or "up_front"
         "generalists": 1,  # how many; they differ by their seed

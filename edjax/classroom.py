@@ -77,23 +77,26 @@ class Classroom:
     return table[self.splits[split].labels]
 
   def examiner(self, network, figures=()):
-    """Compiles (lazily) `answer(variables, split, order) -> (logits, labels)` for a network.
+    """Compiles (lazily) `answer(variables, split, order, most=None) -> (logits, labels)`.
 
     Args:
       network: whatever takes images of this shape.
       figures: (mean, std) by which it is shown them; () for the run's.
 
     `logits` are [n, classes] for the n images whose label is in `order`, each exactly once;
-    `labels` are their places in `order`. None for a split without such images.
+    `labels` are their places in `order`. None for a split without such images. With `most`, so many
+    of them are asked about at most, evenly spread.
     """
     size = min(_EXAM_BATCH, max(1, _EXAM_PIXELS // int(np.prod(self.image_shape[:2]))))
     ask = self._asker(network, self.augment().by(figures))
 
-    def answer(variables, split, order):
+    def answer(variables, split, order, most=None):
       places = self.places(split, order)
       chosen = np.flatnonzero(places >= 0)
       if not len(chosen):
         return None
+      if most and len(chosen) > most:
+        chosen = chosen[np.arange(most) * len(chosen) // most]
       batches = memory.exam_batches(len(chosen), size * self.fleet.size)
 
       def lay_out(number):

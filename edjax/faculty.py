@@ -147,9 +147,9 @@ def _check_fit(teacher, directory, dataset, shape):
     for channels, kind in ((1, "grey"), (3, "coloured")):
       if channels != shape[-1] and not _misfit(teacher, [*shape[:-1], channels]):
         raise UserError(
-          f"the teacher in {directory} looks at {kind} images, but those of {dataset} have "
-          f"{shape[-1]} channel{'s' if shape[-1] > 1 else ''}; give it {kind} ones, or give "
-          "another teacher"
+          f"the teacher in {directory} cannot look at the {shape} images of {dataset}: it looks at "
+          f"{kind} ones, with {channels} channel{'s' if channels > 1 else ''}; save the images so, "
+          "or give another teacher"
         )
     reason = " ".join(str(error).split())[:200]
     raise UserError(

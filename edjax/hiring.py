@@ -214,7 +214,7 @@ def _folder(config, workdir, name, subjects, order):
 def _found(places, name, labels, dataset):
   """Returns the teacher of the first folder that holds one, or None; the second is the cache."""
   for place, found in _sources(places):
-    teacher = faculty.load(place, name, labels, dataset, _ADVICE[found])
+    teacher = faculty.load(place, name, labels, dataset, advice=_ADVICE[found])
     return dataclasses.replace(teacher, source=found)
   return None
 

@@ -23,6 +23,7 @@ from edjax import (
   files,
   fragments,
   hiring,
+  interview,
   metrics,
   models,
   parallel,
@@ -153,11 +154,18 @@ def run(config, workdir, command="", stop=None):
     options = functools.partial(hiring.options, config)
     for line in announcement(study, room, options, sources, begun):
       progress.line(line)
+    examine = functools.partial(interview.interview, config, room, progress)
+    for name, teacher in given.items():
+      if settled or curriculum.is_generalist(name):
+        examine(teacher, plan.subjects, order)
     said = processes.tell(lambda: settle(order if settled else None))
     if said:
       progress.line(said)
     if not settled:
       order = _class_order(config, room, hire)
+      for name in given:
+        if not curriculum.is_generalist(name):
+          examine(hire(name, plan.subjects, order), plan.subjects, order)
       processes.tell(lambda: settle(order))
     teachers = {
       name: given[name] if settled and name in given else hire(name, plan.subjects, order)

@@ -114,7 +114,7 @@ def test_what_nobody_says_is_the_runs_and_unsure(tmp_path):
   faculty.checkpoint.save_variables(tmp_path / "plain", variables, info)
   plain = faculty.load(tmp_path / "plain", "generalist", range(6), dataset())
   assert plain.figures == () and plain.unsure
-  with pytest.raises(UserError, match="looks at coloured images, but those of zoo have 1 channel"):
+  with pytest.raises(UserError, match="images of zoo: it looks at coloured ones, with 3 channels"):
     grey = dataset((0.5,), (0.5,), (8, 8, 1))
     faculty.load(tmp_path / "plain", "generalist", range(6), grey)
 
