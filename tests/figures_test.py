@@ -8,7 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax import classroom, curriculum, faculty, models, parallel, school, transcript
+from edjax import (
+  bank,
+  classroom,
+  curriculum,
+  faculty,
+  models,
+  parallel,
+  school,
+  teaching,
+  transcript,
+)
 from edjax.data import datasets
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
@@ -146,3 +156,31 @@ def test_roles_carry_the_figures():
                            ("generalist",), 1)  # fmt: skip
   (role,) = faculty.roles(grade, {"generalist": teacher}, tuple(range(6)), 1.0)
   assert role.figures == OWN
+
+
+def test_a_bank_keeps_what_a_teacher_says_by_its_own_figures(graduate, tmp_path):
+  room = classroom.Classroom(dataset(), parallel.fleet(1, 6))
+  teacher = faculty.load(graduate[0], "generalist", range(6), room.dataset)
+  role = teaching.Role("generalist", teacher.network, tuple(range(6)), tuple(range(6)), 1.0, OWN)
+  desk = small.grade(["generalist"], batch=6)
+  lesson = dataclasses.replace(desk.lesson, roles=(role,))
+  kept = bank.Settings("float32", "lazily", tmp_path / "bank", tmp_path / "own")
+  study = types.SimpleNamespace(teachers={"generalist": teacher})
+  grade = types.SimpleNamespace(name="grade_1", epochs=1)
+  variables = {"generalist": teacher.variables}
+  kept = bank.Bank(
+    kept, study, room, lesson, grade, variables, {}, jax.random.key(0), lambda epoch: None, 1
+  )
+  kept.open(None)
+  (one,) = kept._desks
+  index = np.arange(6, dtype=np.int32)
+  images = room.dataset.train.images[:6]
+  logits = np.asarray(one.ask(images, index, np.zeros(6, np.int32)))
+  np.testing.assert_allclose(logits, said(graduate[1], images), rtol=1e-4, atol=1e-4)
+  other = bank.Settings("float32", "lazily", tmp_path / "bank", tmp_path / "own")
+  plain = dataclasses.replace(lesson, roles=(dataclasses.replace(role, figures=()),))
+  by_the_runs = bank.Bank(
+    other, study, room, plain, grade, variables, {}, jax.random.key(0), lambda epoch: None, 1
+  )
+  by_the_runs.open(None)
+  assert by_the_runs._desks[0].table.place != one.table.place
