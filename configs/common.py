@@ -33,7 +33,7 @@ def base(name, dataset):
         "std": (),
       },
       "devices": 0,  # 0: all there are
-      "compilation_cache": "",  # a folder that keeps compiled programs for later runs
+      "compilation_cache": "auto",  # a folder that keeps compiled programs for later runs; "": none
       "residence": "auto",  # of the images: "device", "sharded" over the devices, "streamed"
       "student": {"model": "resnet20"},
       "subjects": (1, 1, 1),  # ratios of the classes, in class order

@@ -57,8 +57,9 @@ def main(argv):
 
 def _run(config, workdir, mode):
   # After the flags and the files: they take seconds to import.
-  from edjax import parallel, processes, school
+  from edjax import parallel, processes, programs, school
 
+  programs.keep_for_user(config.compilation_cache)
   if mode == "exam":
     scores = school.exam(config, workdir)
     figures = {key: scores[key] for key in ("count", "top1", "interval", "top5", "nll", "ece")}

@@ -13,8 +13,6 @@ is always held by a process's own devices; pmap sees those of all processes as o
 import ctypes
 import dataclasses
 import functools
-import pathlib
-import stat
 
 import jax
 import jax.numpy as jnp
@@ -231,28 +229,6 @@ def fleet(count, batch_size):
       f"use a multiple of {len(chosen)} or set devices"
     )
   return Fleet(chosen)
-
-
-def keep_programs(directory):
-  """Lets compiled programs be kept in a folder, and found there by later runs; "" keeps none.
-
-  They are code that will run, so the folder must be its owner's alone; it is made so if missing.
-
-  Raises:
-    UserError: if others may write there.
-  """
-  if not directory:
-    return
-  place = pathlib.Path(directory).expanduser().absolute()
-  place.mkdir(mode=0o700, parents=True, exist_ok=True)
-  if place.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-    raise UserError(
-      f"compilation_cache {place} may be written by others, whose code a run would then run; give "
-      "a folder of your own (chmod go-w)"
-    )
-  jax.config.update("jax_compilation_cache_dir", str(place))
-  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-  jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def keep_freed_memory():

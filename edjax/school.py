@@ -29,6 +29,7 @@ from edjax import (
   parallel,
   preflight,
   processes,
+  programs,
   report,
   settings,
   workdirs,
@@ -72,7 +73,7 @@ def run(config, workdir, command="", stop=None):
   methods = methods_table.build(config.methods)
   num_fragments = len(models.body(config.student.model).fragments)
   choose(residence.RESIDENCES, config.residence, "residence")
-  parallel.keep_programs(config.compilation_cache)
+  programs.keep(config.compilation_cache)
   fleet = parallel.fleet(config.devices, recipe.batch_size)
   dataset = _dataset(config)
   num_classes = len(dataset.class_names)

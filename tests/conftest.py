@@ -46,11 +46,12 @@ def compiled(tmp_path_factory):
   jax.config.update("jax_compilation_cache_dir", str(directory))
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
   compilation_cache.reset_cache()
-  yield {
+  shared = {
     "JAX_COMPILATION_CACHE_DIR": str(directory),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
   }
+  os.environ.update(shared)  # commands that tests start must not use the user's own folder
+  yield shared | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
   jax.config.update("jax_compilation_cache_dir", None)
   compilation_cache.reset_cache()
 

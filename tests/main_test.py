@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from edjax import checkpoint, metrics
+from edjax import programs as kept_programs
 from tests import archives, command
 from tests.command import DIGITS, files, refused
 from tests.reference import zoo
@@ -338,16 +339,20 @@ def test_a_folder_of_programs_that_others_may_write(capfd, place):
 
 
 @pytest.mark.slow
-def test_compiled_programs_are_kept(tmp_path):
+@pytest.mark.parametrize("setting", ["programs", "auto"])
+def test_compiled_programs_are_kept(tmp_path, monkeypatch, setting):
   """A second run finds all of them, and ends with the same bits."""
-  programs, reports = tmp_path / "programs", []
+  monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+  programs = kept_programs.folder() if setting == "auto" else tmp_path / setting
+  reports = []
   for name in ("one", "two"):
     before = set(programs.glob("*-cache"))
     ended = command.end(
       command.start(
         "--config=configs/digits.py:ce,smoke",
         "--config.student.model=tests.small:SMALL",
-        f"--config.compilation_cache={programs}",
+        f"--config.compilation_cache={'auto' if setting == 'auto' else programs}",
         f"--workdir={tmp_path / name}",
       )
     )
