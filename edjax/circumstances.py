@@ -4,7 +4,6 @@ import pathlib
 import subprocess
 
 from edjax import metrics, page
-from edjax.data import identity
 from edjax.workdirs import flat
 
 
@@ -26,7 +25,7 @@ def record(config, workdir, dataset, command, finished):
       "data_dir": str(pathlib.Path(config.data_dir).expanduser().absolute())
       if config.data_dir
       else "",
-      "data_digest": identity.sample_digest(dataset.train),
+      "data_digest": dataset.identity["sha256"]["train"],
       "revision": revision(pathlib.Path(__file__).parent.parent),
       "settings": config.to_dict(),
     }
@@ -65,7 +64,7 @@ def section(report):
       ("finished", "finished"),
       ("work directory", "workdir"),
       ("data directory", "data_dir"),
-      ("digest of the data", "data_digest"),
+      ("digest of the training images", "data_digest"),
       ("revision", "revision"),
     )
   ]

@@ -13,6 +13,7 @@ import time
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from edjax import (
   bank,
@@ -67,7 +68,8 @@ def run(config, workdir, command="", stop=None):
   `jax.clear_caches()` between them: Linux bounds how many memory mappings a process has, and the
   programs of a school are a thousand.
   """
-  config = settings.resolve(config)
+  # What a teacher's folder says is asked by the first process, which alone must have it.
+  config = ConfigDict(processes.tell(lambda: settings.resolve(config).to_dict())).lock()
   workdir, began = pathlib.Path(workdir), time.monotonic()
   recipe = curriculum.Recipe(**config.recipe)
   methods = methods_table.build(config.methods)
@@ -91,6 +93,7 @@ def run(config, workdir, command="", stop=None):
   def claim():
     workdir.mkdir(parents=True, exist_ok=True)
     held.enter_context(files.held(workdir / "lock", progress.line))
+    workdirs.check(workdir, config.to_dict(), dataset.identity)  # another may have begun meanwhile
     workdirs.claim(workdir, config.to_dict())
 
   def settle(order):
@@ -151,7 +154,7 @@ def run(config, workdir, command="", stop=None):
         if not sources.get(name)
       }
     )
-    begun = processes.tell(lambda: next(workdir.rglob("metrics.jsonl"), None) is not None)
+    begun = processes.tell(lambda: workdirs.begun(workdir))
     options = functools.partial(hiring.options, config)
     for line in announcement(study, room, options, sources, begun):
       progress.line(line)
@@ -268,7 +271,13 @@ def attend(study, room, progress, outlook, stop=None):
         state = term.begin(state)
         meta |= {"grade": number, "first_step": first_step, "seconds": 0.0, "pace": [0, 0.0]}
       else:
-        state, arrays = term.restore(arrays), None
+        try:
+          state, arrays = term.restore(arrays), None
+        except ValueError as error:
+          raise UserError(
+            f"the checkpoint in {study.directory} is none of {_label(study, term.grade)} as this "
+            f"version of edjax trains it ({str(error)[:200]}); use another --workdir"
+          ) from error
         progress.line(f"{study.label}: continuing after step {done:,}, in {term.grade.name}")
       with contextlib.closing(term.ahead):
         state, meta = _attend_grade(
@@ -398,7 +407,7 @@ def _dataset(config):
   dataset = processes.together(
     lambda: datasets.load(config.dataset, data_dir=config.data_dir, **config.data)
   )
-  processes.agree("the data set", lambda: identity.sample_digest(dataset.train))
+  processes.agree("the data set", lambda: dataset.identity)
   return dataset
 
 

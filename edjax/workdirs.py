@@ -2,13 +2,19 @@
 
 import json
 
+from ml_collections import ConfigDict
+
 from edjax import checkpoint, metrics
 from edjax.data import identity
 from edjax.errors import UserError
+from edjax.settings import resolve
 
 MAY_DIFFER = (
   "data_dir", "checkpoint.", "compilation_cache", "devices", "residence", "faculty.cache",
+  "faculty.check",
 )  # fmt: skip
+_UNSET = "not set"
+_BEFORE = {"data.source": "auto"}  # what was meant before there were such settings
 _WRITTEN = (
   "metrics.jsonl", "report.json", "report.html", "graduate", "teachers", "checkpoints", "data.json",
 )  # fmt: skip
@@ -19,7 +25,7 @@ def check(workdir, settings, data):
   """Checks that a work directory is free, or this config's and these data's; changes nothing.
 
   Where files lie may differ. A directory in which no step has been taken is free, whatever its
-  config.json says.
+  config.json says. One that an earlier version wrote may lack settings that are as they were then.
 
   Args:
     workdir: a `pathlib.Path`.
@@ -43,12 +49,13 @@ def check(workdir, settings, data):
   theirs = _read(path)
   if not theirs.keys() >= _OURS:
     raise UserError(f"{path} is not a config of edjax's; use another --workdir")
-  if not _begun(workdir):
+  if not begun(workdir):
     return
-  theirs, mine = flat(theirs), flat(json.loads(json.dumps(settings)))
+  theirs, mine = flat(_closed(theirs)), flat(json.loads(json.dumps(settings)))
   for key in mine | theirs:
-    was, now = theirs.get(key, "not set"), mine.get(key, "not set")
-    if was != now and not key.startswith(MAY_DIFFER):
+    was, now = (each.get(key, _BEFORE.get(key, _UNSET)) for each in (theirs, mine))
+    same = was == now or (was == _UNSET and not now)
+    if not same and not key.startswith(MAY_DIFFER):
       raise UserError(
         f"{workdir} belongs to another config: {key} was {was!r}, is now {now!r}; use another "
         "--workdir or the old setting"
@@ -58,7 +65,7 @@ def check(workdir, settings, data):
 
 def claim(workdir, settings):
   """Makes a work directory, which `check` has passed, this config's, unless it is already."""
-  if not _begun(workdir):
+  if not begun(workdir):
     text = json.dumps(settings, indent=2) + "\n"
     metrics.replace_file(workdir / "config.json", text.encode())
 
@@ -76,15 +83,15 @@ def settle(workdir, data, order):
   Raises:
     UserError: if the class order is another one.
   """
-  noted, begun = _data(workdir), _begun(workdir)
+  noted, trained = _data(workdir), begun(workdir)
   if order is not None:
     data = data | {"class_order": [int(label) for label in order]}
-  if noted and begun:
+  if noted and trained:
     identity.refuse(f"{workdir} (data.json)", noted, data)
     data = noted | data
   if data != noted:
     metrics.replace_file(workdir / "data.json", (json.dumps(data, indent=1) + "\n").encode())
-  if noted or not begun:
+  if noted or not trained:
     return ""
   return f"{workdir} has no data.json that says which data it was begun with; it is taken for these"
 
@@ -99,9 +106,17 @@ def flat(tree, prefix=""):
   return leaves
 
 
-def _begun(workdir):
+def begun(workdir):
   """Says whether a step has been taken, by the student or a teacher."""
   return next(workdir.rglob("metrics.jsonl"), None) is not None
+
+
+def _closed(settings):
+  """Returns settings with what an earlier version left unsaid; those that make no sense as is."""
+  try:
+    return json.loads(json.dumps(resolve(ConfigDict(settings)).to_dict()))
+  except (AttributeError, KeyError, TypeError, ValueError):
+    return settings
 
 
 def _data(workdir):

@@ -1,8 +1,10 @@
 """A work directory belongs to one config, to the data it was begun with, to one run at a time."""
 
+import contextlib
 import dataclasses
 import errno
 import json
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -15,10 +17,10 @@ import numpy as np
 import pytest
 
 from configs import digits
-from edjax import checkpoint, files, metrics, school, workdirs
+from edjax import checkpoint, files, metrics, school, settings, workdirs
 from edjax.data import datasets
 from edjax.data.splits import Split
-from edjax.errors import Stopped, UserError
+from edjax.errors import Stopped, UserError, one_line
 from tests import command
 
 SETTINGS = {"name": "a", "student": {"model": "small"}, "recipe": {"pad": 1}}
@@ -319,3 +321,87 @@ def test_a_school_leaves_its_callers_programs_and_handlers_alone(small, tmp_path
   school.run(config(), tmp_path / "run")
   mine(jnp.ones(3))
   assert len(traced) == 1 and signal.getsignal(signal.SIGTERM) is before
+
+
+SINCE = ("source", "mean", "std", "check", "optimiser", "weight_decay", "clip", "standardise")
+
+
+@pytest.mark.parametrize(
+  ("now", "words"),
+  [
+    ({}, ""),
+    ({"faculty.check": False}, ""),
+    ({"data.mean": (0.4,)}, "data.mean was 'not set', is now"),
+    ({"data.source": "files"}, "data.source was 'auto', is now 'files'"),
+    ({"faculty.generalist.clip": 1.0}, "faculty.generalist.clip was 0.0, is now 1.0"),
+    ({"methods.kd.standardise": True}, "methods.kd.standardise was False, is now True"),
+  ],
+)
+def test_a_config_of_an_earlier_version_lacks_what_there_was_not(now, words, tmp_path):
+  begin(tmp_path / "run", WAS.identity)
+  before = settings.resolve(config("kd,smoke")).to_dict()
+  parts = before["data"], before["faculty"], *before["methods"].values()
+  for part in (*parts, before["faculty"]["specialist"], before["faculty"]["generalist"]):
+    for key in SINCE:
+      part.pop(key, None)
+  (tmp_path / "run" / "config.json").write_text(json.dumps(before))
+  asked = settings.resolve(config("kd,smoke", **now)).to_dict()
+  with pytest.raises(UserError, match=words) if words else contextlib.nullcontext():
+    workdirs.check(tmp_path / "run", asked, WAS.identity)
+
+
+def test_one_that_another_run_has_just_begun_is_refused(small, finished, tmp_path, monkeypatch):
+  """It was free when it was looked at, and is not when its lock is taken."""
+  held = files.held
+
+  def later(path, warn):
+    shutil.copytree(finished, path.parent, dirs_exist_ok=True)
+    return held(path, warn)
+
+  monkeypatch.setattr(files, "held", later)
+  with pytest.raises(UserError, match="belongs to another config: seed was 0, is now 1"):
+    school.run(config(seed=1), tmp_path / "run")
+  theirs, left = (command.files(each).values() for each in (finished, tmp_path / "run"))
+  assert sorted(left) == sorted(theirs)
+
+
+def test_a_checkpoint_that_does_not_fit_is_named(small, finished, tmp_path, monkeypatch):
+  newest = checkpoint.Store.newest
+
+  def without(store):
+    step, arrays, meta = newest(store)
+    return step, {path: leaf for path, leaf in arrays.items() if path != "step"}, meta
+
+  shutil.copytree(finished, tmp_path / "run")
+  monkeypatch.setattr(checkpoint.Store, "newest", without)
+  with pytest.raises(UserError, match="the checkpoint in .*step is missing.*--workdir"):
+    school.run(config(), tmp_path / "run")
+
+
+def test_a_full_disk_at_any_file_ends_in_a_line_and_the_run_goes_on(small, finished, tmp_path):
+  workdir, replace, write = tmp_path / "run", metrics.os.replace, pathlib.Path.write_text
+  for name in ("config.json", "data.json", "info.json", "report.json", "report.html"):
+
+    def replaced(one, other, name=name):
+      if pathlib.Path(other).name == name:
+        raise OSError(errno.ENOSPC, "No space left on device")
+      replace(one, other)
+
+    def written(path, *arguments, name=name, **options):
+      if path.name == name:
+        raise OSError(errno.EIO, "Input/output error")
+      return write(path, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+      patch.setattr(metrics.os, "replace", replaced)
+      patch.setattr(pathlib.Path, "write_text", written)
+      with one_line("it goes on"):
+        school.run(config(), workdir)
+    said = str(ended.value.code)
+    assert said.startswith("edjax: cannot ") and "the same command" in said and "\n" not in said
+    assert ("No space left" in said and name in said) or "Input/output error" in said
+    assert not [path for path in workdir.rglob("*") if path.suffix in (".tmp", ".unfinished")]
+  school.run(config(), workdir)
+  assert digest(workdir) == digest(finished)
+  one, other = (json.loads((each / "data.json").read_text()) for each in (workdir, finished))
+  assert one == other
