@@ -24,6 +24,7 @@ from edjax import (
   files,
   fragments,
   hiring,
+  idle,
   interview,
   metrics,
   models,
@@ -102,7 +103,7 @@ def run(config, workdir, command="", stop=None):
   with held, contextlib.closing(progress):
     processes.tell(claim)
     room = Classroom(dataset, fleet, config.residence)
-    for line in (*dataset.notes, *plan.notes, room.said):
+    for line in (*dataset.notes, *plan.notes, *idle.notes(config, recipe, plan), room.said):
       if line:
         progress.line(line)
     hired, attended, outlook = {}, 0.0, Outlook()

@@ -1,0 +1,168 @@
+"""Settings that do nothing under the others: what somebody has set in vain is said in a line.
+
+Only what is certain is here. A setting that is as it usually is was not set in vain.
+"""
+
+from edjax import curriculum
+
+
+def notes(config, recipe, plan):
+  """Returns a line for every setting that was set and can have no effect. Pure.
+
+  Args:
+    config: of the run, resolved, see `settings.resolve`.
+    recipe: its `curriculum.Recipe`.
+    plan: its `curriculum.Curriculum`.
+  """
+  settings = config.to_dict()
+  lines = []
+  for key, usual, idle, why in ROWS:
+    value = settings
+    for name in key.split("."):
+      value = value.get(name, {}) if isinstance(value, dict) else {}
+    if value == {} or not idle(settings, recipe, plan):
+      continue  # a config of one's own need not have every setting
+    column = key.startswith("grades.")
+    if any(entry not in usual for entry in (value if column else (value,))):
+      shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+      lines.append(f"--config.{key}={shown} has no effect: {why}")
+  return tuple(lines)
+
+
+def _schedules(settings, recipe):
+  """Of the student and of all teachers, with their milestones."""
+  faculty = settings["faculty"]
+  parts = (faculty["specialist"], faculty["generalist"])
+  return (
+    (recipe.schedule, recipe.milestones),
+    *((part["schedule"], part["milestones"]) for part in parts),
+  )
+
+
+def _never_drops(settings, recipe, _):
+  schedules = _schedules(settings, recipe)
+  return all(how == "cosine" or not milestones for how, milestones in schedules)
+
+
+def _no_dot(settings, recipe, _):
+  parts = (settings["faculty"]["specialist"], settings["faculty"]["generalist"])
+  return "dot" not in (recipe.optimiser, *(part["optimiser"] for part in parts))
+
+
+def _one_view(_, recipe, __):
+  return not (recipe.pad or recipe.flip or recipe.resized)
+
+
+def _kinds(plan):
+  """Per grade, (how many specialists answer an image, how many generalists)."""
+  counts = []
+  for grade in plan.grades:
+    general = sum(map(curriculum.is_generalist, grade.teachers))
+    counts.append((int(len(grade.teachers) > general), general))
+  return counts
+
+
+def _no_generalist(settings, _, plan):
+  return not any(general for _, general in _kinds(plan)) and settings["class_order"] != "easiest"
+
+
+def _never_partial(_, __, plan):
+  return all(grade.fragments == plan.grades[-1].fragments for grade in plan.grades)
+
+
+def _one_grade(_, __, plan):
+  return len(plan.grades) == 1
+
+
+def _never_more(_, __, plan):
+  return len({len(grade.subjects) for grade in plan.grades}) == 1
+
+
+def _trained(kind):
+  return lambda settings, _, __: not settings["faculty"][kind]["checkpoint"]
+
+
+_ALONE = "there is one grade, and nothing was learnt before it"
+_OWN = "it is of teachers with a checkpoint, and none is given"
+_WHOLE = "the student is whole in every grade, under its own head"
+
+# (setting, what it usually is, whether it then does nothing, why). Of grades, every entry counts.
+ROWS = (
+  (
+    "recipe.milestones",
+    ((),),
+    lambda _, recipe, __: recipe.schedule == "cosine",
+    "recipe.schedule is 'cosine', and 'steps' alone reads it",
+  ),
+  (
+    "recipe.factor",
+    (0.1,),
+    _never_drops,
+    "nobody's rate is divided at milestones (recipe.schedule 'steps' and recipe.milestones)",
+  ),
+  ("recipe.dot_delta", (0.075,), _no_dot, "no optimiser is 'dot' (recipe.optimiser)"),
+  (
+    "recipe.crops",
+    (0,),
+    _one_view,
+    "an image has one view only without recipe.pad, recipe.flip and recipe.resized",
+  ),
+  (
+    "recipe.specialist_weight",
+    (1.0,),
+    lambda _, __, plan: not any(own and general for own, general in _kinds(plan)),
+    "no grade has specialists beside a generalist (grades.teachers 'both')",
+  ),
+  (
+    "recipe.target",
+    ("slice",),
+    lambda _, __, plan: not any(own for own, _ in _kinds(plan)),
+    "no grade has specialists (grades.teachers)",
+  ),
+  (
+    "recipe.consensus",
+    ("average",),
+    lambda _, __, plan: all(own + general <= 1 for own, general in _kinds(plan)),
+    "no image is answered by two teachers (faculty.generalists, grades.teachers)",
+  ),
+  (
+    "grades.final_rate",
+    (0.0, 1.0),  # "steps" ends at the whole rate, unless it falls
+    lambda _, recipe, __: recipe.schedule == "steps",
+    "recipe.schedule is 'steps', and 'cosine' alone reads it",
+  ),
+  ("grades.lower_rate", (1.0,), _one_grade, _ALONE),
+  ("grades.rehearsal", (1.0,), _never_more, "no grade sees more subjects than the one before it"),
+  ("grades.carry_momentum", (False,), _one_grade, _ALONE),
+  ("grades.reference_width", (0,), _never_partial, _WHOLE),
+  ("grades.reference_grid", (1,), _never_partial, _WHOLE),
+  ("grades.reference_relu", (True,), _never_partial, _WHOLE),
+  (
+    "faculty.generalists",
+    (1,),
+    lambda _, __, plan: not any(general for _, general in _kinds(plan)),
+    "no grade has a generalist (grades.teachers)",
+  ),
+  (
+    "faculty.generalist.checkpoint",
+    ("",),
+    _no_generalist,
+    "no grade has a generalist (grades.teachers)",
+  ),
+  (
+    "faculty.specialist.checkpoint",
+    ((),),
+    lambda _, __, plan: not any(own for own, _ in _kinds(plan)),
+    "no grade has specialists (grades.teachers)",
+  ),
+  ("faculty.generalist.mean", ((),), _trained("generalist"), _OWN),
+  ("faculty.generalist.std", ((),), _trained("generalist"), _OWN),
+  ("faculty.specialist.mean", ((),), _trained("specialist"), _OWN),
+  ("faculty.specialist.std", ((),), _trained("specialist"), _OWN),
+  (
+    "faculty.bank_fill",
+    ("lazily",),
+    lambda settings, _, __: not settings["faculty"]["bank"],
+    "no answers are kept (faculty.bank)",
+  ),
+)
