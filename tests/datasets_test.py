@@ -178,7 +178,7 @@ def test_arguments_out_of_range(tmp_path):
   fails("validation_fraction", "-0.1", **arguments, validation_fraction=-0.1)
   fails("train_limit", "-1", **arguments, train_limit=-1)
   fails("train_limit=9", "10", **arguments, train_limit=9)
-  fails("28x28", "image_size=32", **arguments, image_size=32)
+  fails("28x28", "set data.image_size to 0", **arguments, image_size=32)
   assert datasets.load(**arguments, image_size=28).train.images.shape[1:] == (28, 28, 1)
   fails("'web'", "auto, files, tfds", **arguments, source="web")
   fails("'folder'", "fashion_mnist", name="folder", data_dir=str(tmp_path), source="tfds")

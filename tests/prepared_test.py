@@ -71,4 +71,4 @@ def test_prepared_data_that_cannot_be_read(tmp_path, monkeypatch):
   (version / "fashion_mnist-train.array_record-00000-of-00001").write_bytes(b"")
   fails(version, "cannot be read", **arguments)
   monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-  fails(version, "pip install 'edjax[tfds]'", **arguments)
+  fails(version, "pip install tensorflow-datasets", **arguments)

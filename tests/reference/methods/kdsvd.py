@@ -25,7 +25,7 @@ UNEQUAL = dict.fromkeys(
     "larger teacher",
     "odd sizes",
   ),
-  "has 4 channels and the teacher's 5.*vectors='columns'",
+  "has 4 channels and the teacher's 5.*vectors to 'columns'",
 )
 # Two of the second vectors have squares near each other, and rounding turns them by that much more.
 TOLERANCE = {"alike": 3e-5}
