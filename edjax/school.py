@@ -172,10 +172,7 @@ def run(config, workdir, command="", stop=None):
         if not curriculum.is_generalist(name):
           examine(hire(name, plan.subjects, order), plan.subjects, order)
       processes.tell(lambda: settle(order))
-    teachers = {
-      name: given[name] if settled and name in given else hire(name, plan.subjects, order)
-      for name in plan.teachers
-    }
+    teachers = {name: hired.get(name) or hire(name, plan.subjects, order) for name in plan.teachers}
     study = dataclasses.replace(study, order=order, teachers=teachers)
     variables, record = taught(study)
     graduate = fragments.graduate(variables, np.argsort(order))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from configs import caltech256, cifar100, digits, food101, published
-from edjax import curriculum, faculty, hiring, settings, workdirs
+from edjax import curriculum, faculty, hiring, processes, school, settings, workdirs
+from edjax import methods as methods_table
 from edjax.data.datasets import Split
 
 
@@ -60,6 +61,26 @@ def test_the_pair_of_a_network_that_is_given_as_a_folder(tmp_path):
   (tmp_path / "info.json").write_text(json.dumps({"model": "wrn_40_2"}))
   given = {"faculty__generalist__checkpoint": str(tmp_path), "student__model": "wrn_16_2"}
   assert resolved(cifar100.get_config("dkd"), **given).methods.dkd.beta == 6
+
+
+def test_of_several_processes_the_first_alone_needs_that_folder(tmp_path, monkeypatch):
+  """What it resolved is what all of them train."""
+
+  class Seen(Exception):
+    pass
+
+  def build(methods):
+    raise Seen(methods["dkd"]["beta"])
+
+  made = cifar100.get_config("dkd")
+  made.student.model, made.faculty.generalist.checkpoint = "wrn_16_2", str(tmp_path)
+  (tmp_path / "info.json").write_text(json.dumps({"model": "wrn_40_2"}))
+  of_the_first = settings.resolve(made).to_dict()
+  (tmp_path / "info.json").unlink()
+  monkeypatch.setattr(processes, "tell", lambda work: of_the_first)
+  monkeypatch.setattr(methods_table, "build", build)
+  with pytest.raises(Seen, match="6"):
+    school.run(made, tmp_path / "run")
 
 
 def test_imagenets_numbers_where_the_recipe_is_imagenets():
