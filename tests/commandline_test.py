@@ -9,38 +9,14 @@ import sys
 
 import jax
 import pytest
-from absl import flags
 
-from edjax import bank, curriculum, hiring, main, methods, models, settings, workdirs
+from edjax import bank, curriculum, hiring, methods, models, settings, workdirs
 from edjax.data import datasets
 from edjax.errors import UserError
 from edjax.methods import interface
 from tests import command, outputs
 from tests.configs_test import CLASSES, MODULES
 from tests.methods_test import batch
-
-VALUES = flags.FLAGS
-
-
-@pytest.fixture
-def typed(monkeypatch):
-  """Returns what the command makes of its arguments."""
-  path = sys.path[:]
-
-  def parse(*arguments):
-    VALUES.unparse_flags()
-    monkeypatch.setattr(sys, "argv", ["edjax", *arguments])
-    try:
-      main._parse(sys.argv)
-      return VALUES["config"].value
-    finally:
-      for name in [name for name in VALUES if name.startswith("config.")]:
-        delattr(VALUES, name)
-      VALUES["config"].unparse()
-      VALUES.mark_as_parsed()
-
-  yield parse
-  sys.path[:] = path
 
 
 def leaves(config):

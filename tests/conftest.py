@@ -3,6 +3,7 @@
 import os
 import pathlib
 import socket
+import sys
 
 import jax
 import pytest
@@ -102,3 +103,27 @@ def few_mappings():
   mappings = pathlib.Path("/proc/self/maps")
   if mappings.exists() and mappings.read_bytes().count(b"\n") > 20_000:
     jax.clear_caches()
+
+
+@pytest.fixture
+def typed(monkeypatch):
+  """Returns what the command makes of its arguments."""
+  from edjax import main
+
+  values = flags.FLAGS
+  path = sys.path[:]
+
+  def parse(*arguments):
+    values.unparse_flags()
+    monkeypatch.setattr(sys, "argv", ["edjax", *arguments])
+    try:
+      main._parse(sys.argv)
+      return values["config"].value
+    finally:
+      for name in [name for name in values if name.startswith("config.")]:
+        delattr(values, name)
+      values["config"].unparse()
+      values.mark_as_parsed()
+
+  yield parse
+  sys.path[:] = path
