@@ -16,13 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import checkpoint, faculty
+from edjax import faculty
 from edjax import methods as methods_table
 from edjax.data import augment, identity
 from edjax.data.answers import NUMBERS, Ledger, Table
 from edjax.errors import UserError, one_of
 from edjax.models.macs import network_macs
 from edjax.step import ask_step
+from edjax.storage import checkpoint
 
 FILLS = ("lazily", "up_front")
 

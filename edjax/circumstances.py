@@ -4,7 +4,7 @@ import pathlib
 import subprocess
 
 from edjax import metrics, page
-from edjax.workdirs import flat
+from edjax.storage.workdirs import flat
 
 
 def record(config, workdir, dataset, command, finished):

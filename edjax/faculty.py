@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import checkpoint, models
+from edjax import models
 from edjax.curriculum import is_generalist
 from edjax.data import datasets, identity
 from edjax.errors import UserError
+from edjax.storage import checkpoint
 from edjax.teaching import Role
 
 

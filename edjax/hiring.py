@@ -7,10 +7,11 @@ import dataclasses
 import hashlib
 import pathlib
 
-from edjax import checkpoint, convert, curriculum, faculty, models, processes
+from edjax import convert, curriculum, faculty, models, processes
 from edjax import methods as methods_table
 from edjax.data import identity
 from edjax.errors import UserError
+from edjax.storage import checkpoint
 from edjax.term import Study
 
 # What to do about a teacher of other data, by where it was found.

@@ -11,7 +11,7 @@ import pathlib
 import numpy as np
 
 from edjax.errors import UserError
-from edjax.files import naming
+from edjax.storage.files import naming
 
 CALIBRATION_BINS = 15
 

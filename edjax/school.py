@@ -17,11 +17,9 @@ from ml_collections import ConfigDict
 
 from edjax import (
   bank,
-  checkpoint,
   circumstances,
   curriculum,
   faculty,
-  files,
   fragments,
   hiring,
   idle,
@@ -34,7 +32,6 @@ from edjax import (
   programs,
   report,
   settings,
-  workdirs,
 )
 from edjax import methods as methods_table
 from edjax.classroom import Classroom, grade_exam
@@ -44,6 +41,7 @@ from edjax.errors import Stopped, UserError, choose
 from edjax.outlook import Outlook, announcement, many
 from edjax.progress import Progress, duration
 from edjax.step import no_sums
+from edjax.storage import checkpoint, files, workdirs
 from edjax.term import Study, prepare
 from edjax.transcript import costs, grade_row, left_out, transcript, unshown
 

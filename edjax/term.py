@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import checkpoint, curriculum, faculty, fragments, models, optimisers, precision
+from edjax import curriculum, faculty, fragments, models, optimisers, precision
 from edjax import methods as methods_table
 from edjax.bank import Bank, Settings
 from edjax.data import memory
@@ -22,6 +22,7 @@ from edjax.errors import UserError, within
 from edjax.models.folding import fold, folded
 from edjax.models.macs import network_macs, training_macs
 from edjax.step import AXIS, Lesson, start, train_step
+from edjax.storage import checkpoint
 
 _STRETCHES_PER_EPOCH = 20
 _STRETCH_BYTES = 1 << 26  # of the images of a stretch, unless a single step has more

@@ -165,9 +165,10 @@ def _go_to_school(options):
 
 def _paces(options):
   """Trains the same network in turns; returns the median images per second of each residence."""
-  from edjax import checkpoint, curriculum, methods, parallel, term
+  from edjax import curriculum, methods, parallel, term
   from edjax.classroom import Classroom
   from edjax.data import datasets
+  from edjax.storage import checkpoint
 
   dataset = datasets.load("food101", data_dir=str(options.out), image_size=options.size)
   everything = curriculum.Subject("everything", tuple(range(_CLASSES)))

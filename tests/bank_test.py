@@ -10,17 +10,11 @@ import numpy as np
 import pytest
 
 from configs import digits
-from edjax import (
-  bank,
-  checkpoint,
-  faculty,
-  models,
-  school,
-  step,
-)
+from edjax import bank, faculty, models, school, step
 from edjax.data import answers, datasets
 from edjax.data.answers import Table
 from edjax.data.augment import Augment
+from edjax.storage import checkpoint
 from tests import command, resume_test
 from tests import school as tiny
 from tests.resume_test import report, same, sha256

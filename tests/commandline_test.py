@@ -10,10 +10,11 @@ import sys
 import jax
 import pytest
 
-from edjax import bank, curriculum, hiring, methods, models, settings, workdirs
+from edjax import bank, curriculum, hiring, methods, models, settings
 from edjax.data import datasets
 from edjax.errors import UserError
 from edjax.methods import interface
+from edjax.storage import workdirs
 from tests import command, outputs
 from tests.configs_test import CLASSES, MODULES
 from tests.methods_test import batch

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from configs import common, published
-from edjax import checkpoint, curriculum, methods, models, school, settings, workdirs
+from edjax import curriculum, methods, models, school, settings
 from edjax.data import archives as published_archives
 from edjax.data import datasets
+from edjax.storage import checkpoint, workdirs
 from tests import archives, command
 
 CLASSES = {

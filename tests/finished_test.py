@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from configs import digits
-from edjax import checkpoint, models, school
+from edjax import models, school
 from edjax.data import datasets
+from edjax.storage import checkpoint
 from tests import archives, command
 from tests.command import DIGITS, files, refused
 from tests.configs_test import check_run

@@ -10,8 +10,9 @@ import shutil
 import pytest
 import torch
 
-from edjax import checkpoint, metrics
+from edjax import metrics
 from edjax import programs as kept_programs
+from edjax.storage import checkpoint
 from tests import archives, command
 from tests.command import DIGITS, files, refused
 from tests.reference import zoo

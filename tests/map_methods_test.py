@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from edjax import checkpoint, methods, models
+from edjax import methods, models
 from edjax.errors import UserError
 from edjax.methods.at import AT
 from edjax.methods.fitnet import FitNet
@@ -18,6 +18,7 @@ from edjax.methods.nst import NST
 from edjax.methods.semckd import SemCKD
 from edjax.methods.sp import SP
 from edjax.methods.vid import VID
+from edjax.storage import checkpoint
 from tests import school
 from tests.methods_test import batch, close
 

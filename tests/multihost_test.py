@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from edjax import checkpoint
+from edjax.storage import checkpoint
 from tests import command, resume_test
 from tests.command import refused
 

@@ -10,7 +10,8 @@ import time
 import pytest
 
 from configs import digits
-from edjax import checkpoint, metrics, models, school
+from edjax import metrics, models, school
+from edjax.storage import checkpoint
 from tests import command
 from tests.small import SMALL
 

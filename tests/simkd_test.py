@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from configs import digits
-from edjax import checkpoint, faculty, fragments, models, school
+from edjax import faculty, fragments, models, school
 from edjax.data import datasets
 from edjax.errors import UserError
 from edjax.methods.simkd import SimKD
+from edjax.storage import checkpoint
 from tests.school import bits, random_like
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from edjax import metrics
 from edjax.errors import UserError
-from edjax.files import naming
+from edjax.storage.files import naming
 
 NUMBERS = {"float32": np.float32, "bfloat16": jnp.bfloat16}
 _CHUNK = 65_536  # rows that are checked at once

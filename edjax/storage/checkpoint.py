@@ -23,8 +23,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax.traverse_util import unflatten_dict
 
-from edjax import files
 from edjax.errors import UserError
+from edjax.storage import files
 
 # Of several processes the first comes here alone, and orbax must not wait for the others.
 _FIRST_ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})

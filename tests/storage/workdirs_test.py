@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 from configs import digits
-from edjax import checkpoint, files, metrics, school, settings, workdirs
+from edjax import metrics, school, settings
 from edjax.data import datasets
 from edjax.data.splits import Split
 from edjax.errors import Stopped, UserError, one_line
+from edjax.storage import checkpoint, files, workdirs
 from tests import command
 
 SETTINGS = {"name": "a", "student": {"model": "small"}, "recipe": {"pad": 1}}

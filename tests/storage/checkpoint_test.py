@@ -17,8 +17,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from edjax import checkpoint
 from edjax.errors import UserError
+from edjax.storage import checkpoint
 from tests import command, school
 from tests.school import bits
 

@@ -4,10 +4,11 @@ import json
 
 from ml_collections import ConfigDict
 
-from edjax import checkpoint, metrics
+from edjax import metrics
 from edjax.data import identity
 from edjax.errors import UserError
 from edjax.settings import resolve
+from edjax.storage import checkpoint
 
 MAY_DIFFER = (
   "data_dir", "checkpoint.", "compilation_cache", "devices", "residence", "faculty.cache",

@@ -1,0 +1,1 @@
+"""What is on the disk: whole folders, locks, checkpoints, work directories."""
