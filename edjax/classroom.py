@@ -4,11 +4,11 @@ import functools
 
 import numpy as np
 
-from edjax import metrics
 from edjax.data import memory, residence
 from edjax.data.augment import Augment
 from edjax.data.splits import Rows
 from edjax.data.stream import Stream
+from edjax.report import metrics
 from edjax.step import exam_step
 
 _EXAM_BATCH, _EXAM_PIXELS = 512, 1 << 21  # on a device at once, whichever is less

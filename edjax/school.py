@@ -17,20 +17,17 @@ from ml_collections import ConfigDict
 
 from edjax import (
   bank,
-  circumstances,
   curriculum,
   faculty,
   fragments,
   hiring,
   idle,
   interview,
-  metrics,
   models,
   parallel,
   preflight,
   processes,
   programs,
-  report,
   settings,
 )
 from edjax import methods as methods_table
@@ -38,12 +35,13 @@ from edjax.classroom import Classroom, grade_exam
 from edjax.data import datasets, identity, residence
 from edjax.data.similarity import similar_order
 from edjax.errors import Stopped, UserError, choose
-from edjax.outlook import Outlook, announcement, many
-from edjax.progress import Progress, duration
+from edjax.report import circumstances, metrics, report
+from edjax.report.outlook import Outlook, announcement, many
+from edjax.report.progress import Progress, duration
+from edjax.report.summary import costs, grade_row, left_out, transcript, unshown
 from edjax.step import no_sums
 from edjax.storage import checkpoint, files, workdirs
 from edjax.term import Study, prepare
-from edjax.transcript import costs, grade_row, left_out, transcript, unshown
 
 
 def run(config, workdir, command="", stop=None):

@@ -25,7 +25,8 @@ import jax
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax import compiler, curriculum, metrics, models, progress, school  # noqa: E402
+from edjax import compiler, curriculum, models, school
+from edjax.report import metrics, progress  # noqa: E402
 from edjax.storage import checkpoint
 from experiments import sides  # noqa: E402
 

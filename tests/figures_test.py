@@ -8,21 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax import (
-  bank,
-  classroom,
-  curriculum,
-  faculty,
-  models,
-  parallel,
-  school,
-  teaching,
-  transcript,
-)
+from edjax import bank, classroom, curriculum, faculty, models, parallel, school, teaching
 from edjax.data import datasets
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
 from edjax.errors import UserError
+from edjax.report import summary
 from tests import school as small
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
@@ -69,7 +60,7 @@ def test_an_exam_shows_images_as_the_graduate_knows_them(graduate, tmp_path, mon
 def test_the_last_exams_show_teachers_images_as_they_know_them(graduate):
   room = classroom.Classroom(dataset(), parallel.fleet(1, 6))
   teacher = faculty.load(graduate[0], "generalist", range(6), room.dataset)
-  logits = transcript._everything(room, teacher, tuple(range(6)))
+  logits = summary._everything(room, teacher, tuple(range(6)))
   wanted = said(graduate[1], room.dataset.test.images)
   np.testing.assert_allclose(logits, wanted, rtol=1e-4, atol=1e-4)
 

@@ -10,8 +10,8 @@ import shutil
 import pytest
 import torch
 
-from edjax import metrics
 from edjax import programs as kept_programs
+from edjax.report import metrics
 from edjax.storage import checkpoint
 from tests import archives, command
 from tests.command import DIGITS, files, refused

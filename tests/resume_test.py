@@ -10,7 +10,8 @@ import time
 import pytest
 
 from configs import digits
-from edjax import metrics, models, school
+from edjax import models, school
+from edjax.report import metrics
 from edjax.storage import checkpoint
 from tests import command
 from tests.small import SMALL

@@ -14,9 +14,9 @@ import warnings
 import numpy as np
 import safetensors.numpy
 
-from edjax import metrics
 from edjax.convert import kinds
 from edjax.errors import UserError
+from edjax.report import metrics
 
 # What is written by which ending, in lower case; what is read is told by the content.
 ENDINGS = (".pth", ".pt", ".tar", ".th", ".ckpt", ".bin", ".safetensors")

@@ -4,7 +4,7 @@ import sys
 
 from edjax.data import datasets, decode, photographs
 from edjax.errors import Parser, one_line
-from edjax.progress import Progress
+from edjax.report.progress import Progress
 
 
 def main(argv):

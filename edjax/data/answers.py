@@ -15,8 +15,8 @@ import zlib
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import metrics
 from edjax.errors import UserError
+from edjax.report import metrics
 from edjax.storage.files import naming
 
 NUMBERS = {"float32": np.float32, "bfloat16": jnp.bfloat16}

@@ -20,7 +20,7 @@ import numpy as np
 
 from edjax.data import decode
 from edjax.errors import UserError
-from edjax.metrics import clear_leftovers, replace_file
+from edjax.report.metrics import clear_leftovers, replace_file
 
 FORMAT = 1
 PARTS = ("train", "test")

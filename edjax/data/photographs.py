@@ -8,7 +8,7 @@ import numpy as np
 
 from edjax.data import archives, cache, decode, filling, listings, prepared
 from edjax.errors import UserError, choose
-from edjax.progress import Progress
+from edjax.report.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)

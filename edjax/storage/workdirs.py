@@ -4,9 +4,9 @@ import json
 
 from ml_collections import ConfigDict
 
-from edjax import metrics
 from edjax.data import identity
 from edjax.errors import UserError
+from edjax.report import metrics
 from edjax.settings import resolve
 from edjax.storage import checkpoint
 

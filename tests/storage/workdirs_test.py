@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 from configs import digits
-from edjax import metrics, school, settings
+from edjax import school, settings
 from edjax.data import datasets
 from edjax.data.splits import Split
 from edjax.errors import Stopped, UserError, one_line
+from edjax.report import metrics
 from edjax.storage import checkpoint, files, workdirs
 from tests import command
 

@@ -6,8 +6,9 @@ from importlib import metadata
 import jax
 import numpy as np
 
-from edjax import faculty, metrics, models
+from edjax import faculty, models
 from edjax.models.macs import network_macs
+from edjax.report import metrics
 from edjax.storage import checkpoint
 
 _OF_GRADES = ("count", "top1", "interval", "top1_by_subject", "count_by_subject")

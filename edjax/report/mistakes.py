@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from edjax import metrics, page
-from edjax.drawing import (
+from edjax.report import metrics, page
+from edjax.report.drawing import (
   BLUE,
   GREY,
   INK,

@@ -4,9 +4,9 @@ import html
 import math
 import re
 
-from edjax import metrics
-from edjax.drawing import big, clean, number_or_nan, shorten
-from edjax.progress import duration
+from edjax.report import metrics
+from edjax.report.drawing import big, clean, number_or_nan, shorten
+from edjax.report.progress import duration
 
 _LIGHT = """--paper: #ffffff; --ink: #22272e; --grey: #626b75; --pale: #d5dae0; --rule: #e3e7eb;
   --band: #f5f7f9; --blue: #0072b2; --light-blue: #9fc8e3; --on-blue: #ffffff;

@@ -8,7 +8,7 @@ import pytest
 from edjax import curriculum, faculty, term
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
-from edjax.outlook import Outlook, announcement
+from edjax.report.outlook import Outlook, announcement
 
 
 class _Clock:

@@ -3,7 +3,8 @@
 import pytest
 from scipy import stats
 
-from edjax import faculty, metrics, transcript
+from edjax import faculty
+from edjax.report import metrics, summary
 
 
 def _teacher(name, source, macs, seconds):
@@ -21,7 +22,7 @@ def test_the_cost_of_a_run_includes_the_training_of_its_own_teachers_only():
     _teacher("generalist", "cache", 70_000, 700.0),
     _teacher("generalist_2", "given", None, None),
   )
-  told = transcript.costs([_grade(3, 4, 1.0), _grade(30, 40, 2.0)], hired, 0.5)
+  told = summary.costs([_grade(3, 4, 1.0), _grade(30, 40, 2.0)], hired, 0.5)
   assert told == {
     "train_macs": 33 + 44 + 1500,
     "train_macs_student": 33,
@@ -50,10 +51,10 @@ def test_what_an_epoch_leaves_out_is_one_line_with_its_reason():
     {"name": f"grade_{k + 1}", "left_over": n, "again": 0, "even": True}
     for k, n in ((0, 0), (1, 7))
   )
-  assert transcript.left_out([even]) == ""
-  said = transcript.left_out([even, whole])
+  assert summary.left_out([even]) == ""
+  said = summary.left_out([even, whole])
   assert said.endswith("in each: grade 2 7; batches are whole") and "grade 1" not in said
   seated = {"name": "grade_3", "left_over": 44, "again": 7, "even": False}
-  said = transcript.left_out([even, whole, seated])
+  said = summary.left_out([even, whole, seated])
   assert "grade 2 7, grade 3 44 (and shows 7 again)" in said and "\n" not in said
   assert said.endswith("batches are whole, and so are the seats of a subject in them")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from edjax import metrics
 from edjax.errors import UserError
+from edjax.report import metrics
 
 
 def _exam(n=400, classes=7, seed=0):

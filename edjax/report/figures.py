@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from edjax import metrics, page
-from edjax.drawing import (
+from edjax.report import metrics, page
+from edjax.report.drawing import (
   BAND,
   BLUE,
   GREY,

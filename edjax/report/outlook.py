@@ -3,9 +3,10 @@
 import dataclasses
 import time
 
-from edjax import models, page
-from edjax.drawing import big
+from edjax import models
 from edjax.models.macs import network_macs
+from edjax.report import page
+from edjax.report.drawing import big
 
 _TELLING = 5.0  # seconds of measured training after which the whole is worth an estimate
 

@@ -10,7 +10,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from edjax import circumstances, drawing, metrics, mistakes, page, pictures, report
+from edjax.report import circumstances, drawing, figures, metrics, mistakes, page, report
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 SECTIONS = [
@@ -279,14 +279,14 @@ def test_an_exam_without_an_epoch_is_placed_by_its_step():
   made, rows = _school(grades=1)
   exams = [row for row in rows if row["kind"] == "exam"]
   anchors = [(0, 0.0), (4, 1.0), (8, 2.0)]
-  epochs, top1 = pictures._curve(exams, anchors, 10.0, "top1")
+  epochs, top1 = figures._curve(exams, anchors, 10.0, "top1")
   assert epochs.tolist() == [11.0, 12.0] and top1.tolist() == [0.5, 0.5]
 
 
 def test_a_long_curve_is_thinned_without_moving_its_mean():
   rows = [{"epoch": step / 100, "top1": step / 3000} for step in range(3000)]
-  epochs, top1 = pictures._curve(rows, [(0, 0.0)], 0.0, "top1")
-  assert len(epochs) == pictures.MOST_POINTS
+  epochs, top1 = figures._curve(rows, [(0, 0.0)], 0.0, "top1")
+  assert len(epochs) == figures.MOST_POINTS
   assert top1.mean() == pytest.approx(2999 / 6000)
 
 
@@ -348,7 +348,7 @@ def test_only_a_grade_without_all_fragments_has_a_reference():
     | {"params": 10 * count, "macs": 100 * count}
     for number, count in enumerate((1, 2, 2))
   ]
-  picture = pictures.growth(grades)
+  picture = figures.growth(grades)
   assert picture.count(">reference<") == 1 and picture.count(">head<") == 2
 
 
@@ -396,7 +396,7 @@ def test_names_are_made_for_readers():
   texts = _Page(text).texts
   assert not [raw for raw in ("subject_", "grade_", "fragment_") if raw in " ".join(texts)]
   assert "subject 1: class 0, class 1, class 2" in texts and "specialists 1–2, generalist" in texts
-  assert "1, 2" in texts and ">0<" not in pictures.growth(made["grades"])
+  assert "1, 2" in texts and ">0<" not in figures.growth(made["grades"])
 
 
 def test_a_subject_names_as_many_classes_as_fit():
@@ -420,12 +420,12 @@ def test_a_dark_screen_has_its_own_colours():
 
 
 def test_blue_is_the_student_and_vermilion_its_teachers():
-  drawn = pictures.faculty(["a"], [(0.9, 10)], [(0.8, 10)])
+  drawn = figures.faculty(["a"], [(0.9, 10)], [(0.8, 10)])
   markers = re.findall(r"<use [^>]*var\(--(\w+)\)", drawn)
   assert {"blue", "vermilion"} <= set(markers)
-  for picture in (pictures.growth(_school(grades=3)[0]["grades"]), report._costs(_school()[0])):
+  for picture in (figures.growth(_school(grades=3)[0]["grades"]), report._costs(_school()[0])):
     assert "vermilion" not in picture
-  assert "--vermilion" not in pictures.learning_curve(*_parts())
+  assert "--vermilion" not in figures.learning_curve(*_parts())
   assert ".student { background: var(--blue); }" in page.CSS
   assert ".training { background: var(--vermilion); }" in page.CSS
 
@@ -436,7 +436,7 @@ def _parts():
 
 
 def test_objective_and_validation_loss_have_axes_of_their_own():
-  drawn = pictures.learning_curve(*_parts())
+  drawn = figures.learning_curve(*_parts())
   assert drawn.count(">objective<") == 1 and "validation" in drawn and "curve-axes_3" in drawn
 
 
@@ -444,8 +444,8 @@ def test_objective_and_validation_loss_have_axes_of_their_own():
 def test_labels_of_short_grades_do_not_touch(epochs):
   ends = np.cumsum(epochs)
   spans = list(zip(ends - epochs, ends, strict=True))
-  placed = pictures.place_labels(spans, [f"grade {k + 1}" for k in range(len(epochs))])
-  letter = ends[-1] / pictures._LETTERS
+  placed = figures.place_labels(spans, [f"grade {k + 1}" for k in range(len(epochs))])
+  letter = ends[-1] / figures._LETTERS
   for row in (0, 1):
     edges = [(c - letter * len(t) / 2, c + letter * len(t) / 2) for c, r, t in placed if r == row]
     assert all(left[1] < right[0] for left, right in zip(edges, edges[1:], strict=False))
@@ -455,7 +455,7 @@ def test_labels_of_short_grades_do_not_touch(epochs):
 
 def test_an_axis_is_not_spanned_by_one_image():
   """Four images: 3 of 4 and 4 of 4 are within each other's interval, and so drawn."""
-  axis = re.findall(r">(\d+) %<", pictures.faculty(["a"], [(1.0, 4)], [(0.75, 4)]))
+  axis = re.findall(r">(\d+) %<", figures.faculty(["a"], [(1.0, 4)], [(0.75, 4)]))
   assert min(map(int, axis)) <= 40
 
 

@@ -8,8 +8,8 @@ import json
 import math
 import re
 
-from edjax import circumstances, metrics, mistakes, page, pictures
-from edjax.drawing import number_or_nan
+from edjax.report import circumstances, figures, metrics, mistakes, page
+from edjax.report.drawing import number_or_nan
 
 
 def write(workdir, report):
@@ -199,7 +199,7 @@ def _curve(report, rows):
   grades = report.get("grades") or ()
   if not rows or not grades:
     return page.note("No rows in metrics.jsonl.")
-  return page.scroll(pictures.learning_curve(grades, rows)) + page.note(
+  return page.scroll(figures.learning_curve(grades, rows)) + page.note(
     "Each grade has its own classes and its own head, so the curves may jump where the band "
     "changes. Training figures are those of augmented batches; their objective is the weighted "
     "sum of the grade’s methods, the validation loss is the cross-entropy alone. Shading and "
@@ -256,7 +256,7 @@ def _growth(report):
   grades = report.get("grades") or ()
   if len(grades) < 2:
     return ""
-  return page.scroll(pictures.growth(grades)) + page.note(
+  return page.scroll(figures.growth(grades)) + page.note(
     "A grade without all fragments ends in a teaching reference, others in the network’s own "
     "head. MACs are multiply-accumulates of a forward pass."
   )
@@ -313,7 +313,7 @@ def _teachers(report):
   )
   labels = [page.teacher_label(teacher["name"]) for teacher in teachers]
   return (
-    page.scroll(pictures.faculty(labels, own, graduate))
+    page.scroll(figures.faculty(labels, own, graduate))
     + page.table(head, rows)
     + page.note(
       "Both on test images of the teacher’s classes, with their number and the 95 % interval. The "

@@ -3,7 +3,7 @@
 import pathlib
 import subprocess
 
-from edjax import metrics, page
+from edjax.report import metrics, page
 from edjax.storage.workdirs import flat
 
 
