@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from edjax import models
-from edjax.convert import efficientnet as efficientnet_names
-from edjax.convert import mobilenet as mobilenet_names
-from edjax.convert import mobilenetv2 as mobilenetv2_names
+from edjax.convert.names import efficientnet as efficientnet_names
+from edjax.convert.names import mobilenet as mobilenet_names
+from edjax.convert.names import mobilenetv2 as mobilenetv2_names
 from edjax.models.mobilenet import SeparableBlock
 from edjax.models.mobilenetv2 import InvertedResidual
 from tests.models_test import images, randomised, shapes

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from edjax import convert, errors, models, pooling
-from edjax.convert import families, tensors
+from edjax.convert import tensors
+from edjax.convert.names import families
 from edjax.models import macs
 from tests.reference import zoo
 from tests.reference.zoo import ZOO

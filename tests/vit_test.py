@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from edjax import convert, models
-from edjax.convert import vit as names
+from edjax.convert.names import vit as names
 from edjax.models import layers
 from tests.models_test import images, initial_values, randomised, shapes
 from tests.reference import zoo

@@ -12,7 +12,7 @@ import pathlib
 import numpy as np
 
 from edjax.convert import files, networks, tensors
-from edjax.convert.families import NAMES, SCHEMES
+from edjax.convert.names.families import NAMES, SCHEMES
 from edjax.convert.recognise import recognise
 from edjax.errors import UserError, choose
 from edjax.storage import checkpoint

@@ -8,7 +8,7 @@ import dataclasses
 import math
 
 from edjax.convert import tensors as tensors_of
-from edjax.convert.families import NAMES, SCHEMES, TENSORS
+from edjax.convert.names.families import NAMES, SCHEMES, TENSORS
 from edjax.errors import UserError, choose, one_of
 
 # The first layer of a network is one of these, its last one is the classifier.

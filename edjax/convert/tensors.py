@@ -45,7 +45,7 @@ def layout(model, names, num_classes, image_shape):
 
   Args:
     model: a row of `models.MODELS`.
-    names: a scheme: path of a module -> PyTorch name, see `edjax.convert.naming`.
+    names: a scheme: path of a module -> PyTorch name, see `edjax.convert.names.naming`.
     num_classes: columns of the classifier.
     image_shape: (height, width, channels).
 

@@ -2,7 +2,7 @@
 
 import re
 
-from edjax.convert.naming import by_rules
+from edjax.convert.names.naming import by_rules
 from edjax.models.vit import BLOCKS
 
 _elsewhere = by_rules(

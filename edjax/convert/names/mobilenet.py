@@ -2,7 +2,7 @@
 
 import re
 
-from edjax.convert.naming import by_rules
+from edjax.convert.names.naming import by_rules
 
 _BEFORE = (1, 4, 6, 12)  # modules in `model` before each fragment's blocks
 _around_blocks = by_rules(

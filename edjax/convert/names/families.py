@@ -6,7 +6,7 @@ first scheme of a network is the one it is written with unless another is asked 
 batches are not counted; by the number of its tensors a network is soon found.
 """
 
-from edjax.convert import (
+from edjax.convert.names import (
   efficientnet,
   imagenet_resnet,
   mobilenet,

@@ -4,7 +4,7 @@
 https://github.com/akamaster/pytorch_resnet_cifar10, those whose shortcuts have no parameters.
 """
 
-from edjax.convert.naming import by_rules
+from edjax.convert.names.naming import by_rules
 
 repdistiller = by_rules(
   (r"fragment_0/(conv|bn)", "{}1"),

@@ -4,7 +4,7 @@
 for small ones.
 """
 
-from edjax.convert.naming import by_rules
+from edjax.convert.names.naming import by_rules
 
 _LAYERS = (
   (r"fragment_0/(conv|bn)", "{}1"),

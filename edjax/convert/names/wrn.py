@@ -1,6 +1,6 @@
 """What RepDistiller and mdistiller call the layers of `edjax.models.wrn`."""
 
-from edjax.convert.naming import by_rules
+from edjax.convert.names.naming import by_rules
 
 repdistiller = by_rules(
   (r"fragment_0/conv", "conv1"),

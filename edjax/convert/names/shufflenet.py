@@ -4,7 +4,7 @@ RepDistiller's and mdistiller's networks count the layers of a V2 down unit thro
 first. torchvision, which has V2 only, counts a side's layers together with its ReLUs.
 """
 
-from edjax.convert.naming import by_rules
+from edjax.convert.names.naming import by_rules
 
 repdistiller = by_rules(
   (r"fragment_0/(conv|bn)", "{}1"),

@@ -1,6 +1,6 @@
 """What torchvision and timm call the layers of `edjax.models.efficientnet`."""
 
-from edjax.convert.naming import by_rules
+from edjax.convert.names.naming import by_rules
 
 _BLOCK = r"fragment_\d/stage_(\d)_block_(\d)"
 _FIRST = r"fragment_0/stage_(0)_block_(0)"  # the one block without an expansion

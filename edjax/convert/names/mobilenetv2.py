@@ -7,8 +7,8 @@ and EfficientNet of the same parts.
 
 import re
 
-from edjax.convert.efficientnet import timm
-from edjax.convert.naming import by_rules
+from edjax.convert.names.efficientnet import timm
+from edjax.convert.names.naming import by_rules
 
 __all__ = ["repdistiller", "timm", "torchvision"]
 
