@@ -18,8 +18,9 @@ import numpy as np
 
 from edjax import faculty
 from edjax import methods as methods_table
-from edjax.data import augment, identity
+from edjax.data import identity
 from edjax.data.answers import NUMBERS, Ledger, Table
+from edjax.data.augment import pipeline
 from edjax.errors import UserError, one_of
 from edjax.models.macs import network_macs
 from edjax.step import ask_step
@@ -95,7 +96,7 @@ def meaning(teacher, dataset, how, numbers, precision, platform):
   Args:
     teacher: a `faculty.Teacher`.
     dataset: a `datasets.Dataset`.
-    how: an `augment.Augment`, with the figures by which the teacher is shown images.
+    how: an `pipeline.Augment`, with the figures by which the teacher is shown images.
     numbers: in which they are kept; `precision`: in which they are computed.
     platform: of the devices, on which float32 is not the same either.
   """
@@ -139,7 +140,7 @@ class Bank:
       lesson: the `step.Lesson`; its roles' networks are those that are asked.
       grade: the `curriculum.Grade`.
       variables: {name: variables} of those networks, as the steps take them.
-      seats: {name: (places, mask)} from `memory.teacher_seats`, on the host.
+      seats: {name: (places, mask)} from `sampler.teacher_seats`, on the host.
       key: of the grade.
       rows_of: epoch -> int32 [devices, steps, batch / devices], the images of the seats.
       stretch: how many steps are laid out at once.
@@ -154,7 +155,7 @@ class Bank:
     @jax.jit
     def shown(first):
       def one(step):  # as in the training step
-        return augment.number(how, augment.draw(how, jax.random.fold_in(key, step), batch))
+        return pipeline.number(how, pipeline.draw(how, jax.random.fold_in(key, step), batch))
 
       return jax.lax.map(one, first + jnp.arange(steps))
 

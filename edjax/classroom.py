@@ -4,10 +4,10 @@ import functools
 
 import numpy as np
 
-from edjax.data import memory, residence
-from edjax.data.augment import Augment
+from edjax.data import placement, sampler
+from edjax.data.augment.pipeline import Augment
+from edjax.data.prefetch import Stream
 from edjax.data.splits import Rows
-from edjax.data.stream import Stream
 from edjax.report import metrics
 from edjax.step import exam_step
 
@@ -20,7 +20,7 @@ class Classroom:
   Attributes:
     dataset: a `datasets.Dataset`.
     fleet: a `parallel.Fleet`.
-    residence: "device", "sharded" or "streamed", see `residence.settle`.
+    residence: "device", "sharded" or "streamed", see `placement.settle`.
     said: a line about that, "" where every device has them all.
   """
 
@@ -31,8 +31,8 @@ class Classroom:
     count = sum(len(split.labels) for split in self.splits.values())
     size = count * self.image_bytes
     mapped = isinstance(dataset.train.images, Rows)
-    self.residence = residence.settle(where, size, fleet.memory, fleet.size, mapped)
-    place = residence.RESIDENCES[self.residence].format(devices=fleet.size)
+    self.residence = placement.settle(where, size, fleet.memory, fleet.size, mapped)
+    place = placement.RESIDENCES[self.residence].format(devices=fleet.size)
     self.said = place and f"{count:,} images, {size / 1e9:.2f} GB, {place}"
     # Exams of one network share what is compiled.
     self._asker = functools.cache(
@@ -97,7 +97,7 @@ class Classroom:
         return None
       if most and len(chosen) > most:
         chosen = chosen[np.arange(most) * len(chosen) // most]
-      batches = memory.exam_batches(len(chosen), size * self.fleet.size)
+      batches = sampler.exam_batches(len(chosen), size * self.fleet.size)
 
       def lay_out(number):
         rows = chosen[batches[number]].astype(np.int32).reshape(self.fleet.size, -1)

@@ -95,7 +95,7 @@ class Recipe:
     flip: mirror half of the images.
     resized: the least share of an image's area that a view shows, see `data.resized`; 0: all.
     crops: how many views an image has, drawn once for all runs; 0: drawn anew at every step.
-    mixup: α of the mixing of images, see `augment.Augment`; 0: none.
+    mixup: α of the mixing of images, see `pipeline.Augment`; 0: none.
     views: "one", or "two": of every image also a strongly augmented one.
     precision: in which networks compute while they learn, see `precision`; exams are in float32.
     target: a specialist's answer is compared with the student on the specialist's own classes

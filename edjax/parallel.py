@@ -20,7 +20,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from edjax import processes
-from edjax.data import residence
+from edjax.data import placement
 from edjax.errors import UserError
 from edjax.step import AXIS
 
@@ -115,9 +115,9 @@ class Fleet:
     `images` are from `settle` or `replicate` and `divided` alike, `rows` int32 [devices, …] from
     `divide`; what is found is uint8 [devices, …, height, width, channels], each device its own.
     """
-    by_all = functools.partial(residence.look_up_divided, axis=AXIS)
+    by_all = functools.partial(placement.look_up_divided, axis=AXIS)
     mapped = jax.pmap(
-      by_all if divided else residence.look_up,
+      by_all if divided else placement.look_up,
       AXIS,
       in_axes=(0 if divided else None, 0),
       devices=self.devices,

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from edjax import faculty, fragments, hiring, models, optimisers, processes, term
-from edjax.data import memory
+from edjax.data import sampler
 from edjax.errors import UserError
 from edjax.step import AXIS, train_step
 
@@ -129,7 +129,7 @@ def _step(room, grade, lesson, seating, fresh, teachers, last):
   state = jax.eval_shape(grow, key, fresh, teachers, last)
   seats = {}
   for role in lesson.roles:
-    where = memory.teacher_seats(seating, faculty.answers_for(role, grade), devices)
+    where = sampler.teacher_seats(seating, faculty.answers_for(role, grade), devices)
     if where is not None:
       seats[role.name] = jax.tree.map(lambda leaf: leaf[0], where)
   seated = lesson.batch_size // devices

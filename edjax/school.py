@@ -32,7 +32,7 @@ from edjax import (
 )
 from edjax import methods as methods_table
 from edjax.classroom import Classroom, grade_exam
-from edjax.data import datasets, identity, residence
+from edjax.data import datasets, identity, placement
 from edjax.data.similarity import similar_order
 from edjax.errors import Stopped, UserError, choose
 from edjax.report import circumstances, metrics, report
@@ -71,7 +71,7 @@ def run(config, workdir, command="", stop=None):
   recipe = curriculum.Recipe(**config.recipe)
   methods = methods_table.build(config.methods)
   num_fragments = len(models.body(config.student.model).fragments)
-  choose(residence.RESIDENCES, config.residence, "residence")
+  choose(placement.RESIDENCES, config.residence, "residence")
   programs.keep(config.compilation_cache)
   fleet = parallel.fleet(config.devices, recipe.batch_size)
   dataset = _dataset(config)

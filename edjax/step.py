@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from edjax import fragments, models, precision, teaching
-from edjax.data import augment, strong
+from edjax.data.augment import pipeline, strong
 from edjax.methods import Batch
 
 AXIS = "devices"
@@ -72,7 +72,7 @@ class Lesson:
   methods: tuple
   roles: tuple[teaching.Role, ...]
   tx: optax.GradientTransformation
-  augment: augment.Augment
+  augment: pipeline.Augment
   apart: bool = False
   partners: tuple[int, ...] = ()
   target: str = "slice"
@@ -134,7 +134,7 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
     labels: int32 [n], places in the class order.
     rows: int32 [batch / devices], the images on this device's seats.
     teachers: {name: variables}, constants.
-    seats: {name: (places, mask)} from `memory.teacher_seats`, for teachers who do not answer all.
+    seats: {name: (places, mask)} from `sampler.teacher_seats`, for teachers who do not answer all.
     ahead: what was laid out for this step: {"images": uint8 [batch / devices, height, width,
       channels]}, those on this device's seats, and {"answers": {name: float32 [seats, columns]}} of
       teachers who have answered already and are not run.
@@ -229,8 +229,8 @@ def _look(lesson, key, images, rows, labels):
   how, count = lesson.augment, lesson.batch_size
 
   def drawn(key):
-    draws = augment.settle(how, mine(augment.draw(how, key, count)), rows)
-    return augment.view(how, images, draws)
+    draws = pipeline.settle(how, mine(pipeline.draw(how, key, count)), rows)
+    return pipeline.view(how, images, draws)
 
   seen = [drawn(key)]
   if how.strong is not None:
@@ -239,13 +239,13 @@ def _look(lesson, key, images, rows, labels):
     seen.append(strong.view(how.strong, other, draws))
   mixture = {}
   if how.mixup:
-    share = augment.mixture(how, jax.random.fold_in(key, 4))
+    share = pipeline.mixture(how, jax.random.fold_in(key, 4))
     partners = mine(jnp.asarray(lesson.partners)) - own
     mixture = {"others": labels[partners], "share": share}
 
   @functools.cache  # networks with the same figures share their views
   def show(figures):
-    views = [augment.normalise(how.by(figures), view) for view in seen]
+    views = [pipeline.normalise(how.by(figures), view) for view in seen]
     if mixture:
       views = [share * view + (1 - share) * view[partners] for view in views]
     return [precision.enter(view, lesson.precision) for view in views]
@@ -255,25 +255,25 @@ def _look(lesson, key, images, rows, labels):
 
 def exam_step(network, how, variables, images):
   """Returns the logits [batch / devices, classes] of images in inference mode."""
-  return network.apply(variables, augment.normalise(how, images)).logits
+  return network.apply(variables, pipeline.normalise(how, images)).logits
 
 
 def ask_step(network, how, dtype, variables, images, index, numbers):
   """What a frozen teacher says of views of images, as in a training step.
 
   Args:
-    network, how: the teacher's, and an `augment.Augment`; static.
+    network, how: the teacher's, and an `pipeline.Augment`; static.
     dtype: in which it computes, see `precision`.
     variables: its own.
     images: uint8 [n, height, width, channels].
     index: int32 [n], which training images they are.
-    numbers: int32 [n], of the views, see `augment.number`.
+    numbers: int32 [n], of the views, see `pipeline.number`.
 
   Returns:
     float32 [n, columns].
   """
-  draws = augment.settle(how, augment.numbered(how, numbers), index)
-  view = augment.normalise(how, augment.view(how, images, draws))
+  draws = pipeline.settle(how, pipeline.numbered(how, numbers), index)
+  view = pipeline.normalise(how, pipeline.view(how, images, draws))
   logits = network.apply(variables, precision.enter(view, dtype)).logits
   return logits.astype(jnp.float32)
 

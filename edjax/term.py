@@ -15,9 +15,9 @@ import numpy as np
 from edjax import curriculum, faculty, fragments, models, optimisers, precision
 from edjax import methods as methods_table
 from edjax.bank import Bank, Settings
-from edjax.data import memory
-from edjax.data.stream import Stream
-from edjax.data.strong import MULTI_LEVEL
+from edjax.data import sampler
+from edjax.data.augment.strong import MULTI_LEVEL
+from edjax.data.prefetch import Stream
 from edjax.errors import UserError, within
 from edjax.models.folding import fold, folded
 from edjax.models.macs import network_macs, training_macs
@@ -72,7 +72,7 @@ class Term:
   Attributes:
     grade: the `curriculum.Grade`.
     order: the data set's labels the student knows, place by place.
-    seating: the `memory.Seating`.
+    seating: the `sampler.Seating`.
     first_step: steps of the study before this grade.
     schedule: step of the grade -> learning rate.
     macs: of one image forward.
@@ -81,14 +81,14 @@ class Term:
     begin: `(state of the last grade or None) -> state` with which the grade begins, grafted.
     restore: `({path: array}) -> state` that a checkpoint of this grade holds.
     stretch: after how many steps of an epoch the host looks at what came of them.
-    ahead: a `stream.Stream` of what is laid out for a stretch, to be closed.
+    ahead: a `prefetch.Stream` of what is laid out for a stretch, to be closed.
     teach: `(state, epoch, first, last) -> state` runs steps first…last−1 of an epoch.
     answer: from `Classroom.examiner`.
   """
 
   grade: curriculum.Grade
   order: tuple[int, ...]
-  seating: memory.Seating
+  seating: sampler.Seating
   first_step: int
   schedule: Callable
   macs: int
@@ -112,14 +112,14 @@ def seat(study, room, number):
 
   Returns:
     (int32 [n], the place of each training image's label among those the student knows or −1; the
-    training images of each subject; the `memory.Seating`).
+    training images of each subject; the `sampler.Seating`).
   """
   grade = study.curriculum.grades[number]
   places = room.places("train", study.order[: grade.num_classes])
   members = [np.flatnonzero(np.isin(places, subject.classes)) for subject in grade.subjects]
   shares = _shares(grade, study.curriculum.grades[:number])
   apart = not all(map(curriculum.is_generalist, grade.teachers))
-  seating = memory.seat(list(map(len, members)), study.recipe.batch_size, shares, apart)
+  seating = sampler.seat(list(map(len, members)), study.recipe.batch_size, shares, apart)
   return places, members, seating
 
 
@@ -155,7 +155,7 @@ def make_lesson(study, room, number, seating, schedule):
       mixup=recipe.mixup,
       strong=_strong(room.image_shape) if recipe.views == "two" else None,
     ),
-    partners=tuple(memory.partners(seating, room.fleet.size).tolist()),
+    partners=tuple(sampler.partners(seating, room.fleet.size).tolist()),
     target=recipe.target,
     consensus=recipe.consensus,
     precision=recipe.precision,
@@ -194,7 +194,7 @@ def prepare(study, room, number, first_step):
 
   @functools.lru_cache(maxsize=2)
   def rows_of(epoch):
-    rows = memory.epoch_order(seating, members, (study.seed, number), epoch)
+    rows = sampler.epoch_order(seating, members, (study.seed, number), epoch)
     return np.ascontiguousarray(rows.reshape(seating.steps, room.fleet.size, -1).swapaxes(0, 1))
 
   ahead = _ahead(room, rows_of, stretch, seating.steps, grade.epochs)
@@ -304,7 +304,7 @@ def _seat_teachers(study, roles, grade, seating, room):
   seats, macs = {}, 0
   for role in roles:
     answers, taken = faculty.answers_for(role, grade), sum(seating.seats)
-    where = memory.teacher_seats(seating, answers, room.fleet.size)
+    where = sampler.teacher_seats(seating, answers, room.fleet.size)
     if where is not None:
       seats[role.name] = where
       taken = sum(n for n, taught in zip(seating.seats, answers, strict=True) if taught)
@@ -313,7 +313,7 @@ def _seat_teachers(study, roles, grade, seating, room):
 
 
 def _ahead(room, rows_of, stretch, steps, epochs):
-  """Returns a `stream.Stream` of what the steps of a stretch take, by (epoch, first step).
+  """Returns a `prefetch.Stream` of what the steps of a stretch take, by (epoch, first step).
 
   That is {"images": uint8 [devices, stretch, batch / devices, …]}. What the host has to lay out, it
   lays out while the devices work at the stretch before, be it of another epoch. At the end of an

@@ -34,7 +34,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from configs import food101  # noqa: E402
 from edjax import compiler  # noqa: E402
-from edjax.data import archives, decode, photographs  # noqa: E402
+from edjax.data.photographs import archives, decoding, reader  # noqa: E402
 from experiments import memory  # noqa: E402
 
 _CLASSES = 101
@@ -114,13 +114,13 @@ def _photograph(draw, label):
 
 def _decode(options, side=224, images=150):
   """Decodes some photographs on one core to the size that ImageNet's networks take."""
-  draw, decoder = np.random.default_rng(0), decode.best()
+  draw, decoder = np.random.default_rng(0), decoding.best()
   files = [_photograph(draw, number % _CLASSES) for number in range(images)]
   rates = []
   for _ in range(options.rounds):
     spent = time.process_time()
     for content in files:
-      decode.square(content, side, decoder)
+      decoding.square(content, side, decoder)
     rates.append(images / (time.process_time() - spent))
   return {"decoder": decoder, "side": side, "per_cpu_second": round(statistics.median(rates))}
 
@@ -134,7 +134,7 @@ def _prepare(options):
     path.name, path.stat().st_size, digest, "nowhere: it is generated"
   )
   began, spent = time.perf_counter(), time.process_time()
-  place, meta = photographs.prepare("food101", options.out, options.size)
+  place, meta = reader.prepare("food101", options.out, options.size)
   seconds, spent = time.perf_counter() - began, time.process_time() - spent
   images = sum(meta["images"].values())
   return {

@@ -21,8 +21,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from edjax import compiler, faculty, precision  # noqa: E402
 from edjax.data import datasets  # noqa: E402
-from edjax.data.augment import Augment, normalise  # noqa: E402
-from edjax.data.memory import exam_batches  # noqa: E402
+from edjax.data.augment.pipeline import Augment, normalise  # noqa: E402
+from edjax.data.sampler import exam_batches  # noqa: E402
 from edjax.models.folding import fold  # noqa: E402
 from edjax.storage import checkpoint
 

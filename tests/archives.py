@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edjax.data import archives, datasets
+from edjax.data import datasets
+from edjax.data.photographs import archives
 from edjax.errors import UserError
 
 

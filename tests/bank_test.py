@@ -13,7 +13,7 @@ from configs import digits
 from edjax import bank, faculty, models, school, step
 from edjax.data import answers, datasets
 from edjax.data.answers import Table
-from edjax.data.augment import Augment
+from edjax.data.augment.pipeline import Augment
 from edjax.storage import checkpoint
 from tests import command, resume_test
 from tests import school as tiny

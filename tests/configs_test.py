@@ -13,8 +13,8 @@ import pytest
 
 from configs import common, published
 from edjax import curriculum, methods, models, school, settings
-from edjax.data import archives as published_archives
 from edjax.data import datasets
+from edjax.data.photographs import archives as published_archives
 from edjax.storage import checkpoint, workdirs
 from tests import archives, command
 

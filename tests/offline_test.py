@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from edjax.data import cache, photographs
+from edjax.data.photographs import cache, reader
 from tests import command
 
 # An audit hook sees every socket that Python code makes in the process, and cannot be taken off.
@@ -41,7 +41,7 @@ except OSError:
 
 
 def test_training_and_exams_open_no_socket(tmp_path, food, compiled):
-  place, _ = photographs.prepare("food101", tmp_path, 32)
+  place, _ = reader.prepare("food101", tmp_path, 32)
   food.unlink()
   assert cache.is_ready(place)
   ended = subprocess.run(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edjax import parallel, step
-from edjax.data.augment import Augment
+from edjax.data.augment.pipeline import Augment
 from edjax.errors import UserError
 from tests import school
 from tests.school import bits

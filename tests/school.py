@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from edjax import curriculum, methods, models, optimisers, parallel, step, teaching
-from edjax.data import memory
-from edjax.data.augment import Augment
+from edjax.data import sampler
+from edjax.data.augment.pipeline import Augment
 from edjax.models.resnet import resnet
 
 BODY = resnet(8, (4, 4, 8, 8))
@@ -77,7 +77,7 @@ class Desk:
   lesson: step.Lesson
   variables: dict
   teachers: dict
-  seating: memory.Seating
+  seating: sampler.Seating
   images: np.ndarray
   labels: np.ndarray
 
@@ -89,12 +89,12 @@ class Desk:
 
   def order(self, seed=0):
     """Images of one epoch, int32 [steps, batch]."""
-    return memory.epoch_order(self.seating, self.members, (seed,), 0)
+    return sampler.epoch_order(self.seating, self.members, (seed,), 0)
 
   def where(self, role, devices=1):
     """The teacher's seats, or None."""
     seen = SUBJECTS[: len(self.seating.seats)]
-    return memory.teacher_seats(
+    return sampler.teacher_seats(
       self.seating, [set(own) <= set(role.places) for own in seen], devices
     )
 
@@ -177,7 +177,7 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
     augment=AUGMENT,
   )
   lesson = dataclasses.replace(lesson, **changes)
-  seating = memory.seat(counts, batch)
+  seating = sampler.seat(counts, batch)
   full = min(count // taken for count, taken in zip(counts, seating.seats, strict=True))
   seating = dataclasses.replace(seating, steps=full)  # as many as no image is shown twice in
   return Desk(lesson, variables, answers, seating, images, labels)

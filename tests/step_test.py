@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from edjax import curriculum, models, optimisers, step
-from edjax.data.augment import Augment
+from edjax.data.augment.pipeline import Augment
 from edjax.models.resnet import resnet
 from tests import school
 from tests.reference import distillation, zoo

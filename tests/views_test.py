@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax.data import augment, memory, strong
+from edjax.data import sampler
+from edjax.data.augment import pipeline, strong
 from tests import school
 from tests.step_test import hard, kl, mean_loss
 
@@ -27,20 +28,26 @@ def answer(desk, name, view):
 
 
 def test_partners_sit_on_the_same_device_and_have_the_same_subject():
-  seating = memory.seat([30, 20, 10], 12)
+  seating = sampler.seat([30, 20, 10], 12)
   assert seating.seats == (6, 4, 2)
-  np.testing.assert_array_equal(memory.partners(seating, 1), [1, 2, 3, 4, 5, 0, 7, 8, 9, 6, 11, 10])
+  np.testing.assert_array_equal(
+    sampler.partners(seating, 1), [1, 2, 3, 4, 5, 0, 7, 8, 9, 6, 11, 10]
+  )
   # Over two devices the second subject is all on the other one.
-  np.testing.assert_array_equal(memory.partners(seating, 2), [1, 2, 3, 4, 5, 0, 7, 8, 9, 6, 11, 10])
+  np.testing.assert_array_equal(
+    sampler.partners(seating, 2), [1, 2, 3, 4, 5, 0, 7, 8, 9, 6, 11, 10]
+  )
   # Over four, seats 6 to 8 and 9 are parted, and 9 has nobody.
-  np.testing.assert_array_equal(memory.partners(seating, 4), [1, 2, 0, 4, 5, 3, 7, 8, 6, 9, 11, 10])
+  np.testing.assert_array_equal(
+    sampler.partners(seating, 4), [1, 2, 0, 4, 5, 3, 7, 8, 6, 9, 11, 10]
+  )
 
 
 def test_images_are_mixed_and_so_are_labels():
   desk = school.grade(
     ("subject_1", "subject_2", "subject_3"),
     augment=dataclasses.replace(school.AUGMENT, mixup=1.0),
-    partners=tuple(memory.partners(school.grade().seating, 1).tolist()),
+    partners=tuple(sampler.partners(school.grade().seating, 1).tolist()),
   )
   seats = desk.seating.seats
   partners = np.concatenate(
@@ -50,7 +57,7 @@ def test_images_are_mixed_and_so_are_labels():
     ]
   )
   key = jax.random.fold_in(jax.random.fold_in(jax.random.key(7), 0), 4)
-  share = float(augment.mixture(desk.lesson.augment, key))
+  share = float(pipeline.mixture(desk.lesson.augment, key))
   assert 0.5 <= share < 0.99
   views, places = desk.views(), desk.places()
   mixed = np.float32(share * views + (1 - share) * views[partners])
@@ -67,7 +74,9 @@ def test_images_are_mixed_and_so_are_labels():
 
 def test_shares_are_drawn_from_beta():
   how = dataclasses.replace(school.AUGMENT, mixup=1.0)
-  draws = jax.vmap(lambda key: augment.mixture(how, key))(jax.random.split(jax.random.key(0), 2000))
+  draws = jax.vmap(lambda key: pipeline.mixture(how, key))(
+    jax.random.split(jax.random.key(0), 2000)
+  )
   low, middle, high = np.quantile(draws, [0.01, 0.5, 0.99])  # of the uniform on [1/2, 1]
   np.testing.assert_allclose([low, middle, high], [0.505, 0.75, 0.995], atol=0.02)
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from edjax import processes
 from edjax.convert.view import asking
-from edjax.data import decode, folder, layouts
+from edjax.data.photographs import decoding
+from edjax.data.readers import folder, layouts
 from edjax.errors import UserError
 
 _BATCH = 64
@@ -71,7 +72,7 @@ def _image(path, side, channels):
   """A square of bytes with as many channels as the network wants."""
   try:
     image = folder.read_image(path, side)
-  except decode.BadImage as error:
+  except decoding.BadImage as error:
     raise UserError(
       f"cannot read the image {path} ({error}); mend it or take it out of the folder"
     ) from error

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 
 from edjax import models
-from edjax.data import augment
+from edjax.data.augment import pipeline
 from edjax.data.datasets import DATASETS
 from edjax.errors import UserError
 
@@ -67,8 +67,8 @@ def asking(variables, info, view):
   """Returns a function from images, uint8 [B, size, size, channels], to logits [B, classes]."""
   classes = info.get("num_classes") or len(info["classes"])
   network = models.graduate(models.body(info["model"]), classes)
-  how = augment.Augment(tuple(view["mean"]), tuple(view["std"]))
-  return lambda images: network.apply(variables, augment.normalise(how, images)).logits
+  how = pipeline.Augment(tuple(view["mean"]), tuple(view["std"]))
+  return lambda images: network.apply(variables, pipeline.normalise(how, images)).logits
 
 
 def kept(view, given):

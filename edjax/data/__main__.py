@@ -2,7 +2,8 @@
 
 import sys
 
-from edjax.data import datasets, decode, photographs
+from edjax.data import datasets
+from edjax.data.photographs import decoding, reader
 from edjax.errors import Parser, one_line
 from edjax.report.progress import Progress
 
@@ -12,7 +13,7 @@ def main(argv):
   options = _parser().parse_args(argv)
   progress = Progress()
   try:
-    place, meta = photographs.prepare(
+    place, meta = reader.prepare(
       options.name,
       datasets.directory_of(options.name, options.data_dir),
       options.size,
@@ -37,15 +38,15 @@ def _parser():
   prepare = commands.add_parser(
     "prepare", help="decode photographs once, to what runs map into memory; continues by itself"
   )
-  prepare.add_argument("name", metavar="NAME", help=f"{', '.join(photographs.ALBUMS)} or tfds:NAME")
+  prepare.add_argument("name", metavar="NAME", help=f"{', '.join(reader.ALBUMS)} or tfds:NAME")
   prepare.add_argument("--data_dir", required=True, metavar="DIR", help="where the archive is")
   prepare.add_argument(
     "--size", type=int, default=0, help="side of the squares in pixels; 0: the data set's usual"
   )
-  prepare.add_argument("--bad_images", default="error", choices=list(decode.POLICIES))
+  prepare.add_argument("--bad_images", default="error", choices=list(decoding.POLICIES))
   prepare.add_argument("--source", default="auto", choices=datasets.SOURCES)
   prepare.add_argument(
-    "--decoder", default="", choices=list(decode.DECODERS), help="the fastest one if not given"
+    "--decoder", default="", choices=list(decoding.DECODERS), help="the fastest one if not given"
   )
   return parser
 

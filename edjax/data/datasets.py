@@ -14,7 +14,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edjax.data import cifar, decode, digits, folder, identity, idx, photographs, prepared, splits
+from edjax.data import identity, splits
+from edjax.data.photographs import decoding, reader
+from edjax.data.readers import cifar, digits, folder, idx, prepared
 from edjax.data.splits import Split
 from edjax.errors import UserError, choose, one_of
 
@@ -67,9 +69,9 @@ class Row:
 def _photographs(name, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)):
   """Returns the row of photographs; the figures are ImageNet's, which the field uses for all."""
   return Row(
-    read=functools.partial(photographs.read, name),
-    files=photographs.wanted(name),
-    tfds=bool(photographs.album(name).tfds),
+    read=functools.partial(reader.read, name),
+    files=reader.wanted(name),
+    tfds=bool(reader.album(name).tfds),
     takes=("image_size", "bad_images", "source"),
     mean=mean,
     std=std,
@@ -166,7 +168,7 @@ def load(
       part empty (n = 0).
     train_limit: how many of the other training images are kept, in the classes' proportions and
       always the same (`splits.limited`); 0 keeps all, otherwise at least one per class.
-    image_size: side in pixels that images are brought to, by the rule of `decode.square`. Only
+    image_size: side in pixels that images are brought to, by the rule of `decoding.square`. Only
       "folder" (0 means 32) and photographs (0 means what their row says) are resized; elsewhere it
       must be 0 or what the images have. Photographs that are not in a cache of this size are
       prepared first, which is said on standard error.
@@ -191,7 +193,7 @@ def load(
     raise UserError(
       f"train_limit and image_size must be 0 or more, not {train_limit} and {image_size}"
     )
-  choose(decode.POLICIES, bad_images, "bad_images")
+  choose(decoding.POLICIES, bad_images, "bad_images")
   options = {"image_size": image_size, "bad_images": bad_images, "source": source}
   train, test, class_names, *notes = _read(name, row, data_dir, options)
   _check(name, {"train": train, "test": test}, len(class_names))
@@ -288,7 +290,7 @@ def require(name, *, data_dir="", image_size=0, source="auto", **_):
   if row.files:
     directory = directory_of(name, data_dir)
     if "source" in row.takes:
-      photographs.require(name, directory, image_size, source)
+      reader.require(name, directory, image_size, source)
     elif row.traces:
       _locate(name, row, directory, source)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from edjax.data import operations, policies
-from edjax.data.policies import FIXMATCH, RANDAUGMENT, SCALE, Operation
-from edjax.data.strong import MULTI_LEVEL, Draws, Strong, draw, view
+from edjax.data.augment import operations, policies
+from edjax.data.augment.policies import FIXMATCH, RANDAUGMENT, SCALE, Operation
+from edjax.data.augment.strong import MULTI_LEVEL, Draws, Strong, draw, view
 from edjax.errors import UserError
 
 # Pillow's whole-numbered operations are equalled. Blends are in floating point there, which

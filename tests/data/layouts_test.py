@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edjax.data import datasets, layouts
+from edjax.data import datasets
+from edjax.data.readers import layouts
 from tests import archives as made
 
 pytestmark = pytest.mark.usefixtures("no_network")

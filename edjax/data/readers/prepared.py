@@ -8,7 +8,7 @@ import contextlib
 
 import numpy as np
 
-from edjax.data import filling
+from edjax.data.photographs import filling
 from edjax.data.splits import Split
 from edjax.errors import UserError
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edjax.data import decode
+from edjax.data.photographs import decoding
 from edjax.errors import UserError
 from edjax.report.metrics import clear_leftovers, replace_file
 
@@ -65,7 +65,7 @@ def fill(place, source, size, bad_images, decoder, progress):
     "format": FORMAT, "dataset": source.name, "source": source.origin, "size": size,
     "decoder": decoder, "images": counts,
   }  # fmt: skip
-  refusals = decode.Refusals(bad_images, total)
+  refusals = decoding.Refusals(bad_images, total)
   clear_leftovers(place)
   done, skipped = _resume(place, stamp)
   refusals.rows += skipped
@@ -195,8 +195,8 @@ def _decoded(contents, files, size, decoder):
     bad = []
     for (part, row), name, content in batch:
       try:
-        files[part].write(row, decode.square(content, size, decoder))
-      except decode.BadImage as error:
+        files[part].write(row, decoding.square(content, size, decoder))
+      except decoding.BadImage as error:
         bad.append({"part": part, "row": row, "file": name, "why": str(error)})
     return len(batch), bad
 

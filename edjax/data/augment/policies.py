@@ -36,7 +36,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from edjax.data import operations
+from edjax.data.augment import operations
 
 SCALE = 30
 ENHANCING = ("color", "contrast", "brightness", "sharpness")

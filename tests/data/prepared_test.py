@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from edjax.data import datasets, prepared
+from edjax.data import datasets
+from edjax.data.readers import prepared
 from tests import archives as made
 
 pytestmark = pytest.mark.usefixtures("no_network")

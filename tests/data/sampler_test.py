@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edjax.data import memory
+from edjax.data import sampler
 from edjax.errors import UserError
 
 
@@ -26,7 +26,7 @@ def members_of(counts, seed=0):
   ],
 )
 def test_seats_are_in_proportion(counts, batch, seats):
-  assert memory.seat(counts, batch).seats == seats
+  assert sampler.seat(counts, batch).seats == seats
 
 
 def test_seats_of_any_school():
@@ -34,7 +34,7 @@ def test_seats_of_any_school():
   for _ in range(200):
     counts = draw.integers(20, 400, draw.integers(1, 8)).tolist()
     batch = int(draw.integers(len(counts), 20))
-    seating = memory.seat(counts, batch)
+    seating = sampler.seat(counts, batch)
     ideal = batch * np.array(counts) / sum(counts)
     assert sum(seating.seats) == batch and min(seating.seats) >= 1
     if min(ideal) >= 1:
@@ -51,8 +51,8 @@ def test_seats_of_any_school():
   ],
 )
 def test_an_epoch_shows_each_image_once(counts, batch, missing):
-  seating, members = memory.seat(counts, batch), members_of(counts)
-  order = memory.epoch_order(seating, members, (5,), epoch=2)
+  seating, members = sampler.seat(counts, batch), members_of(counts)
+  order = sampler.epoch_order(seating, members, (5,), epoch=2)
   assert order.shape == (seating.steps, batch) and order.dtype == np.int32
   shown, times = np.unique(order, return_counts=True)
   assert times.max() == 1
@@ -64,10 +64,10 @@ def test_an_epoch_shows_each_image_once(counts, batch, missing):
 
 def test_orders_are_functions_of_seed_and_epoch():
   counts = [40, 24]
-  seating, members = memory.seat(counts, 8), members_of(counts)
+  seating, members = sampler.seat(counts, 8), members_of(counts)
 
   def order(seed, epoch):
-    return memory.epoch_order(seating, members, seed, epoch).tolist()
+    return sampler.epoch_order(seating, members, seed, epoch).tolist()
 
   assert order((1, 0), 3) == order((1, 0), 3)
   others = [order(*which) for which in [((1, 0), 4), ((2, 0), 3), ((1, 1), 3), ((0, 1), 3)]]
@@ -76,25 +76,25 @@ def test_orders_are_functions_of_seed_and_epoch():
 
 
 def test_what_rounding_leaves_out_is_drawn_anew():
-  seating, members = memory.seat([33, 33, 34], 10), members_of([33, 33, 34])
-  shown = [set(memory.epoch_order(seating, members, (0,), e).ravel()) for e in range(30)]
+  seating, members = sampler.seat([33, 33, 34], 10), members_of([33, 33, 34])
+  shown = [set(sampler.epoch_order(seating, members, (0,), e).ravel()) for e in range(30)]
   assert shown[0] != shown[1]
   assert set.union(*shown) == set(range(100))
 
 
 def test_rehearsal_shows_a_share_of_each_subject():
   counts = [400, 400, 400]
-  seating = memory.seat(counts, 40, shares=[0.25, 0.25, 1.0])
+  seating = sampler.seat(counts, 40, shares=[0.25, 0.25, 1.0])
   assert seating.images == (100, 100, 400)
   assert seating.seats[2] == 27 or seating.seats[2] == 26  # of an ideal of 26.7
-  order = memory.epoch_order(seating, members_of(counts), (0,), 0)
+  order = sampler.epoch_order(seating, members_of(counts), (0,), 0)
   assert seating.steps == 600 // 40
   own = [np.isin(order, images).sum() for images in members_of(counts)]
   assert own == [15 * taken for taken in seating.seats]
   # A rehearsed subject has more images than its share, and fills its seats with those.
   assert own[0] > 100 and len(np.unique(order)) == order.size - seating.again
   assert seating.again == max(0, own[2] - 400)
-  other = memory.epoch_order(seating, members_of(counts), (0,), 1)
+  other = sampler.epoch_order(seating, members_of(counts), (0,), 1)
   old = np.concatenate(members_of(counts)[:2])
   assert set(order[np.isin(order, old)]) != set(other[np.isin(other, old)])
 
@@ -110,8 +110,8 @@ RARE = [
 @pytest.mark.parametrize("counts, batch", RARE)
 def test_a_rare_subject_goes_round_again(counts, batch):
   """It shortens no epoch: each image of a subject is shown as often as any other, or once more."""
-  seating, members = memory.seat(counts, batch), members_of(counts)
-  order = memory.epoch_order(seating, members, (3,), 1)
+  seating, members = sampler.seat(counts, batch), members_of(counts)
+  order = sampler.epoch_order(seating, members, (3,), 1)
   assert order.shape == (sum(counts) // batch, batch)
   assert all(len(set(row)) == batch for row in order.tolist())  # no batch shows an image twice
   times = np.bincount(order.ravel(), minlength=sum(counts))
@@ -123,42 +123,42 @@ def test_a_rare_subject_goes_round_again(counts, batch):
 
 @pytest.mark.parametrize("counts, batch", RARE)
 def test_without_specialists_every_image_is_shown_once(counts, batch):
-  seating, members = memory.seat(counts, batch, apart=False), members_of(counts)
+  seating, members = sampler.seat(counts, batch, apart=False), members_of(counts)
   assert seating.seats == (batch,) and seating.shared
-  order = memory.epoch_order(seating, members, (3,), 1)
+  order = sampler.epoch_order(seating, members, (3,), 1)
   assert order.dtype == np.int32 and len(np.unique(order)) == order.size
   assert seating.left_over == sum(counts) - order.size < batch and seating.again == 0
-  assert not np.array_equal(order, memory.epoch_order(seating, members, (3,), 2))
-  assert memory.teacher_seats(seating, [True] * len(counts), 1) is None
+  assert not np.array_equal(order, sampler.epoch_order(seating, members, (3,), 2))
+  assert sampler.teacher_seats(seating, [True] * len(counts), 1) is None
 
 
 def test_a_shared_batch_keeps_to_the_shares_of_rehearsal():
   counts, members = [400, 401, 90], members_of([400, 401, 90])
-  seating = memory.seat(counts, 7, shares=[0.25, 0.25, 1.0], apart=False)
+  seating = sampler.seat(counts, 7, shares=[0.25, 0.25, 1.0], apart=False)
   assert seating.shared
-  order = memory.epoch_order(seating, members, (0,), 0)
+  order = sampler.epoch_order(seating, members, (0,), 0)
   own = np.array([np.isin(order, images).sum() for images in members])
   assert np.all(own <= [100, 100, 90]) and own.sum() == 290 // 7 * 7
 
 
 def test_seats_that_divide_evenly_are_the_same_without_specialists():
-  assert memory.seat([30, 30, 40], 10) == memory.seat([30, 30, 40], 10, apart=False)
+  assert sampler.seat([30, 30, 40], 10) == sampler.seat([30, 30, 40], 10, apart=False)
 
 
 def test_unfillable_batches():
   with pytest.raises(UserError, match="batch_size 2 is less than the 3 subjects"):
-    memory.seat([10, 10, 10], 2)
-  assert memory.seat([10, 10, 10], 2, apart=False).seats == (2,)
+    sampler.seat([10, 10, 10], 2)
+  assert sampler.seat([10, 10, 10], 2, apart=False).seats == (2,)
   with pytest.raises(UserError, match="batch_size 64 is more than.*10, 10, 10 by subject"):
-    memory.seat([10, 10, 10], 64)
+    sampler.seat([10, 10, 10], 64)
 
 
 @pytest.mark.parametrize("devices", [1, 4])
 @pytest.mark.parametrize("answers", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1)])
 def test_teachers_sit_at_their_own_seats(devices, answers):
-  seating = memory.seat([30, 30, 40], 40)
+  seating = sampler.seat([30, 30, 40], 40)
   assert seating.seats == (12, 12, 16)
-  places, mask = memory.teacher_seats(seating, answers, devices)
+  places, mask = sampler.teacher_seats(seating, answers, devices)
   assert places.shape == mask.shape and len(places) == devices
   assert set(np.unique(mask)) <= {0.0, 1.0}
   stretch = 40 // devices
@@ -170,12 +170,12 @@ def test_teachers_sit_at_their_own_seats(devices, answers):
 
 
 def test_one_who_answers_all_needs_no_seats():
-  assert memory.teacher_seats(memory.seat([30, 30], 4), [True, True], 1) is None
+  assert sampler.teacher_seats(sampler.seat([30, 30], 4), [True, True], 1) is None
 
 
 @pytest.mark.parametrize("count, size, batches", [(10, 4, 3), (8, 4, 2), (1, 4, 1), (3, 4, 1)])
 def test_exams_ask_each_image_once(count, size, batches):
-  places = memory.exam_batches(count, size)
+  places = sampler.exam_batches(count, size)
   assert places.shape == (batches, size) and places.dtype == np.int32
   assert places.ravel()[:count].tolist() == list(range(count))
   assert not places.ravel()[count:].any()

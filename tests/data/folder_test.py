@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edjax.data import datasets, folder
+from edjax.data import datasets
+from edjax.data.readers import folder
 from tests import archives as made
 
 pytestmark = pytest.mark.usefixtures("no_network")

@@ -7,7 +7,8 @@ having read all names and the few text files, but no image.
 import dataclasses
 import pathlib
 
-from edjax.data import archives, splits
+from edjax.data import splits
+from edjax.data.photographs import archives
 from edjax.errors import UserError
 
 CALTECH_TEST_FRACTION = 0.2

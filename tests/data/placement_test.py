@@ -11,7 +11,7 @@ import pytest
 
 from edjax import curriculum, methods, parallel, term
 from edjax.classroom import Classroom
-from edjax.data import datasets, identity, memory, residence, similarity, stream
+from edjax.data import datasets, identity, placement, prefetch, sampler, similarity
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Rows, Split
 from edjax.errors import UserError
@@ -114,7 +114,7 @@ def test_a_run_that_stopped_within_a_stretch_continues(split):
   with contextlib.closing(ready.ahead):
     state = jax.device_get(taught(ready, ready.begin(), 0, 9))
     whole = bits(taught(ready, room.fleet.replicate(state), 9, 15))
-  for where in residence.RESIDENCES:
+  for where in placement.RESIDENCES:
     room = classroom(split, school.fleet(), where)
     ready = prepared(room)
     with contextlib.closing(ready.ahead):
@@ -136,7 +136,7 @@ def test_stretches_are_laid_out_in_order_and_across_epochs(split, monkeypatch):
       time.sleep(0.01)  # one ahead of what was taught; closing calls off what is not begun
   rows = [rows for _, rows, _ in asked]
   orders = [
-    memory.epoch_order(ready.seating, _members(split), (0, 0), epoch).reshape(3, 1, 2, 8)
+    sampler.epoch_order(ready.seating, _members(split), (0, 0), epoch).reshape(3, 1, 2, 8)
     for epoch in (0, 1)
   ]
   expected = [orders[0][1], orders[0][2], orders[1][0], orders[1][1]]
@@ -168,7 +168,7 @@ def test_a_stretch_holds_no_more_than_its_bytes(split, monkeypatch):
         with ready.ahead:
           images = ready.ahead((0, start))["images"]
         assert images.shape == (1, steps, 8, *school.SHAPE)
-        rows = memory.epoch_order(ready.seating, _members(split), (0, 0), 0)[start:][:steps]
+        rows = sampler.epoch_order(ready.seating, _members(split), (0, 0), 0)[start:][:steps]
         assert np.array_equal(images[0, : len(rows)], split.images[rows])
 
 
@@ -261,11 +261,11 @@ def test_a_process_reads_what_its_own_devices_keep(split, second, monkeypatch):
   ],
 )
 def test_where_images_live(size, limit, devices, mapped, where):
-  assert residence.settle("auto", size, limit, devices, mapped) == where
+  assert placement.settle("auto", size, limit, devices, mapped) == where
   for wanted in PLACES:
-    assert residence.settle(wanted, size, limit, devices, mapped) == wanted
+    assert placement.settle(wanted, size, limit, devices, mapped) == wanted
   with pytest.raises(UserError, match="residence 'shared' .*'sharded'.*auto, device, sharded, str"):
-    residence.settle("shared", size, limit, devices, mapped)
+    placement.settle("shared", size, limit, devices, mapped)
 
 
 def test_what_is_said_of_it(split):
@@ -281,7 +281,7 @@ def test_what_is_said_of_it(split):
 
 
 def numbered(count, make=lambda number: number):
-  return stream.Stream(make, lambda number: number + 1 if number + 1 < count else None)
+  return prefetch.Stream(make, lambda number: number + 1 if number + 1 < count else None)
 
 
 def threads():

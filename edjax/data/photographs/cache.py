@@ -13,7 +13,7 @@ import shutil
 
 import numpy as np
 
-from edjax.data import decode, filling
+from edjax.data.photographs import decoding, filling
 from edjax.data.splits import Rows, Split
 from edjax.errors import UserError
 
@@ -64,8 +64,8 @@ def prepare(place, source, size, *, bad_images="error", decoder="", progress=Non
     place: the folder, from `folder`.
     source: a `filling.Source`.
     size: side of the squares in pixels.
-    bad_images: a key of `decode.POLICIES`. What was passed over stays so in a later run.
-    decoder: a key of `decode.DECODERS`; "" is the fastest that is installed.
+    bad_images: a key of `decoding.POLICIES`. What was passed over stays so in a later run.
+    decoder: a key of `decoding.DECODERS`; "" is the fastest that is installed.
     progress: a `progress.Progress`, or None.
 
   Returns:
@@ -74,8 +74,8 @@ def prepare(place, source, size, *, bad_images="error", decoder="", progress=Non
   Raises:
     UserError: naming the image that cannot be read, or if the disk is full.
   """
-  decoder = decoder or decode.best()
-  decode.check(decoder)
+  decoder = decoder or decoding.best()
+  decoding.check(decoder)
   try:
     place.mkdir(parents=True, exist_ok=True)
     with _alone(place, progress):

@@ -68,7 +68,7 @@ def passed_over(refused, directory=""):
   """Says how many images could not be read, and which the first of them are.
 
   Args:
-    refused: rows of `decode.Refusals`.
+    refused: rows of `decoding.Refusals`.
     directory: what their files' names need not repeat.
   """
   named = ", ".join(

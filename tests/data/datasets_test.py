@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from edjax.data import archives, datasets
+from edjax.data import datasets
+from edjax.data.photographs import archives
 from tests import archives as made
 
 pytestmark = pytest.mark.usefixtures("no_network")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edjax.data import __main__ as command_line
-from edjax.data import archives, cache, decode, photographs
+from edjax.data.photographs import archives, cache, decoding, reader
 from tests import archives as made
 from tests import command
 from tests.decode_test import bad_images, odd_images
@@ -238,14 +238,14 @@ def test_bad_images_of_an_archive(tmp_path, monkeypatch):
   assert np.array_equal(made.load(tmp_path).test.images, data.test.images)  # as it was prepared
 
 
-@pytest.mark.parametrize("decoder", decode.DECODERS)
+@pytest.mark.parametrize("decoder", decoding.DECODERS)
 def test_every_kind_of_image_in_an_archive(tmp_path, monkeypatch, decoder):
   """What is an image is kept, whatever its kind; what is none is named, or left out and counted."""
-  for module in decode.DECODERS[decoder]:
+  for module in decoding.DECODERS[decoder]:
     pytest.importorskip(module)
   odd = {("apple_pie", i): content for i, content in enumerate(odd_images().values())}
   bad = {kind: (("cheesecake", i), b) for i, (kind, (b, _)) in enumerate(bad_images().items())}
-  prepare = functools.partial(photographs.prepare, "food101", image_size=16, decoder=decoder)
+  prepare = functools.partial(reader.prepare, "food101", image_size=16, decoder=decoder)
   for kind, (key, content) in bad.items():
     directory = tmp_path / kind.replace(" ", "_")
     directory.mkdir()
@@ -277,7 +277,7 @@ def test_arguments(tmp_path, food):
   fails("source='tfds'", "food101", directory=tmp_path, name="caltech256", source="tfds")
   argv = ["prepare", "cifar100", f"--data_dir={tmp_path}"]
   made.refuses(command_line.main, "'cifar100'", "food101, caltech256", argv=argv)
-  prepare = photographs.prepare
+  prepare = reader.prepare
   made.refuses(prepare, "-1", name="food101", directory=tmp_path, image_size=-1)
   made.refuses(prepare, "'fast'", "pillow", name="food101", directory=tmp_path, decoder="fast")
   assert not list(tmp_path.glob("edjax-*"))

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edjax.data import decode
+from edjax.data.photographs import decoding
 from edjax.errors import UserError
 from tests import command
 from tests.archives import colour, jpeg, shade
 
 
-@pytest.fixture(params=list(decode.DECODERS))
+@pytest.fixture(params=list(decoding.DECODERS))
 def square(request):
-  """`decode.square` with each decoder."""
-  for module in decode.DECODERS[request.param]:
+  """`decoding.square` with each decoder."""
+  for module in decoding.DECODERS[request.param]:
     pytest.importorskip(module)
-  return lambda content, size: decode.square(content, size, request.param)
+  return lambda content, size: decoding.square(content, size, request.param)
 
 
 def encoded(image, kind, **options):
@@ -143,7 +143,7 @@ def bad_images():
 @pytest.mark.parametrize("kind", bad_images())
 def test_bad_images(square, kind):
   content, word = bad_images()[kind]
-  with pytest.raises(decode.BadImage) as caught:
+  with pytest.raises(decoding.BadImage) as caught:
     square(content, 16)
   assert word in str(caught.value) and "\n" not in str(caught.value)
   assert "0x" not in str(caught.value)  # no address of an object
@@ -151,9 +151,9 @@ def test_bad_images(square, kind):
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_our_own_limit_of_pixels(square):
-  with pytest.raises(decode.BadImage, match="9460x9460 pixels are more than the limit"):
+  with pytest.raises(decoding.BadImage, match="9460x9460 pixels are more than the limit"):
     square(png_header(9_460, 9_460), 16)
-  with pytest.raises(decode.BadImage, match="truncated"):
+  with pytest.raises(decoding.BadImage, match="truncated"):
     square(png_header(9_450, 9_450), 16)
 
 
@@ -194,20 +194,20 @@ def odd_images():
 def judged(content, decoder):
   """Returns the pixels as int, or None for a file that is refused."""
   try:
-    return decode.square(content, 16, decoder).astype(int)
-  except decode.BadImage:
+    return decoding.square(content, 16, decoder).astype(int)
+  except decoding.BadImage:
     return None
 
 
 @pytest.mark.parametrize("kind", [*odd_images(), *bad_images(), "cut jpg"])
 def test_decoders_agree_on_what_an_image_is(kind):
-  for module in decode.DECODERS["simplejpeg"]:
+  for module in decoding.DECODERS["simplejpeg"]:
     pytest.importorskip(module)
   odd, bad = odd_images(), bad_images()
   whole = odd["progressive jpg"]
   cut = [whole[:length] for length in range(1, len(whole), 97)]
   for content in {"cut jpg": cut}.get(kind, [odd.get(kind) or bad.get(kind, ("",))[0]]):
-    one, other = (judged(content, decoder) for decoder in decode.DECODERS)
+    one, other = (judged(content, decoder) for decoder in decoding.DECODERS)
     assert (one is None) == (other is None) == (kind not in odd)
     if one is not None:
       assert one.shape == other.shape and np.abs(one - other).mean() < 6
@@ -226,10 +226,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
-@pytest.mark.parametrize("decoder", decode.DECODERS)
+@pytest.mark.parametrize("decoder", decoding.DECODERS)
 @pytest.mark.parametrize("header", [jpeg_header, png_header])
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, decoder, header):
-  for module in decode.DECODERS[decoder]:
+  for module in decoding.DECODERS[decoder]:
     pytest.importorskip(module)
   (tmp_path / "bomb").write_bytes(header(20_000, 20_000))
   ended = subprocess.run(
@@ -241,30 +241,30 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, decoder, header):
 
 
 def test_decoders_agree():
-  for module in decode.DECODERS["simplejpeg"]:
+  for module in decoding.DECODERS["simplejpeg"]:
     pytest.importorskip(module)
-  assert decode.best() == "simplejpeg"
+  assert decoding.best() == "simplejpeg"
   for height, width, size in ((384, 512, 160), (384, 512, 224), (100, 80, 64), (512, 512, 64)):
     content = encoded(smooth(height, width), "JPEG", quality=90)
-    one, other = (decode.square(content, size, name).astype(int) for name in decode.DECODERS)
+    one, other = (decoding.square(content, size, name).astype(int) for name in decoding.DECODERS)
     assert np.abs(one - other).max() <= 6 and np.abs(one - other).mean() < 1
 
 
 def test_a_decoder_that_is_not_installed(monkeypatch):
-  monkeypatch.setattr(decode.importlib.util, "find_spec", lambda name: None)
-  assert decode.best() == "pillow"
-  decode.check("pillow")
+  monkeypatch.setattr(decoding.importlib.util, "find_spec", lambda name: None)
+  assert decoding.best() == "pillow"
+  decoding.check("pillow")
   with pytest.raises(UserError, match=r"pip install 'edjax\[data\]'"):
-    decode.check("simplejpeg")
+    decoding.check("simplejpeg")
   with pytest.raises(UserError, match="pillow, simplejpeg"):
-    decode.check("turbo")
+    decoding.check("turbo")
 
 
 def test_refusals_are_capped():
   row = {"file": "a.jpg", "why": "broken"}
   with pytest.raises(UserError, match="a.jpg: .*broken.*bad_images=skip"):
-    decode.Refusals("error", 1000).add(row)
-  refusals = decode.Refusals("skip", 250)
+    decoding.Refusals("error", 1000).add(row)
+  refusals = decoding.Refusals("skip", 250)
   for _ in range(3):
     refusals.add(row)
   with pytest.raises(UserError, match="4 among 250"):

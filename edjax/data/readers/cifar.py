@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 
-from edjax.data import archives
+from edjax.data.photographs import archives
 from edjax.data.splits import Split
 from edjax.errors import UserError
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from edjax.data import augment, resized
-from edjax.data.augment import Augment
+from edjax.data.augment import pipeline, resized
+from edjax.data.augment.pipeline import Augment
 
 LEAST = 0.08
 
@@ -84,12 +84,12 @@ def test_where_nothing_fits_the_middle_is_taken(shape, middle):
 
 def test_windows_are_mirrored():
   pixels, how = images(), Augment((0.5,) * 3, (0.2,) * 3, resized=LEAST, flip=True)
-  draws = np.array(augment.draw(how, jax.random.key(0), len(pixels)))
+  draws = np.array(pipeline.draw(how, jax.random.key(0), len(pixels)))
   assert draws.dtype == np.float32 and set(draws[:, -1]) == {0.0, 1.0}
   draws[:, -1] = 0
-  straight = np.asarray(augment.view(how, pixels, jnp.asarray(draws)))
+  straight = np.asarray(pipeline.view(how, pixels, jnp.asarray(draws)))
   draws[:, -1] = 1
-  mirrored = np.asarray(augment.view(how, pixels, jnp.asarray(draws)))
+  mirrored = np.asarray(pipeline.view(how, pixels, jnp.asarray(draws)))
   np.testing.assert_array_equal(mirrored, straight[:, :, ::-1])
   assert np.ptp(straight - pixels) > 1
 

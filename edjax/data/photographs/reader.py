@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edjax.data import archives, cache, decode, filling, listings, prepared
+from edjax.data.photographs import archives, cache, decoding, filling, listings
+from edjax.data.readers import prepared
 from edjax.errors import UserError, choose
 from edjax.report.progress import Progress
 
@@ -89,10 +90,10 @@ def read(name, directory, *, image_size=0, bad_images="error", source="auto"):
   emptied = set(range(len(names))) - set(test.labels.tolist()) if skipped else ()
   for label in emptied:
     raise UserError(
-      f"{place} holds no test image of {names[label]!r}: {decode.passed_over(skipped)}; remove it,"
+      f"{place} holds no test image of {names[label]!r}: {decoding.passed_over(skipped)}; remove it,"
       " fetch the data again and prepare it anew"
     )
-  return train, test, names, decode.passed_over(skipped, directory) if skipped else ""
+  return train, test, names, decoding.passed_over(skipped, directory) if skipped else ""
 
 
 def prepare(
@@ -104,7 +105,7 @@ def prepare(
     name: as of `album`.
     directory: a pathlib.Path, where the archive and its caches are.
     image_size, bad_images, source: as in `datasets.load`.
-    decoder: a key of `decode.DECODERS`; "" is the fastest that is installed.
+    decoder: a key of `decoding.DECODERS`; "" is the fastest that is installed.
     progress: a `progress.Progress`, or None for silence.
 
   Returns:
@@ -113,7 +114,7 @@ def prepare(
   Raises:
     UserError: if the archive is missing or another, or an image cannot be read or written.
   """
-  choose(decode.POLICIES, bad_images, "bad_images")
+  choose(decoding.POLICIES, bad_images, "bad_images")
   if image_size < 0:
     raise UserError(f"the size of the squares is {image_size}; it must be 0 or more pixels")
   size = image_size or album(name).size

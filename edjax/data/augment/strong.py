@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from edjax.data import operations, policies
+from edjax.data.augment import operations, policies
 from edjax.errors import UserError
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax.data.augment import Augment, draw, normalise, number, numbered, settle, view
+from edjax.data.augment.pipeline import Augment, draw, normalise, number, numbered, settle, view
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from edjax.data import __main__ as command_line
-from edjax.data import archives, cache, decode, filling
+from edjax.data.photographs import archives, cache, decoding, filling
 from tests import archives as made
 from tests import command
 
@@ -38,7 +38,9 @@ def test_the_command(tmp_path, food, capsys):
   meta = json.loads((place / "meta.json").read_text())
   assert meta["source"]["md5"] == hashlib.md5(food.read_bytes()).hexdigest()
   assert meta["images"] == {"train": 18, "test": 6} and meta["skipped"] == []
-  assert meta["decoder"] == decode.best() and {"edjax", "numpy", "pillow"} <= set(meta["versions"])
+  assert meta["decoder"] == decoding.best() and {"edjax", "numpy", "pillow"} <= set(
+    meta["versions"]
+  )
   # From now on the archive is not needed, and nothing is written.
   food.unlink()
   before = {path: path.stat().st_mtime_ns for path in place.iterdir()}
@@ -123,8 +125,8 @@ def test_a_killed_run_is_continued(tmp_path, food, monkeypatch):
   assert process.returncode == -signal.SIGKILL and not cache.is_ready(place)
   done = json.loads((place / "progress.json").read_text())["done"]
   (place / ".progress.json.1.tmp").touch()  # as by one killed while it saves
-  square, decoded = decode.square, []
-  monkeypatch.setattr(decode, "square", lambda *a: decoded.append(a) or square(*a))
+  square, decoded = decoding.square, []
+  monkeypatch.setattr(decoding, "square", lambda *a: decoded.append(a) or square(*a))
   made.load(tmp_path)
   assert 6 <= done <= 8 and len(decoded) == 24 - done
   assert contents(place) == expected

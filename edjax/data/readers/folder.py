@@ -5,7 +5,8 @@ import concurrent.futures
 
 import numpy as np
 
-from edjax.data import decode, layouts
+from edjax.data.photographs import decoding
+from edjax.data.readers import layouts
 from edjax.data.splits import Split
 from edjax.errors import UserError
 
@@ -17,7 +18,7 @@ def read(directory, image_size=0, bad_images="error"):
   """Reads a folder of images, in one of the layouts of `layouts.find`.
 
   Classes are the sorted names of their folders. Every image becomes a square of `image_size` pixels
-  as `decode.square` says. There are three channels, unless every image of both splits is plain grey
+  as `decoding.square` says. There are three channels, unless every image of both splits is plain grey
   (modes 1, L, I and I;16): then one.
 
   Args:
@@ -36,7 +37,7 @@ def read(directory, image_size=0, bad_images="error"):
   paths = [path for part in (train, test) for name in names for path in part[name]]
   labels = [label for part in (train, test) for label, name in enumerate(names) for _ in part[name]]
   size = image_size or DEFAULT_SIZE
-  refusals = decode.Refusals(bad_images, len(paths))
+  refusals = decoding.Refusals(bad_images, len(paths))
   images, kept, all_grey = np.empty((len(paths), size, size, 3), np.uint8), [], True
   with concurrent.futures.ThreadPoolExecutor() as pool:
     found = pool.map(lambda path: _read_or_refuse(path, size), paths)
@@ -85,12 +86,12 @@ def _line(read_from, counts, names, tally, refused, directory):
   if tally.astray:
     said.append(f"passed over {tally.astray:,} images outside the folders of classes")
   if refused:
-    said.append(decode.passed_over(refused, directory))
+    said.append(decoding.passed_over(refused, directory))
   return "; ".join(said + tally.remarks)
 
 
 def read_image(path, size):
-  """Reads one image file as a square of bytes, by the rule of `decode.square`.
+  """Reads one image file as a square of bytes, by the rule of `decoding.square`.
 
   Args:
     path: a pathlib.Path.
@@ -105,13 +106,13 @@ def read_image(path, size):
   try:
     content = path.read_bytes()
   except OSError as error:
-    raise decode.BadImage(error.strerror or str(error)) from error
-  return decode.square(content, size)
+    raise decoding.BadImage(error.strerror or str(error)) from error
+  return decoding.square(content, size)
 
 
 def _read_or_refuse(path, size):
   """Returns (image, ""), or (None, why not)."""
   try:
     return read_image(path, size), ""
-  except decode.BadImage as error:
+  except decoding.BadImage as error:
     return None, str(error)

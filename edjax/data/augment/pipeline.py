@@ -10,8 +10,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from edjax.data import resized
-from edjax.data.strong import Strong
+from edjax.data.augment import resized
+from edjax.data.augment.strong import Strong
 
 _LIST = 0  # the seed of all lists of views, in every run
 

@@ -1,0 +1,1 @@
+"""Images on the device: normalised, cropped, flipped, mixed, strongly augmented."""

@@ -1,0 +1,1 @@
+"""Photographs of all sizes: archives, decoding, and the cache that runs map into memory."""

@@ -1,0 +1,1 @@
+"""A file per form in which data sets come."""
