@@ -22,7 +22,7 @@ from edjax.data import identity
 from edjax.data.answers import NUMBERS, Ledger, Table
 from edjax.data.augment import pipeline
 from edjax.errors import UserError, one_of
-from edjax.models.macs import network_macs
+from edjax.models.analysis.macs import network_macs
 from edjax.step import ask_step
 from edjax.storage import checkpoint
 

@@ -19,8 +19,8 @@ from edjax.data import sampler
 from edjax.data.augment.strong import MULTI_LEVEL
 from edjax.data.prefetch import Stream
 from edjax.errors import UserError, within
-from edjax.models.folding import fold, folded
-from edjax.models.macs import network_macs, training_macs
+from edjax.models.analysis.folding import fold, folded
+from edjax.models.analysis.macs import network_macs, training_macs
 from edjax.step import AXIS, Lesson, start, train_step
 from edjax.storage import checkpoint
 

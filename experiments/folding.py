@@ -17,7 +17,7 @@ import jax.numpy as jnp
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from edjax import compiler, models  # noqa: E402
-from edjax.models.folding import fold  # noqa: E402
+from edjax.models.analysis.folding import fold  # noqa: E402
 
 
 def main():

@@ -23,7 +23,7 @@ from edjax import compiler, faculty, precision  # noqa: E402
 from edjax.data import datasets  # noqa: E402
 from edjax.data.augment.pipeline import Augment, normalise  # noqa: E402
 from edjax.data.sampler import exam_batches  # noqa: E402
-from edjax.models.folding import fold  # noqa: E402
+from edjax.models.analysis.folding import fold  # noqa: E402
 from edjax.storage import checkpoint
 
 _TEMPERATURE, _BATCH = 4.0, 500

@@ -30,7 +30,7 @@ import optax
 from edjax.errors import UserError
 from edjax.methods.interface import constant, exact
 from edjax.methods.projectors import Connector
-from edjax.pooling import average_grid
+from edjax.models.pooling import average_grid
 
 
 @dataclasses.dataclass(frozen=True)

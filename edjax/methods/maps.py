@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from edjax.pooling import average_grid
+from edjax.models.pooling import average_grid
 
 
 def same_size(student, teacher):

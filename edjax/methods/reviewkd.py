@@ -37,7 +37,7 @@ from edjax.errors import UserError
 from edjax.methods.interface import constant, exact, same_stages
 from edjax.methods.projectors import Norm
 from edjax.models.layers import dense_init
-from edjax.pooling import average_grid
+from edjax.models.pooling import average_grid
 
 _uniform = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
 

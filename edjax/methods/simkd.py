@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from edjax.errors import UserError
 from edjax.methods.interface import constant, exact
-from edjax.pooling import average_grid
+from edjax.models.pooling import average_grid
 
 
 @dataclasses.dataclass(frozen=True)

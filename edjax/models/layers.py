@@ -17,8 +17,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edjax.models import convolution, normalisation
-from edjax.pooling import average_grid
+from edjax.models.cpu import convolution, normalisation
+from edjax.models.pooling import average_grid
 
 conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
 dense_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # LeCun et al. 1998

@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from edjax.models import layers
-from edjax.models.fusion import stored
+from edjax.models.cpu.fusion import stored
 
 
 class BasicBlock(nn.Module):

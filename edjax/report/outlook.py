@@ -4,7 +4,7 @@ import dataclasses
 import time
 
 from edjax import models
-from edjax.models.macs import network_macs
+from edjax.models.analysis.macs import network_macs
 from edjax.report import page
 from edjax.report.drawing import big
 

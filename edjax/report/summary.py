@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from edjax import faculty, models
-from edjax.models.macs import network_macs
+from edjax.models.analysis.macs import network_macs
 from edjax.report import metrics
 from edjax.storage import checkpoint
 

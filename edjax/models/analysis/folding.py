@@ -18,9 +18,9 @@ import jax.numpy as jnp
 from flax.core.tracers import current_trace
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from edjax.models import convolution
+from edjax.models.cpu import convolution
+from edjax.models.cpu.normalisation import BatchNorm
 from edjax.models.layers import shapes
-from edjax.models.normalisation import BatchNorm
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edjax import models
-from edjax.models import macs
-from edjax.models.folding import fold
+from edjax.models.analysis import macs
+from edjax.models.analysis.folding import fold
 from tests.models_test import SHAPES, assert_close, images, randomised
 
 # How many normalisations keep a factor: those of sums, and WRN's stem, which is tapped raw.

@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from edjax import models
-from edjax.models.folding import fold, folded
+from edjax.models.analysis.folding import fold, folded
 from tests import small
 from tests.models_test import assert_close, images, randomised
 

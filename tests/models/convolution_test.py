@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from numpy.testing import assert_allclose
 
-from edjax.models.convolution import convolve
-from edjax.models.macs import count_macs
+from edjax.models.analysis.macs import count_macs
+from edjax.models.cpu.convolution import convolve
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 # images, kernel, stride, groups

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from edjax.models.normalisation import BatchNorm
+from edjax.models.cpu.normalisation import BatchNorm
 
 SHAPES = [(5, 3), (2, 7, 5, 3), (33, 4, 6, 1), (1, 9, 8, 4)]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edjax import models
-from edjax.models.folding import fold
-from edjax.models.fusion import stored
+from edjax.models.analysis.folding import fold
+from edjax.models.cpu.fusion import stored
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 7, 16), (2, 3, 24), (5, 7), (1,), ()])

@@ -14,8 +14,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from edjax.models.fusion import stored
-from edjax.models.normalisation import channel_sums
+from edjax.models.cpu.fusion import stored
+from edjax.models.cpu.normalisation import channel_sums
 
 
 def convolve(inputs, kernel, window_strides, padding, *, feature_group_count=1, **options):

@@ -10,10 +10,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from edjax import convert, errors, models, pooling
+from edjax import convert, errors, models
 from edjax.convert import tensors
 from edjax.convert.names import families
-from edjax.models import macs
+from edjax.models import pooling
+from edjax.models.analysis import macs
 from tests.reference import zoo
 from tests.reference.zoo import ZOO
 

@@ -1,0 +1,1 @@
+"""What can be read off a network: how much it computes, and its form without normalisations."""
