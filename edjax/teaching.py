@@ -13,8 +13,8 @@ import numpy as np
 import optax
 
 from edjax import consensus
-from edjax.methods import interface
-from edjax.methods.interface import across, constant
+from edjax.methods import base
+from edjax.methods.base import across, constant
 
 _NEVER = -1e4  # a logit whose probability is exactly 0 in float32, at temperatures up to 100
 
@@ -63,12 +63,12 @@ def begin(lesson, key, student, answers, images):
       answers[role.name],
     )  # fmt: skip
     methods[role.name] = {
-      name: interface.begin(method, jax.random.fold_in(key, number), *outputs, images)
+      name: base.begin(method, jax.random.fold_in(key, number), *outputs, images)
       for number, (name, _, method) in enumerate(lesson.methods)
       if method.needs_teacher
     }
   methods[""] = {
-    name: interface.begin(method, key, _grown(lesson, student), None, images)
+    name: base.begin(method, key, _grown(lesson, student), None, images)
     for name, _, method in lesson.methods
     if not method.needs_teacher
   }

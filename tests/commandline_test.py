@@ -13,7 +13,7 @@ import pytest
 from edjax import bank, curriculum, hiring, methods, models, settings
 from edjax.data import datasets
 from edjax.errors import UserError
-from edjax.methods import interface
+from edjax.methods import base
 from edjax.storage import workdirs
 from tests import command, outputs
 from tests.configs_test import CLASSES, MODULES
@@ -100,7 +100,7 @@ def cropped(config):
 
 
 def staged(config):
-  interface.same_stages("at", (0,) * 4, (0,) * 5, config.methods["at"].pairs)
+  base.same_stages("at", (0,) * 4, (0,) * 5, config.methods["at"].pairs)
 
 
 def banked(config):

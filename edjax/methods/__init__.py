@@ -5,6 +5,7 @@ import dataclasses
 from edjax.errors import UserError, choose, within
 from edjax.methods.ab import AB
 from edjax.methods.at import AT
+from edjax.methods.base import Batch
 from edjax.methods.camkd import CAMKD
 from edjax.methods.cc import CC
 from edjax.methods.crd import CRD
@@ -15,7 +16,6 @@ from edjax.methods.dkd import DKD
 from edjax.methods.fitnet import FitNet
 from edjax.methods.fsp import FSP
 from edjax.methods.ft import FT
-from edjax.methods.interface import Batch
 from edjax.methods.kd import KD
 from edjax.methods.kdsvd import KDSVD
 from edjax.methods.mlld import MLLD

@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from edjax.errors import UserError
-from edjax.methods.interface import constant, depth_weights, exact, same_stages
+from edjax.methods.base import constant, depth_weights, exact, same_stages
 from edjax.methods.projectors import Regressor
 
 SCALE = 3 / 1000
@@ -37,7 +37,7 @@ class AB:
 
   Attributes:
     margin: how far beyond zero the student must be, positive.
-    pairs: which stages are compared, from low to high, see `interface.same_stages`.
+    pairs: which stages are compared, from low to high, see `base.same_stages`.
   """
 
   margin: float = 1.0

@@ -17,7 +17,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from edjax.errors import UserError, choose
-from edjax.methods.interface import constant, exact, same_stages
+from edjax.methods.base import constant, exact, same_stages
 from edjax.methods.maps import same_size, unit
 
 
@@ -28,7 +28,7 @@ class AT:
   Attributes:
     power: to which activations are raised, 1 or more; 2 in the paper's experiments.
     form: "mean" of the squared differences, or the "norm" of the difference.
-    pairs: maps to compare, "" for every stage but the stem; see `interface.same_stages`.
+    pairs: maps to compare, "" for every stage but the stem; see `base.same_stages`.
   """
 
   power: int = 2

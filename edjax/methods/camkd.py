@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import optax
 
 from edjax.errors import UserError
-from edjax.methods.interface import constant, exact
+from edjax.methods.base import constant, exact
 from edjax.methods.projectors import Connector
 from edjax.models.pooling import average_grid
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from edjax.errors import UserError
 from edjax.methods import embeddings
-from edjax.methods.interface import gather
+from edjax.methods.base import gather
 from edjax.methods.maps import unit
 
 _FORMS = ("kernel", "consecutive")

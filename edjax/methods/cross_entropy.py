@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import optax
 
-from edjax.methods.interface import exact
+from edjax.methods.base import exact
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from edjax.errors import UserError
-from edjax.methods.interface import constant, exact
+from edjax.methods.base import constant, exact
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edjax.methods.interface import constant, exact
+from edjax.methods.base import constant, exact
 from edjax.models.layers import dense
 
 

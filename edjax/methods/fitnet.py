@@ -19,7 +19,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from edjax.methods.interface import constant, exact, same_stages
+from edjax.methods.base import constant, exact, same_stages
 from edjax.methods.projectors import Regressor
 
 
@@ -29,7 +29,7 @@ class FitNet:
 
   Attributes:
     pairs: the stage with the hint, "student's:teacher's" counted from the stem, 0; several are
-      added up. See `interface.same_stages`.
+      added up. See `base.same_stages`.
     relu: the regressor ends in a ReLU; for hints that can be negative (WRN's) better not.
   """
 

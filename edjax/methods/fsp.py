@@ -20,7 +20,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from edjax.errors import UserError, choose
-from edjax.methods.interface import constant, exact, same_stages
+from edjax.methods.base import constant, exact, same_stages
 from edjax.methods.maps import same_size
 
 
@@ -30,7 +30,7 @@ class FSP:
 
   Attributes:
     form: "sum" over the entries of a matrix, or their "mean".
-    pairs: maps to compare, lowest first, "" for all with the stem; see `interface.same_stages`.
+    pairs: maps to compare, lowest first, "" for all with the stem; see `base.same_stages`.
   """
 
   form: str = "sum"

@@ -32,7 +32,7 @@ import jax
 import jax.numpy as jnp
 
 from edjax.errors import UserError, choose, one_of
-from edjax.methods.interface import constant, exact, last_stage
+from edjax.methods.base import constant, exact, last_stage
 from edjax.methods.maps import same_size, unit
 from edjax.methods.projectors import Norm
 from edjax.models.layers import dense_init
@@ -47,7 +47,7 @@ class FT:
     rate: channels of the factors, as a share of the teacher's.
     form: how factors are normalised, "flattened" or "attention".
     norm: whether the translator normalises after each convolution.
-    pairs: the last says which maps are meant, see `interface.same_stages`.
+    pairs: the last says which maps are meant, see `base.same_stages`.
   """
 
   phase: str = "transfer"

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from edjax.errors import UserError, one_of
-from edjax.methods.interface import across, constant, exact, gather, mean, total
+from edjax.methods.base import across, constant, exact, gather, mean, total
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from edjax.errors import choose
-from edjax.methods.interface import constant, exact, same_stages
+from edjax.methods.base import constant, exact, same_stages
 from edjax.methods.maps import same_size, unit
 
 
@@ -29,7 +29,7 @@ class NST:
 
   Attributes:
     kernel: "polynomial", "linear" or "gaussian".
-    pairs: maps to compare, "" for every stage but the stem; see `interface.same_stages`.
+    pairs: maps to compare, "" for every stage but the stem; see `base.same_stages`.
   """
 
   kernel: str = "polynomial"

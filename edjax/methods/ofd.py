@@ -28,7 +28,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from edjax.methods.interface import constant, depth_weights, exact, same_stages
+from edjax.methods.base import constant, depth_weights, exact, same_stages
 from edjax.methods.maps import same_size
 from edjax.methods.projectors import Connector
 
@@ -38,7 +38,7 @@ class OFD:
   """Margin ReLU on the teacher's preactivations, partial squared distance to the student's.
 
   Attributes:
-    pairs: which stages are compared, from low to high, see `interface.same_stages`.
+    pairs: which stages are compared, from low to high, see `base.same_stages`.
   """
 
   pairs: str = ""

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from edjax.methods.interface import constant, exact, gather
+from edjax.methods.base import constant, exact, gather
 
 _EPSILON = 1e-7  # the authors' and their successors'
 

@@ -34,7 +34,7 @@ import jax
 import jax.numpy as jnp
 
 from edjax.errors import UserError
-from edjax.methods.interface import constant, exact, same_stages
+from edjax.methods.base import constant, exact, same_stages
 from edjax.methods.projectors import Norm
 from edjax.models.layers import dense_init
 from edjax.models.pooling import average_grid
@@ -48,7 +48,7 @@ class ReviewKD:
 
   Attributes:
     warmup: epochs over which the loss rises to its full weight, 0 for none.
-    pairs: which stages are compared, from low to high, see `interface.same_stages`.
+    pairs: which stages are compared, from low to high, see `base.same_stages`.
   """
 
   warmup: float = 20.0

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from edjax.errors import UserError
-from edjax.methods.interface import constant, exact, gather, total
+from edjax.methods.base import constant, exact, gather, total
 
 _AT_ONCE = 2**24  # floats of differences that are there at the same time
 

@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 
 from edjax.errors import UserError
-from edjax.methods.interface import constant, exact, gather
+from edjax.methods.base import constant, exact, gather
 from edjax.methods.maps import same_size, unit
 from edjax.methods.projectors import Norm
 from edjax.models.layers import conv_init, dense_init

@@ -19,7 +19,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from edjax.errors import UserError
-from edjax.methods.interface import constant, exact
+from edjax.methods.base import constant, exact
 from edjax.models.pooling import average_grid
 
 

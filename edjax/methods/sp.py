@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from edjax.methods.interface import constant, exact, gather, last_stage
+from edjax.methods.base import constant, exact, gather, last_stage
 from edjax.methods.maps import unit
 
 
@@ -26,7 +26,7 @@ class SP:
 
   Attributes:
     gather: compare with the images of all devices, not only with those of the same.
-    pairs: which stages belong together, see `interface.same_stages`; the highest is compared.
+    pairs: which stages belong together, see `base.same_stages`; the highest is compared.
   """
 
   gather: bool = True

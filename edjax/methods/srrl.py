@@ -24,7 +24,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from edjax.errors import UserError, choose
-from edjax.methods.interface import constant, exact
+from edjax.methods.base import constant, exact
 from edjax.methods.projectors import Connector
 
 

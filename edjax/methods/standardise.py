@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from edjax.methods.interface import constant, exact
+from edjax.methods.base import constant, exact
 
 _UNKNOWN = -5e3  # teachers' logits below it stand for classes that they do not know
 

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from edjax.errors import UserError
-from edjax.methods.interface import constant, exact, same_stages
+from edjax.methods.base import constant, exact, same_stages
 from edjax.methods.maps import same_size
 from edjax.models.layers import dense_init
 
@@ -34,7 +34,7 @@ class VID:
 
   Attributes:
     variance: with which every channel begins, in squared units of the teacher's map; above 1e-5.
-    pairs: maps to compare, "" for every stage but the stem; see `interface.same_stages`.
+    pairs: maps to compare, "" for every stage but the stem; see `base.same_stages`.
   """
 
   variance: float = 5.0

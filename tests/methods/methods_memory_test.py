@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from edjax import methods, models
-from edjax.methods.interface import begin
+from edjax.methods.base import begin
 
 BATCH, IMAGES, CLASSES = 1024, 5000, 100
 SIZES, WIDTHS = ((8, 8), (8, 8), (4, 4), (2, 2)), (16, 32, 64, 128)

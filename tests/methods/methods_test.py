@@ -12,7 +12,7 @@ import torch
 
 from edjax import methods
 from edjax.errors import UserError
-from edjax.methods.interface import begin
+from edjax.methods.base import begin
 from tests import outputs
 
 CASES = outputs.cases()

@@ -7,7 +7,7 @@ import pytest
 
 from edjax import methods
 from edjax.errors import UserError, within
-from edjax.methods import interface
+from edjax.methods import base
 from edjax.term import Study
 
 
@@ -47,12 +47,12 @@ def test_whole_numbers_are_numbers():
 
 
 @pytest.mark.parametrize("pairs", ["1:1,1:2", "2:2,1:1", "1:1,2:2,2:3"])
-@pytest.mark.parametrize("read", [interface.same_stages, interface.last_stage])
+@pytest.mark.parametrize("read", [base.same_stages, base.last_stage])
 def test_no_pair_of_maps_is_dropped(pairs, read):
   maps = tuple(range(4))
   with pytest.raises(UserError, match=f"methods.at.pairs is '{pairs}'.*once"):
     read("at", maps, maps, pairs)
-  assert interface.same_stages("at", maps, maps, "1:2,2:2") == {"map_1": (1, 2), "map_2": (2, 2)}
+  assert base.same_stages("at", maps, maps, "1:2,2:2") == {"map_1": (1, 2), "map_2": (2, 2)}
 
 
 @pytest.mark.parametrize(

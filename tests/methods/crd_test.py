@@ -7,8 +7,8 @@ import pytest
 
 from edjax import methods
 from edjax.errors import UserError
+from edjax.methods.base import begin
 from edjax.methods.crd import CRD, draw
-from edjax.methods.interface import begin
 from tests import outputs, school
 from tests.methods_test import batch, in_torch
 from tests.reference.methods import crd as oracle
