@@ -19,7 +19,7 @@ class Classroom:
 
   Attributes:
     dataset: a `datasets.Dataset`.
-    fleet: a `parallel.Fleet`.
+    fleet: a `pmap.Fleet`.
     residence: "device", "sharded" or "streamed", see `placement.settle`.
     said: a line about that, "" where every device has them all.
   """

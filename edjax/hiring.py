@@ -7,9 +7,10 @@ import dataclasses
 import hashlib
 import pathlib
 
-from edjax import convert, curriculum, faculty, models, processes
+from edjax import convert, curriculum, faculty, models
 from edjax import methods as methods_table
 from edjax.data import identity
+from edjax.devices import processes
 from edjax.errors import UserError
 from edjax.storage import checkpoint
 from edjax.term import Study

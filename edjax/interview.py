@@ -10,7 +10,8 @@ import math
 import numpy as np
 from scipy import optimize, stats
 
-from edjax import hiring, processes
+from edjax import hiring
+from edjax.devices import processes
 from edjax.errors import UserError
 
 _MOST = 2000  # images that a teacher is asked about

@@ -12,8 +12,9 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-from edjax import commandline, compiler
+from edjax import commandline
 from edjax.data import datasets
+from edjax.devices import xla
 from edjax.errors import UserError, one_line
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -41,7 +42,7 @@ def main(argv):
   workdir = _WORKDIR.value or os.path.join("runs", config.name)
   job = {flag.name: flag.value for flag in _JOB}
   if _MULTIHOST.value:
-    from edjax import processes
+    from edjax.devices import processes
 
     with processes.join(**job):
       settings = config.to_dict() | {"data_dir": "", "workdir": workdir, "mode": mode}
@@ -57,15 +58,16 @@ def main(argv):
 
 def _run(config, workdir, mode):
   # After the flags and the files: they take seconds to import.
-  from edjax import parallel, processes, programs, school
+  from edjax import school
+  from edjax.devices import compilation_cache, pmap, processes
 
-  programs.keep_for_user(config.compilation_cache)
+  compilation_cache.keep_for_user(config.compilation_cache)
   if mode == "exam":
     scores = school.exam(config, workdir)
     figures = {key: scores[key] for key in ("count", "top1", "interval", "top5", "nll", "ece")}
     processes.alone(lambda: print(json.dumps(figures)))
     return
-  parallel.keep_freed_memory()
+  pmap.keep_freed_memory()
   with _terminated() as stop:
     command = shlex.join(["python", "-m", "edjax.main", *sys.argv[1:]])
     school.run(config, workdir, command, stop)
@@ -93,7 +95,7 @@ def _terminated():
 def run():
   """Runs the command; what a user can put right ends in one line and exit code 1."""
   sys.path.insert(0, os.getcwd())
-  compiler.quicken_cpus()
+  xla.quicken_cpus()
   with one_line("the same command continues from the last checkpoint"):
     app.run(main, flags_parser=_parse)
 

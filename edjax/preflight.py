@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import faculty, fragments, hiring, models, optimisers, processes, term
+from edjax import faculty, fragments, hiring, models, optimisers, term
 from edjax.data import sampler
+from edjax.devices import processes
 from edjax.errors import UserError
 from edjax.step import AXIS, train_step
 

@@ -24,16 +24,14 @@ from edjax import (
   idle,
   interview,
   models,
-  parallel,
   preflight,
-  processes,
-  programs,
   settings,
 )
 from edjax import methods as methods_table
 from edjax.classroom import Classroom, grade_exam
 from edjax.data import datasets, identity, placement
 from edjax.data.similarity import similar_order
+from edjax.devices import compilation_cache, pmap, processes
 from edjax.errors import Stopped, UserError, choose
 from edjax.report import circumstances, metrics, report
 from edjax.report.outlook import Outlook, announcement, many
@@ -72,8 +70,8 @@ def run(config, workdir, command="", stop=None):
   methods = methods_table.build(config.methods)
   num_fragments = len(models.body(config.student.model).fragments)
   choose(placement.RESIDENCES, config.residence, "residence")
-  programs.keep(config.compilation_cache)
-  fleet = parallel.fleet(config.devices, recipe.batch_size)
+  compilation_cache.keep(config.compilation_cache)
+  fleet = pmap.fleet(config.devices, recipe.batch_size)
   dataset = _dataset(config)
   num_classes = len(dataset.class_names)
   processes.tell(lambda: workdirs.check(workdir, config.to_dict(), dataset.identity))
@@ -204,7 +202,7 @@ def exam(config, workdir):
         f"{workdir} holds no graduate to examine; give the same command without --mode=exam first"
       )
 
-  fleet = parallel.fleet(config.devices, config.recipe.batch_size)
+  fleet = pmap.fleet(config.devices, config.recipe.batch_size)
   processes.tell(check)
   room = Classroom(_dataset(config), fleet, config.residence)
   labels = tuple(range(len(room.dataset.class_names)))

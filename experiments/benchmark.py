@@ -26,13 +26,13 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax import compiler  # noqa: E402
+from edjax.devices import xla  # noqa: E402
 from experiments import memory, sides  # noqa: E402
 from tests.reference import training  # noqa: E402
 
 
 def main():
-  compiler.quicken_cpus()
+  xla.quicken_cpus()
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument(
     "--pairs", default="resnet110-resnet20,resnet32x4-resnet8x4,wrn_40_2-wrn_16_2"
@@ -101,7 +101,7 @@ def _weigh(pair, school, images, labels, options):
 
 
 def _own_memory(side, *arguments):
-  compiler.quicken_cpus()
+  xla.quicken_cpus()
   with memory.Watch() as before:
     pass
   with memory.Watch() as watch:

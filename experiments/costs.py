@@ -25,7 +25,8 @@ import jax
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax import compiler, curriculum, models, school
+from edjax import curriculum, models, school
+from edjax.devices import xla
 from edjax.report import metrics, progress  # noqa: E402
 from edjax.storage import checkpoint
 from experiments import sides  # noqa: E402
@@ -41,7 +42,7 @@ KEPT = [
 
 
 def main():
-  compiler.quicken_cpus()
+  xla.quicken_cpus()
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--pair", default="resnet20-resnet8", help="teachers and student")
   parser.add_argument("--steps", type=int, default=8)

@@ -16,12 +16,13 @@ import jax.numpy as jnp
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax import compiler, models  # noqa: E402
+from edjax import models  # noqa: E402
+from edjax.devices import xla
 from edjax.models.analysis.folding import fold  # noqa: E402
 
 
 def main():
-  compiler.quicken_cpus()
+  xla.quicken_cpus()
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--models", default="resnet20,resnet8x4,wrn_16_2,vgg8,mobilenetv2_half")
   parser.add_argument("--batch", type=int, default=64)

@@ -22,16 +22,17 @@ import jax
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from configs import published  # noqa: E402
-from edjax import compiler, curriculum, faculty, methods, models, parallel, settings  # noqa: E402
+from edjax import curriculum, faculty, methods, models, settings  # noqa: E402
 from edjax.classroom import Classroom  # noqa: E402
 from edjax.data import datasets  # noqa: E402
+from edjax.devices import pmap, xla
 from edjax.term import Study, prepare  # noqa: E402
 
 _WARM = 3  # steps before the clock starts; the first compiles
 
 
 def main():
-  compiler.quicken_cpus()
+  xla.quicken_cpus()
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--data_dir", default="")
   parser.add_argument("--config", default="fashion_mnist:brief", help="file in configs/, variants")
@@ -63,7 +64,7 @@ def _config(options, *variants):
 def _room(options):
   config = _config(options)
   dataset = datasets.load(config.dataset, data_dir=options.data_dir, **config.data)
-  return Classroom(dataset, parallel.fleet(1, config.recipe.batch_size))
+  return Classroom(dataset, pmap.fleet(1, config.recipe.batch_size))
 
 
 def _round(name, room, options):

@@ -33,8 +33,8 @@ from PIL import Image
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from configs import food101  # noqa: E402
-from edjax import compiler  # noqa: E402
 from edjax.data.photographs import archives, decoding, reader  # noqa: E402
+from edjax.devices import xla  # noqa: E402
 from experiments import memory  # noqa: E402
 
 _CLASSES = 101
@@ -42,7 +42,7 @@ _GIB = 1 << 30
 
 
 def main():
-  compiler.quicken_cpus()
+  xla.quicken_cpus()
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--out", type=pathlib.Path, required=True)
   parser.add_argument("--images", type=int, default=20_000)
@@ -165,9 +165,10 @@ def _go_to_school(options):
 
 def _paces(options):
   """Trains the same network in turns; returns the median images per second of each residence."""
-  from edjax import curriculum, methods, parallel, term
+  from edjax import curriculum, methods, term
   from edjax.classroom import Classroom
   from edjax.data import datasets
+  from edjax.devices import pmap
   from edjax.storage import checkpoint
 
   dataset = datasets.load("food101", data_dir=str(options.out), image_size=options.size)
@@ -187,7 +188,7 @@ def _paces(options):
   )
   terms, states, rates = {}, {}, {}
   for where in ("streamed", "device"):
-    room = Classroom(dataset, parallel.fleet(1, options.batch), where)
+    room = Classroom(dataset, pmap.fleet(1, options.batch), where)
     terms[where] = term.prepare(study, room, 0, 0)
     states[where], rates[where] = terms[where].begin(), []
   stretch = terms["device"].stretch
@@ -206,12 +207,12 @@ def _paces(options):
 
 def _lay_out(options):
   """Lays batches out as a streamed run does, and learns nothing."""
-  from edjax import parallel
   from edjax.classroom import Classroom
   from edjax.data import datasets
+  from edjax.devices import pmap
 
   dataset = datasets.load("food101", data_dir=str(options.out), image_size=options.size)
-  room = Classroom(dataset, parallel.fleet(1, options.batch), "streamed")
+  room = Classroom(dataset, pmap.fleet(1, options.batch), "streamed")
   order = np.random.default_rng(0).permutation(len(dataset.train.labels)).astype(np.int32)
   stretch = min(len(order), (1 << 26) // room.image_bytes)
   rates = []

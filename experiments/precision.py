@@ -19,10 +19,11 @@ import optax
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax import compiler, faculty, precision  # noqa: E402
+from edjax import faculty, precision  # noqa: E402
 from edjax.data import datasets  # noqa: E402
 from edjax.data.augment.pipeline import Augment, normalise  # noqa: E402
 from edjax.data.sampler import exam_batches  # noqa: E402
+from edjax.devices import xla
 from edjax.models.analysis.folding import fold  # noqa: E402
 from edjax.storage import checkpoint
 
@@ -30,7 +31,7 @@ _TEMPERATURE, _BATCH = 4.0, 500
 
 
 def main():
-  compiler.quicken_cpus()
+  xla.quicken_cpus()
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("teachers", nargs="+")
   parser.add_argument("--config", default="fashion_mnist", help="file in configs/, variants")

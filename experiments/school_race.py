@@ -23,13 +23,14 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax import bank, compiler  # noqa: E402
+from edjax import bank
+from edjax.devices import xla  # noqa: E402
 from experiments import sides  # noqa: E402
 from tests.reference import training  # noqa: E402
 
 
 def main():
-  compiler.quicken_cpus()
+  xla.quicken_cpus()
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--pair", default="resnet110-resnet20", help="of CIFAR ResNets")
   parser.add_argument("--schools", default="ed,kd")

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from edjax import curriculum, methods, models, parallel
+from edjax import curriculum, methods, models
 from edjax.classroom import Classroom
 from edjax.data.datasets import Dataset, Split
+from edjax.devices import pmap
 from edjax.faculty import Teacher
 from edjax.term import Study, prepare
 from tests.reference import training, zoo
@@ -67,7 +68,7 @@ def prepared(pair, plan, images, labels, batch, devices, bank=None):
   split = Split(images, labels)
   names = tuple(str(label) for label in range(classes))
   dataset = Dataset("random", names, split, split, split, (0.5,) * 3, (0.25,) * 3)
-  room = Classroom(dataset, parallel.fleet(devices, batch))
+  room = Classroom(dataset, pmap.fleet(devices, batch))
   faculty = {}
   for subject in plan.subjects:
     network = models.graduate(models.body(teacher), len(subject.classes))

@@ -11,7 +11,7 @@ import torch
 from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
-from edjax import compiler
+from edjax.devices import xla
 
 # For this process and for those that tests start.
 jax.config.update("jax_platforms", os.environ.setdefault("JAX_PLATFORMS", "cpu"))
@@ -21,7 +21,7 @@ if jax.__version_info__ < (0, 11):
   os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
   )
-compiler.quicken_cpus()  # as the command does: its bits are the same in a process of its own
+xla.quicken_cpus()  # as the command does: its bits are the same in a process of its own
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax import bank, classroom, curriculum, faculty, models, parallel, school, teaching
+from edjax import bank, classroom, curriculum, faculty, models, school, teaching
 from edjax.data import datasets
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
+from edjax.devices import pmap
 from edjax.errors import UserError
 from edjax.report import summary
 from tests import school as small
@@ -58,7 +59,7 @@ def test_an_exam_shows_images_as_the_graduate_knows_them(graduate, tmp_path, mon
 
 
 def test_the_last_exams_show_teachers_images_as_they_know_them(graduate):
-  room = classroom.Classroom(dataset(), parallel.fleet(1, 6))
+  room = classroom.Classroom(dataset(), pmap.fleet(1, 6))
   teacher = faculty.load(graduate[0], "generalist", range(6), room.dataset)
   logits = summary._everything(room, teacher, tuple(range(6)))
   wanted = said(graduate[1], room.dataset.test.images)
@@ -150,7 +151,7 @@ def test_roles_carry_the_figures():
 
 
 def test_a_bank_keeps_what_a_teacher_says_by_its_own_figures(graduate, tmp_path):
-  room = classroom.Classroom(dataset(), parallel.fleet(1, 6))
+  room = classroom.Classroom(dataset(), pmap.fleet(1, 6))
   teacher = faculty.load(graduate[0], "generalist", range(6), room.dataset)
   role = teaching.Role("generalist", teacher.network, tuple(range(6)), tuple(range(6)), 1.0, OWN)
   desk = small.grade(["generalist"], batch=6)

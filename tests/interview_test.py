@@ -6,9 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax import classroom, curriculum, faculty, interview, models, parallel
+from edjax import classroom, curriculum, faculty, interview, models
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
+from edjax.devices import pmap
 from edjax.errors import UserError
 from tests import school
 
@@ -118,7 +119,7 @@ def room():
   part = Split(train.images[few], train.labels[few])
   names = tuple("ABCDEF")
   data = Dataset("zoo", names, train, part, part, (0.5,) * 3, (0.25,) * 3)
-  return classroom.Classroom(data, parallel.fleet(1, 6))
+  return classroom.Classroom(data, pmap.fleet(1, 6))
 
 
 class Bright(school.Linear):

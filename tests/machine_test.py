@@ -9,7 +9,7 @@ import sys
 import jax
 import pytest
 
-from edjax import parallel, processes
+from edjax.devices import pmap, processes
 from edjax.errors import UserError, one_line
 from tests import command
 
@@ -63,7 +63,7 @@ def test_a_device_that_cannot_be_used(raised, monkeypatch):
     raise raised
 
   monkeypatch.setattr(jax, "devices", devices)
-  for ask in (processes.devices, lambda: parallel.fleet(0, 8)):
+  for ask in (processes.devices, lambda: pmap.fleet(0, 8)):
     with pytest.raises(UserError, match="JAX cannot use the device") as caught:
       ask()
     assert "\n" not in str(caught.value)

@@ -10,7 +10,7 @@ import shutil
 import pytest
 import torch
 
-from edjax import programs as kept_programs
+from edjax.devices import compilation_cache as kept_programs
 from edjax.report import metrics
 from edjax.storage import checkpoint
 from tests import archives, command

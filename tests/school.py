@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import curriculum, methods, models, optimisers, parallel, step, teaching
+from edjax import curriculum, methods, models, optimisers, step, teaching
 from edjax.data import sampler
 from edjax.data.augment.pipeline import Augment
+from edjax.devices import pmap
 from edjax.models.resnet import resnet
 
 BODY = resnet(8, (4, 4, 8, 8))
@@ -185,7 +186,7 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
 
 def fleet(devices=1):
   """The first so many of the host's devices."""
-  return parallel.Fleet(tuple(jax.devices()[:devices]))
+  return pmap.Fleet(tuple(jax.devices()[:devices]))
 
 
 def bits(tree):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from configs import caltech256, cifar100, digits, food101, published
-from edjax import curriculum, faculty, hiring, processes, school, settings
+from edjax import curriculum, faculty, hiring, school, settings
 from edjax import methods as methods_table
 from edjax.data.datasets import Split
+from edjax.devices import processes
 from edjax.storage import workdirs
 
 

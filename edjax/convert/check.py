@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import processes
 from edjax.convert.view import asking
 from edjax.data.photographs import decoding
 from edjax.data.readers import folder, layouts
+from edjax.devices import processes
 from edjax.errors import UserError
 
 _BATCH = 64

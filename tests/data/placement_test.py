@@ -9,11 +9,12 @@ import jax
 import numpy as np
 import pytest
 
-from edjax import curriculum, methods, parallel, term
+from edjax import curriculum, methods, term
 from edjax.classroom import Classroom
 from edjax.data import datasets, identity, placement, prefetch, sampler, similarity
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Rows, Split
+from edjax.devices import pmap
 from edjax.errors import UserError
 from tests import school
 from tests.parallel_test import FLEETS
@@ -187,7 +188,7 @@ class Watched(Rows):
 @pytest.mark.parametrize("where", PLACES)
 @pytest.mark.usefixtures("laid_out")
 def test_a_mapped_set_is_never_read_whole(split, where, monkeypatch):
-  monkeypatch.setattr(parallel, "_BLOCK_BYTES", 20 * 192)
+  monkeypatch.setattr(pmap, "_BLOCK_BYTES", 20 * 192)
   split = Split(Watched(split.images, np.arange(54)), split.labels)
   trained("four", where, split)
   assert 16 <= split.images.most <= 20
@@ -199,7 +200,7 @@ def test_a_mapped_set_is_never_read_whole(split, where, monkeypatch):
 @pytest.mark.parametrize("count", [1, 3, 4, 53, 54])
 def test_divided_images_are_found(split, count, monkeypatch):
   """Whoever has them, however few there are."""
-  monkeypatch.setattr(parallel, "_BLOCK_BYTES", 12 * 192)
+  monkeypatch.setattr(pmap, "_BLOCK_BYTES", 12 * 192)
   images, team = split.images.take(np.arange(count)), school.fleet(4)
   settled = team.settle(images, divided=True)
   stretch = -(-count // 4)
@@ -223,7 +224,7 @@ def second(monkeypatch):
   This process is both.
   """
   read, get = [], Rows.__getitem__
-  monkeypatch.setattr(parallel.Fleet, "_own", [2, 3])
+  monkeypatch.setattr(pmap.Fleet, "_own", [2, 3])
   monkeypatch.setattr(Rows, "__getitem__", lambda self, w: read.append(w) or get(self, w))
   return school.fleet(4), read
 
@@ -239,7 +240,7 @@ def test_a_process_reads_what_its_own_devices_show(split, second):
 
 
 def test_a_process_reads_what_its_own_devices_keep(split, second, monkeypatch):
-  monkeypatch.setattr(parallel, "_BLOCK_BYTES", 12 * 192)
+  monkeypatch.setattr(pmap, "_BLOCK_BYTES", 12 * 192)
   team, read = second
   classroom(split, team, "sharded")  # in stretches of 14
   shown = np.concatenate([np.ravel(which) for which in read if not isinstance(which, slice)])

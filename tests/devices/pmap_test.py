@@ -8,8 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from edjax import parallel, step
+from edjax import step
 from edjax.data.augment.pipeline import Augment
+from edjax.devices import pmap
 from edjax.errors import UserError
 from tests import school
 from tests.school import bits
@@ -19,7 +20,7 @@ STEPS = 6
 
 
 @dataclasses.dataclass(frozen=True)
-class Accelerators(parallel.Fleet):
+class Accelerators(pmap.Fleet):
   """Host devices that pass for others, so that one dispatch runs a whole chunk."""
 
   on_cpu = False
@@ -144,9 +145,9 @@ def test_replicate_and_divide():
 
 
 def test_fleets_are_chosen():
-  assert parallel.fleet(0, 8).size == 4 and parallel.fleet(2, 8).size == 2
-  assert parallel.fleet(1, 7).devices == (jax.devices()[0],)
-  assert parallel.fleet(0, 8).on_cpu
+  assert pmap.fleet(0, 8).size == 4 and pmap.fleet(2, 8).size == 2
+  assert pmap.fleet(1, 7).devices == (jax.devices()[0],)
+  assert pmap.fleet(0, 8).on_cpu
 
 
 @pytest.mark.parametrize(
@@ -160,4 +161,4 @@ def test_fleets_are_chosen():
 )
 def test_impossible_fleets(count, batch, said):
   with pytest.raises(UserError, match=said):
-    parallel.fleet(count, batch)
+    pmap.fleet(count, batch)

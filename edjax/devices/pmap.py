@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from edjax import processes
 from edjax.data import placement
+from edjax.devices import processes
 from edjax.errors import UserError
 from edjax.step import AXIS
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from edjax import compiler
+from edjax.devices import xla
 
 FUSIONS = "--xla_cpu_experimental_ynn_fusion_type"
 
@@ -22,7 +22,7 @@ def told(monkeypatch):
     else:
       monkeypatch.setenv("XLA_FLAGS", given)
     monkeypatch.setattr(importlib.metadata, "version", {"jaxlib": release}.__getitem__)
-    compiler.quicken_cpus()
+    xla.quicken_cpus()
     return os.environ.get("XLA_FLAGS")
 
   return tell

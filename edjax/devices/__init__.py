@@ -1,0 +1,1 @@
+"""Devices, processes and the compiler: the only rooms that know how many there are."""
