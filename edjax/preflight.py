@@ -16,11 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import faculty, fragments, hiring, models, optimisers, term
+from edjax import fragments, models, optimisers, term
 from edjax.data import sampler
 from edjax.devices import processes
 from edjax.errors import UserError
 from edjax.step import AXIS, train_step
+from edjax.teachers import acquire, faculty
 
 _EXAMINED = 2  # images, abstract ones
 
@@ -45,7 +46,7 @@ def check(config, room, study):
   for name in study.curriculum.teachers:
     if name in teachers:
       continue
-    schooling = hiring.schooling(
+    schooling = acquire.schooling(
       config, study.directory, study.recipe, name, study.curriculum.subjects, study.order
     )
     if schooling.model not in traced:  # teachers of a kind differ by their classes

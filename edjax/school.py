@@ -15,18 +15,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from edjax import (
-  bank,
-  curriculum,
-  faculty,
-  fragments,
-  hiring,
-  idle,
-  interview,
-  models,
-  preflight,
-  settings,
-)
+from edjax import curriculum, fragments, idle, models, preflight, settings
 from edjax import methods as methods_table
 from edjax.classroom import Classroom, grade_exam
 from edjax.data import datasets, identity, placement
@@ -39,6 +28,7 @@ from edjax.report.progress import Progress, duration
 from edjax.report.summary import costs, grade_row, left_out, transcript, unshown
 from edjax.step import no_sums
 from edjax.storage import checkpoint, files, workdirs
+from edjax.teachers import acquire, bank, examination, faculty
 from edjax.term import Study, prepare
 
 
@@ -80,7 +70,7 @@ def run(config, workdir, command="", stop=None):
   )
   for grade in plan.grades:
     methods_table.chosen(methods, grade.methods)
-  hiring.check(config, plan, recipe)
+  acquire.check(config, plan, recipe)
   kept = bank.settings(config.faculty, workdir, plan, recipe, methods, processes.count())
   progress = processes.alone(Progress)
   held = contextlib.ExitStack()
@@ -110,16 +100,16 @@ def run(config, workdir, command="", stop=None):
       return result
 
     def hire(name, *place):
-      hired[name] = hiring.hire(config, room, recipe, workdir, taught, name, *place)
+      hired[name] = acquire.hire(config, room, recipe, workdir, taught, name, *place)
       return hired[name]
 
     settled = config.class_order != "easiest"
     order = _class_order(config, room, hire) if settled else tuple(range(num_classes))
-    look = hire if settled else functools.partial(hiring.peek, config, room, workdir)
+    look = hire if settled else functools.partial(acquire.peek, config, room, workdir)
     given = {
       name: (hire if curriculum.is_generalist(name) else look)(name, plan.subjects, order)
       for name in plan.teachers
-      if hiring.options(config, name).checkpoint
+      if acquire.options(config, name).checkpoint
     }
     study = Study(
       label="student",
@@ -137,7 +127,7 @@ def run(config, workdir, command="", stop=None):
     work = preflight.check(config, room, study)
     known = (config, room, recipe, workdir)
     sources = {
-      name: hiring.source(*known, name, plan.subjects, order)
+      name: acquire.source(*known, name, plan.subjects, order)
       if settled or curriculum.is_generalist(name)
       else None
       for name in plan.teachers
@@ -150,10 +140,10 @@ def run(config, workdir, command="", stop=None):
       }
     )
     begun = processes.tell(lambda: workdirs.begun(workdir))
-    options = functools.partial(hiring.options, config)
+    options = functools.partial(acquire.options, config)
     for line in announcement(study, room, options, sources, begun):
       progress.line(line)
-    examine = functools.partial(interview.interview, config, room, progress)
+    examine = functools.partial(examination.interview, config, room, progress)
     for name, teacher in given.items():
       if settled or curriculum.is_generalist(name):
         examine(teacher, plan.subjects, order)

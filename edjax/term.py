@@ -12,9 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import curriculum, faculty, fragments, models, optimisers, precision
+from edjax import curriculum, fragments, models, optimisers, precision
 from edjax import methods as methods_table
-from edjax.bank import Bank, Settings
 from edjax.data import sampler
 from edjax.data.augment.strong import MULTI_LEVEL
 from edjax.data.prefetch import Stream
@@ -23,6 +22,8 @@ from edjax.models.analysis.folding import fold, folded
 from edjax.models.analysis.macs import network_macs, training_macs
 from edjax.step import AXIS, Lesson, start, train_step
 from edjax.storage import checkpoint
+from edjax.teachers import faculty
+from edjax.teachers.bank import Bank, Settings
 
 _STRETCHES_PER_EPOCH = 20
 _STRETCH_BYTES = 1 << 26  # of the images of a stretch, unless a single step has more

@@ -19,7 +19,7 @@ from edjax import curriculum, methods, models
 from edjax.classroom import Classroom
 from edjax.data.datasets import Dataset, Split
 from edjax.devices import pmap
-from edjax.faculty import Teacher
+from edjax.teachers.faculty import Teacher
 from edjax.term import Study, prepare
 from tests.reference import training, zoo
 

@@ -10,11 +10,12 @@ import sys
 import jax
 import pytest
 
-from edjax import bank, curriculum, hiring, methods, models, settings
+from edjax import curriculum, methods, models, settings
 from edjax.data import datasets
 from edjax.errors import UserError
 from edjax.methods import base
 from edjax.storage import workdirs
+from edjax.teachers import acquire, bank
 from tests import command, outputs
 from tests.configs_test import CLASSES, MODULES
 from tests.methods_test import batch
@@ -116,7 +117,7 @@ def planned(config):
 
 
 def hired(config):
-  hiring.check(config, planned(config), curriculum.Recipe(**config.recipe))
+  acquire.check(config, planned(config), curriculum.Recipe(**config.recipe))
 
 
 def taught(config):

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from configs import caltech256, cifar100, digits, food101, published
-from edjax import curriculum, faculty, hiring, school, settings
+from edjax import curriculum, school, settings
 from edjax import methods as methods_table
 from edjax.data.datasets import Split
 from edjax.devices import processes
 from edjax.storage import workdirs
+from edjax.teachers import acquire, faculty
 
 
 def resolved(made, **changes):
@@ -132,7 +133,7 @@ def test_ones_own_teacher_is_like_the_student_that_is_chosen():
 
 
 def test_teachers_learn_as_they_are_told():
-  recipe = lambda made: hiring._teacher_recipe(  # noqa: E731
+  recipe = lambda made: acquire._teacher_recipe(  # noqa: E731
     curriculum.Recipe(**made.recipe), made.faculty.generalist
   )
   plain = settings.resolve(digits.get_config("kd"))
@@ -193,11 +194,11 @@ def test_teachers_in_a_cache_keep_their_names(config, variant, digits):
   made = settings.resolve(importlib.import_module(f"configs.{config}").get_config(variant))
   images = np.arange(40 * 8 * 8).astype(np.uint8).reshape(40, 8, 8, 1)
   data = types.SimpleNamespace(train=Split(images, (np.arange(40) % 10).astype(np.int32)))
-  recipe = hiring._teacher_recipe(curriculum.Recipe(**made.recipe), made.faculty.generalist)
+  recipe = acquire._teacher_recipe(curriculum.Recipe(**made.recipe), made.faculty.generalist)
 
   def fingerprint(recipe):
     asked = made, made.faculty.generalist, tuple(range(10)), recipe, data, 3
-    return faculty.fingerprint(hiring._teacher_settings(*asked))
+    return faculty.fingerprint(acquire._teacher_settings(*asked))
 
   assert fingerprint(recipe) == digits
   changed = {"optimiser": "adamw"}, {"weight_decay": 0.1}, {"clip": 1.0}

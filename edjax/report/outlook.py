@@ -87,7 +87,7 @@ def announcement(study, room, options, sources, begun):
     study: the student's `term.Study`.
     room: its `Classroom`.
     options: name of a teacher -> its settings.
-    sources: {name of a teacher: where it comes from}, see `hiring.source`; None where it cannot be
+    sources: {name of a teacher: where it comes from}, see `acquire.source`; None where it cannot be
       said yet.
     begun: whether its work directory has been trained in before.
   """

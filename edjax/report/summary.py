@@ -6,10 +6,11 @@ from importlib import metadata
 import jax
 import numpy as np
 
-from edjax import faculty, models
+from edjax import models
 from edjax.models.analysis.macs import network_macs
 from edjax.report import metrics
 from edjax.storage import checkpoint
+from edjax.teachers import faculty
 
 _OF_GRADES = ("count", "top1", "interval", "top1_by_subject", "count_by_subject")
 

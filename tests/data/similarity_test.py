@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from edjax import faculty
 from edjax.data.similarity import similar_order
+from edjax.teachers import faculty
 
 
 def _images(groups, per_class=6, side=6, seed=0):

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from configs import digits
-from edjax import faculty, fragments, models, school
+from edjax import fragments, models, school
 from edjax.data import datasets
 from edjax.errors import UserError
 from edjax.methods.simkd import SimKD
 from edjax.storage import checkpoint
+from edjax.teachers import faculty
 from tests.school import bits, random_like
 
 

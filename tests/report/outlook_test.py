@@ -5,10 +5,11 @@ import types
 import numpy as np
 import pytest
 
-from edjax import curriculum, faculty, term
+from edjax import curriculum, term
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
 from edjax.report.outlook import Outlook, announcement
+from edjax.teachers import faculty
 
 
 class _Clock:

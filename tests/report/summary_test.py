@@ -3,8 +3,8 @@
 import pytest
 from scipy import stats
 
-from edjax import faculty
 from edjax.report import metrics, summary
+from edjax.teachers import faculty
 
 
 def _teacher(name, source, macs, seconds):

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from configs import digits
-from edjax import bank, faculty, models, school, step
-from edjax.data import answers, datasets
-from edjax.data.answers import Table
+from edjax import models, school, step
+from edjax.data import datasets
 from edjax.data.augment.pipeline import Augment
 from edjax.storage import checkpoint
+from edjax.teachers import answers, bank, faculty
+from edjax.teachers.answers import Table
 from tests import command, resume_test
 from tests import school as tiny
 from tests.resume_test import report, same, sha256

@@ -16,15 +16,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import faculty
 from edjax import methods as methods_table
 from edjax.data import identity
-from edjax.data.answers import NUMBERS, Ledger, Table
 from edjax.data.augment import pipeline
 from edjax.errors import UserError, one_of
 from edjax.models.analysis.macs import network_macs
 from edjax.step import ask_step
 from edjax.storage import checkpoint
+from edjax.teachers import faculty
+from edjax.teachers.answers import NUMBERS, Ledger, Table
 
 FILLS = ("lazily", "up_front")
 

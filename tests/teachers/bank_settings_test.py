@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from configs import cifar100
-from edjax import bank, curriculum, methods, models
+from edjax import curriculum, methods, models
 from edjax.errors import UserError
+from edjax.teachers import bank
 
 
 def settings(made, workdir, processes=1):

@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax import bank, classroom, curriculum, faculty, models, school, teaching
+from edjax import classroom, curriculum, models, school, teaching
 from edjax.data import datasets
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
 from edjax.devices import pmap
 from edjax.errors import UserError
 from edjax.report import summary
+from edjax.teachers import bank, faculty
 from tests import school as small
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax import classroom, curriculum, faculty, interview, models
+from edjax import classroom, curriculum, models
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
 from edjax.devices import pmap
 from edjax.errors import UserError
+from edjax.teachers import examination, faculty
 from tests import school
 
 DRAW = np.random.default_rng(3)
@@ -32,9 +33,9 @@ def truth_of(classes, count):
 def test_answers_without_sense_are_chance(classes, count):
   truth = truth_of(classes, count)
   guesses = [np.random.default_rng(seed).integers(0, classes, count) for seed in range(40)]
-  assert np.mean([interview.near_chance(each, truth) for each in guesses]) > 0.85
-  assert interview.near_chance(np.zeros_like(truth), truth)  # one answer for all
-  assert interview.near_chance((truth + 1) % classes, truth)  # never right
+  assert np.mean([examination.near_chance(each, truth) for each in guesses]) > 0.85
+  assert examination.near_chance(np.zeros_like(truth), truth)  # one answer for all
+  assert examination.near_chance((truth + 1) % classes, truth)  # never right
 
 
 @pytest.mark.parametrize(
@@ -45,21 +46,21 @@ def test_answers_without_sense_are_chance(classes, count):
 def test_who_knows_something_is_not(classes, count, top1):
   truth = truth_of(classes, count)
   told = [answers(truth, classes, top1, seed) for seed in range(20)]
-  assert not any(interview.fault(each, truth, range(classes)) for each in told)
+  assert not any(examination.fault(each, truth, range(classes)) for each in told)
 
 
 def test_the_commonest_class_alone_is_no_knowledge():
   truth = np.repeat([0, 1], [180, 20])
-  assert interview.near_chance(np.zeros(200, int), truth)  # right of 90 %
+  assert examination.near_chance(np.zeros(200, int), truth)  # right of 90 %
   rare = truth.copy()
   rare[:30] = 1  # all that are rare found, for 30 false alarms: 85 % right
-  assert not interview.near_chance(rare, truth)
+  assert not examination.near_chance(rare, truth)
 
 
 def test_a_few_images_accuse_nobody():
-  assert not interview.near_chance(np.array([0, 1, 1]), np.array([0, 1, 0]))
-  assert not interview.near_chance(np.array([0]), np.array([1]))
-  assert not interview.near_chance(np.array([0, 0, 0]), np.array([0, 0, 0]))
+  assert not examination.near_chance(np.array([0, 1, 1]), np.array([0, 1, 0]))
+  assert not examination.near_chance(np.array([0]), np.array([1]))
+  assert not examination.near_chance(np.array([0, 0, 0]), np.array([0, 0, 0]))
 
 
 @pytest.mark.parametrize("classes", [10, 12, 100])
@@ -70,17 +71,17 @@ def test_columns_in_the_order_of_numbers(classes, top1):
   column = np.array([int(name) - 1 for name in as_text])  # of each label
   truth = truth_of(classes, 2000)
   said = column[answers(truth, classes, top1)]
-  found = interview.moved(said, truth, classes)
+  found = examination.moved(said, truth, classes)
   wanted = {int(c): label for label, c in enumerate(column) if c != label}
   assert found == wanted
-  assert "another order" in interview.fault(said, truth, as_text)
+  assert "another order" in examination.fault(said, truth, as_text)
 
 
 def test_two_columns_of_many_are_swapped():
   truth = truth_of(20, 2000)
   swap = np.arange(20)
   swap[[4, 7]] = 7, 4
-  assert interview.moved(swap[answers(truth, 20, 0.9)], truth, 20) == {4: 7, 7: 4}
+  assert examination.moved(swap[answers(truth, 20, 0.9)], truth, 20) == {4: 7, 7: 4}
 
 
 @pytest.mark.parametrize(("classes", "count"), [(2, 20), (3, 60), (10, 400), (100, 2000)])
@@ -90,14 +91,14 @@ def test_bad_but_ordered_columns_are_not_taken_for_moved(classes, count, top1):
     top1 = 1 / classes  # no relabelling is right of those who know nothing
   truth = truth_of(classes, count)
   for seed in range(10):
-    assert not interview.moved(answers(truth, classes, top1, seed), truth, classes)
+    assert not examination.moved(answers(truth, classes, top1, seed), truth, classes)
 
 
 def test_a_class_that_is_mostly_taken_for_another_is_not_moved():
   """Two alike, of which one answer is given: no other order of the columns is right of more."""
   truth = truth_of(4, 400)
   said = np.where(truth == 3, 2, truth)
-  assert not interview.moved(said, truth, 4)
+  assert not examination.moved(said, truth, 4)
 
 
 class Lines:
@@ -146,7 +147,7 @@ def asked(room, monkeypatch, network, check=True, **of):
   )
   lines = Lines()
   subject = curriculum.Subject("all", tuple(range(6)))
-  interview.interview(config, room, lines, teacher, (subject,), tuple(range(6)))
+  examination.interview(config, room, lines, teacher, (subject,), tuple(range(6)))
   return lines.said
 
 

@@ -10,9 +10,9 @@ import math
 import numpy as np
 from scipy import optimize, stats
 
-from edjax import hiring
 from edjax.devices import processes
 from edjax.errors import UserError
+from edjax.teachers import acquire
 
 _MOST = 2000  # images that a teacher is asked about
 _ENOUGH = 200  # of the validation part; where there are fewer, training images are added
@@ -29,13 +29,13 @@ def interview(config, room, progress, teacher, subjects, order):
     room: its `Classroom`.
     progress: a `metrics.Progress`.
     teacher: a `faculty.Teacher` with a checkpoint.
-    subjects, order: as `hiring.hire`'s.
+    subjects, order: as `acquire.hire`'s.
 
   Raises:
     UserError: if its columns are in another order, or it does no better than chance, unless
       `config.faculty.check` is off.
   """
-  path = hiring.checkpoint_of(config, teacher.name, subjects, order)
+  path = acquire.checkpoint_of(config, teacher.name, subjects, order)
   answer = room.examiner(teacher.network, teacher.figures)
   variables = room.fleet.replicate(teacher.variables)
   answered = {"validation": answer(variables, "validation", teacher.classes, _MOST)}

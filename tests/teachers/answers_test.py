@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax.data import answers
-from edjax.data.answers import Ledger, Table
 from edjax.errors import UserError
+from edjax.teachers import answers
+from edjax.teachers.answers import Ledger, Table
 
 ROWS, COLUMNS = 40, 3
 SOME = np.array([7, 3, 39])

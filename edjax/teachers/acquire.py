@@ -7,12 +7,13 @@ import dataclasses
 import hashlib
 import pathlib
 
-from edjax import convert, curriculum, faculty, models
+from edjax import convert, curriculum, models
 from edjax import methods as methods_table
 from edjax.data import identity
 from edjax.devices import processes
 from edjax.errors import UserError
 from edjax.storage import checkpoint
+from edjax.teachers import faculty
 from edjax.term import Study
 
 # What to do about a teacher of other data, by where it was found.

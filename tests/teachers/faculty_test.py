@@ -7,10 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from edjax import curriculum, faculty, fragments, models
+from edjax import curriculum, fragments, models
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
 from edjax.errors import UserError
+from edjax.teachers import faculty
 from tests import school
 from tests.school import bits
 

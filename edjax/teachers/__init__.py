@@ -1,0 +1,1 @@
+"""Frozen networks that answer: where they come from, their answers that are kept."""
