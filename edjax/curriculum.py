@@ -84,7 +84,7 @@ class Recipe:
 
   Attributes:
     batch_size: images per step over all devices.
-    optimiser: see `optimisers.optimiser`.
+    optimiser: see `optimizers.optimiser`.
     momentum, nesterov, weight_decay: of SGD; the decay is on every parameter, as in the field.
       AdamW takes `momentum` for its first moment.
     dot_delta: what the momenta of optimiser "dot" differ by from `momentum`.

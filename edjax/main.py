@@ -58,19 +58,19 @@ def main(argv):
 
 def _run(config, workdir, mode):
   # After the flags and the files: they take seconds to import.
-  from edjax import school
   from edjax.devices import compilation_cache, pmap, processes
+  from edjax.training import loop
 
   compilation_cache.keep_for_user(config.compilation_cache)
   if mode == "exam":
-    scores = school.exam(config, workdir)
+    scores = loop.exam(config, workdir)
     figures = {key: scores[key] for key in ("count", "top1", "interval", "top5", "nll", "ece")}
     processes.alone(lambda: print(json.dumps(figures)))
     return
   pmap.keep_freed_memory()
   with _terminated() as stop:
     command = shlex.join(["python", "-m", "edjax.main", *sys.argv[1:]])
-    school.run(config, workdir, command, stop)
+    loop.run(config, workdir, command, stop)
 
 
 @contextlib.contextmanager

@@ -25,10 +25,11 @@ import jax
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax import curriculum, models, school
+from edjax import curriculum, models
 from edjax.devices import xla
 from edjax.report import metrics, progress  # noqa: E402
 from edjax.storage import checkpoint
+from edjax.training import loop
 from experiments import sides  # noqa: E402
 
 BATCH = 64
@@ -109,7 +110,7 @@ def _keeping(options):
       stack.enter_context(mock.patch.object(place, name, works))
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     began = time.perf_counter()
-    school.run(config, folder)
+    loop.run(config, folder)
     whole = time.perf_counter() - began
   shares = {key: f"{100 * seconds / whole:.2f} %" for key, seconds in spent.items()}
   return {"run": options.run, "seconds": round(whole, 1), **shares}

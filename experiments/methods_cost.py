@@ -23,11 +23,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from configs import published  # noqa: E402
 from edjax import curriculum, methods, models, settings
-from edjax.classroom import Classroom  # noqa: E402
 from edjax.data import datasets  # noqa: E402
 from edjax.devices import pmap, xla
 from edjax.teachers import faculty  # noqa: E402
-from edjax.term import Study, prepare  # noqa: E402
+from edjax.training.evaluation import Classroom  # noqa: E402
+from edjax.training.grade import Study, prepare  # noqa: E402
 
 _WARM = 3  # steps before the clock starts; the first compiles
 

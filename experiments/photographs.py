@@ -148,14 +148,14 @@ def _prepare(options):
 
 def _go_to_school(options):
   """Trains a teacher and its student; returns the pace of the student's grade."""
-  from edjax import school
+  from edjax.training import loop
 
   config = food101.get_config("kd,smoke")
   with config.unlocked():
     config.residence, config.data_dir = "streamed", str(options.out)
     config.data.update(image_size=options.size, train_limit=0)
     config.recipe.batch_size, config.devices = options.batch, 1
-  report = school.run(config, options.out / "school")
+  report = loop.run(config, options.out / "school")
   return {
     "images_per_second": round(report["grades"][-1]["images_per_second"], 1),
     "top1": report["student"]["top1"],
@@ -165,15 +165,16 @@ def _go_to_school(options):
 
 def _paces(options):
   """Trains the same network in turns; returns the median images per second of each residence."""
-  from edjax import curriculum, methods, term
-  from edjax.classroom import Classroom
+  from edjax import curriculum, methods
   from edjax.data import datasets
   from edjax.devices import pmap
   from edjax.storage import checkpoint
+  from edjax.training import grade
+  from edjax.training.evaluation import Classroom
 
   dataset = datasets.load("food101", data_dir=str(options.out), image_size=options.size)
   everything = curriculum.Subject("everything", tuple(range(_CLASSES)))
-  study = term.Study(
+  study = grade.Study(
     label="student",
     model="resnet8_half",
     curriculum=curriculum.ordinary(everything, 3, 1, 0.1),
@@ -189,7 +190,7 @@ def _paces(options):
   terms, states, rates = {}, {}, {}
   for where in ("streamed", "device"):
     room = Classroom(dataset, pmap.fleet(1, options.batch), where)
-    terms[where] = term.prepare(study, room, 0, 0)
+    terms[where] = grade.prepare(study, room, 0, 0)
     states[where], rates[where] = terms[where].begin(), []
   stretch = terms["device"].stretch
   for number in range(options.rounds + 1):  # the first compiles
@@ -207,9 +208,9 @@ def _paces(options):
 
 def _lay_out(options):
   """Lays batches out as a streamed run does, and learns nothing."""
-  from edjax.classroom import Classroom
   from edjax.data import datasets
   from edjax.devices import pmap
+  from edjax.training.evaluation import Classroom
 
   dataset = datasets.load("food101", data_dir=str(options.out), image_size=options.size)
   room = Classroom(dataset, pmap.fleet(1, options.batch), "streamed")

@@ -16,11 +16,11 @@ import torch
 from torch import nn
 
 from edjax import curriculum, methods, models
-from edjax.classroom import Classroom
 from edjax.data.datasets import Dataset, Split
 from edjax.devices import pmap
 from edjax.teachers.faculty import Teacher
-from edjax.term import Study, prepare
+from edjax.training.evaluation import Classroom
+from edjax.training.grade import Study, prepare
 from tests.reference import training, zoo
 
 CLASSES = 100
@@ -55,7 +55,7 @@ def terms(pair, school, images, labels, *, epochs, batch, devices, bank=None):
   """Makes edjax's grades of a school ready, nothing compiled yet; `bank`: a `bank.Settings`.
 
   Returns:
-    A function from the number of a grade to its `term.Term`.
+    A function from the number of a grade to its `grade.Term`.
   """
   plan = curriculum.Curriculum(*schools(pair, school, epochs))
   return prepared(pair, plan, images, labels, batch, devices, bank)

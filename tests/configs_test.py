@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from configs import common, published
-from edjax import curriculum, methods, models, school, settings
+from edjax import curriculum, methods, models, settings
 from edjax.data import datasets
 from edjax.data.photographs import archives as published_archives
 from edjax.storage import checkpoint, workdirs
+from edjax.training import loop
 from tests import archives, command
 
 CLASSES = {
@@ -255,7 +256,7 @@ def test_smoke(name, arg, model, data_dirs, small, tmp_path, monkeypatch, capsys
   monkeypatch.setattr(
     datasets, "load", lambda *place, **how: dataclasses.replace(load(*place, **how), notes=(note,))
   )
-  report = school.run(config, tmp_path / "run")
+  report = loop.run(config, tmp_path / "run")
   check_run(tmp_path / "run", report, config, test_images)
   assert report["notes"].count(note) == capsys.readouterr().err.count(note) == 1
 

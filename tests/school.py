@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import curriculum, methods, models, optimisers, step, teaching
+from edjax import curriculum, methods, models
 from edjax.data import sampler
 from edjax.data.augment.pipeline import Augment
 from edjax.devices import pmap
 from edjax.models.resnet import resnet
+from edjax.training import objective, optimizers, step
 
 BODY = resnet(8, (4, 4, 8, 8))
 SUBJECTS = ((0, 1), (2, 3), (4, 5))
@@ -163,7 +164,7 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
     places = tuple(ANSWERS[name][c] for c in columns)
     share = 1.0 if name == "generalist" else weight
     network = make(len(ANSWERS[name]))
-    roles.append(teaching.Role(name, network, columns, places, share))
+    roles.append(objective.Role(name, network, columns, places, share))
     answers[name] = jax.tree.map(lambda leaf: 3 * leaf, random_like(init(network), 10 + number))
   network, variables = pupil(grown, len(known))
   lesson = step.Lesson(
@@ -172,7 +173,7 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
     batch_size=batch,
     methods=methods.build(table),
     roles=tuple(roles),
-    tx=optimisers.optimiser(
+    tx=optimizers.optimiser(
       curriculum.Recipe(batch_size=batch, **recipe), rate if callable(rate) else lambda _: rate
     ),
     augment=AUGMENT,

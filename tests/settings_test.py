@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from configs import caltech256, cifar100, digits, food101, published
-from edjax import curriculum, school, settings
+from edjax import curriculum, settings
 from edjax import methods as methods_table
 from edjax.data.datasets import Split
 from edjax.devices import processes
 from edjax.storage import workdirs
 from edjax.teachers import acquire, faculty
+from edjax.training import loop
 
 
 def resolved(made, **changes):
@@ -83,7 +84,7 @@ def test_of_several_processes_the_first_alone_needs_that_folder(tmp_path, monkey
   monkeypatch.setattr(processes, "tell", lambda work: of_the_first)
   monkeypatch.setattr(methods_table, "build", build)
   with pytest.raises(Seen, match="6"):
-    school.run(made, tmp_path / "run")
+    loop.run(made, tmp_path / "run")
 
 
 def test_imagenets_numbers_where_the_recipe_is_imagenets():

@@ -19,7 +19,7 @@ One that remembers something of every training image (a bank) has a third:
 One whose teachers share an image by how well it goes with each, not by the recipe's consensus, has
 
   errors(variables, student_output, teacher_output, batch) -> float32 [batch]
-    of which a larger one makes the teacher's share smaller, by `consensus.by_confidence`.
+    of which a larger one makes the teacher's share smaller, by `weighting.by_confidence`.
 
 The outputs are `models.Output`s of the same images: the student's restricted to the classes that
 the teacher's logits answer for, column by column. The tuples of maps hold one entry per stage of

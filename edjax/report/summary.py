@@ -98,10 +98,10 @@ def transcript(name, study, room, graduate, record, hired):
 
   Args:
     name: of the config.
-    study: the student's `term.Study`.
+    study: the student's `grade.Study`.
     room: its `Classroom`.
     graduate: its variables, logits in the order of the data set's labels.
-    record: from `school.attend`.
+    record: from `loop.attend`.
     hired: all teachers the run has asked, those who only helped to set it out among them.
   """
   dataset, order = room.dataset, study.order

@@ -14,7 +14,7 @@ from edjax.devices import processes
 from edjax.errors import UserError
 from edjax.storage import checkpoint
 from edjax.teachers import faculty
-from edjax.term import Study
+from edjax.training.grade import Study
 
 # What to do about a teacher of other data, by where it was found.
 _ADVICE = {
@@ -31,7 +31,7 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
     room: its `Classroom`.
     recipe: its `curriculum.Recipe`.
     workdir: its work directory, a pathlib.Path.
-    train: `study -> (variables, record)`, see `school.attend`.
+    train: `study -> (variables, record)`, see `loop.attend`.
     name: of a subject, or of a generalist.
     subjects: of the run.
     order: the data set's labels in the class order of the run.
@@ -126,7 +126,7 @@ def peek(config, room, workdir, name, subjects, order):
 
 
 def schooling(config, workdir, recipe, name, subjects, order):
-  """Returns the `term.Study` of a teacher without a checkpoint; the arguments are `hire`'s."""
+  """Returns the `grade.Study` of a teacher without a checkpoint; the arguments are `hire`'s."""
   chosen, (number, labels) = options(config, name), _known(name, subjects, order)
   return Study(
     label=f"teacher {name}",

@@ -21,10 +21,10 @@ from edjax.data import identity
 from edjax.data.augment import pipeline
 from edjax.errors import UserError, one_of
 from edjax.models.analysis.macs import network_macs
-from edjax.step import ask_step
 from edjax.storage import checkpoint
 from edjax.teachers import faculty
 from edjax.teachers.answers import NUMBERS, Ledger, Table
+from edjax.training.step import ask_step
 
 FILLS = ("lazily", "up_front")
 
@@ -135,7 +135,7 @@ class Bank:
 
     Args:
       kept: `Settings`.
-      study: a `term.Study`.
+      study: a `grade.Study`.
       room: a `Classroom`.
       lesson: the `step.Lesson`; its roles' networks are those that are asked.
       grade: the `curriculum.Grade`.

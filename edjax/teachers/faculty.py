@@ -14,7 +14,7 @@ from edjax.curriculum import is_generalist
 from edjax.data import datasets, identity
 from edjax.errors import UserError
 from edjax.storage import checkpoint
-from edjax.teaching import Role
+from edjax.training.objective import Role
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from edjax import convert, fragments, models
+from edjax import convert, models
 from edjax.convert import tensors
+from edjax.training import growth
 from tests.convert_test import same
 from tests.families_test import FAMILIES
 from tests.models_test import assert_close, images, nchw, randomised
@@ -83,12 +84,12 @@ def test_a_grown_graduate_runs_in_pytorch(name, folder):
   curriculum = (1, 2), (2, 3), (len(body.fragments), 4)  # fragments, classes
   pupils = [models.pupil(body, *grade) for grade in curriculum]
   grades = [randomised(pupil, shape, seed) for seed, pupil in enumerate(pupils)]
-  grown = functools.reduce(fragments.graft, grades)
+  grown = functools.reduce(growth.graft, grades)
   for number, student in enumerate(grades):
     equal(f"fragment_{number}", student, grown)
   info = {"model": name, "classes": list("abcd"), "dataset": "letters"}
   path = f"{folder}/graduate.safetensors"
-  convert.write(path, fragments.graduate(grown, np.argsort(order)), info)
+  convert.write(path, growth.graduate(grown, np.argsort(order)), info)
   network = zoo.make(name, len(order), shape[1:]).eval()
   network.load_state_dict(safetensors.torch.load_file(path))
   x = images(shape)

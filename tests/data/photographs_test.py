@@ -156,7 +156,7 @@ sys.argv[1:] = [f"--config=configs/{sys.argv[1]}.py", "--config.data_dir=" + sys
 try:
   main.run()
 except SystemExit as error:
-  print(error, "edjax.school" in sys.modules, sep="\\n")
+  print(error, "edjax.training.loop" in sys.modules, sep="\\n")
 """
 
 

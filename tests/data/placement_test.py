@@ -9,13 +9,14 @@ import jax
 import numpy as np
 import pytest
 
-from edjax import curriculum, methods, term
-from edjax.classroom import Classroom
+from edjax import curriculum, methods
 from edjax.data import datasets, identity, placement, prefetch, sampler, similarity
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Rows, Split
 from edjax.devices import pmap
 from edjax.errors import UserError
+from edjax.training import grade
+from edjax.training.evaluation import Classroom
 from tests import school
 from tests.parallel_test import FLEETS
 from tests.school import bits
@@ -46,7 +47,7 @@ def study(epochs=3):
   row |= {"learning_rate": (0.1,), "final_rate": (0.0,), "warmup_epochs": (0.0,), "frozen": (0,)}
   row |= {"lower_rate": (1.0,), "carry_momentum": (False,), "rehearsal": (1.0,), "methods": ("",)}
   row |= {"reference_width": (0,), "reference_grid": (1,), "reference_relu": (True,)}
-  return term.Study(
+  return grade.Study(
     label="student",
     model="small",
     curriculum=curriculum.build(row, (1, 1), school.CLASSES, 3),
@@ -63,7 +64,7 @@ def study(epochs=3):
 
 def prepared(room, stretch=2):
   """The grade of `study`, laid out so many steps at a time: six steps an epoch."""
-  ready = term.prepare(study(), room, 0, 0)
+  ready = grade.prepare(study(), room, 0, 0)
   assert ready.seating.steps == 6 and ready.stretch == stretch
   return ready
 
@@ -92,8 +93,8 @@ def trained(fleet, where, split):
 @pytest.fixture
 def laid_out(small, monkeypatch):
   """Three stretches an epoch, and an exam of several batches."""
-  monkeypatch.setattr(term, "_STRETCHES_PER_EPOCH", 3)
-  monkeypatch.setattr("edjax.classroom._EXAM_BATCH", 5)
+  monkeypatch.setattr(grade, "_STRETCHES_PER_EPOCH", 3)
+  monkeypatch.setattr("edjax.training.evaluation._EXAM_BATCH", 5)
 
 
 @pytest.mark.parametrize("fleet", FLEETS)
@@ -158,10 +159,10 @@ def _members(split):
 @pytest.mark.usefixtures("laid_out")
 def test_a_stretch_holds_no_more_than_its_bytes(split, monkeypatch):
   """A batch is 1,536 bytes, and an epoch's last stretch is as long as the others."""
-  monkeypatch.setattr(term, "_STRETCHES_PER_EPOCH", 1)
+  monkeypatch.setattr(grade, "_STRETCHES_PER_EPOCH", 1)
   team = school.fleet()
   for limit, steps in ((1, 1), (3 * 1536 - 1, 2), (4 * 1536, 4), (1 << 20, 6)):
-    monkeypatch.setattr(term, "_STRETCH_BYTES", limit)
+    monkeypatch.setattr(grade, "_STRETCH_BYTES", limit)
     for where in PLACES:
       room = classroom(split, team, where)
       ready = prepared(room, steps)

@@ -8,10 +8,10 @@ import jax
 import numpy as np
 import pytest
 
-from edjax import step
 from edjax.data.augment.pipeline import Augment
 from edjax.devices import pmap
 from edjax.errors import UserError
+from edjax.training import step
 from tests import school
 from tests.school import bits
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from edjax import methods, teaching
+from edjax import methods
 from edjax.errors import UserError
 from edjax.methods.camkd import CAMKD
+from edjax.training import objective
 from tests import outputs, school
 from tests.methods_test import batch, in_torch, variables
 from tests.reference.methods import camkd as reference
@@ -33,7 +34,7 @@ def classroom():
     dense = {"kernel": draw.normal(size=(9, len(places))), "bias": draw.normal(size=len(places))}
     teachers[name] = {"params": {"head": {"dense": jax.tree.map(np.float32, dense)}}}
   roles = tuple(
-    teaching.Role(name, None, tuple(range(len(places))), places, FACTOR[name])
+    objective.Role(name, None, tuple(range(len(places))), places, FACTOR[name])
     for name, places in COLUMNS.items()
   )
   lesson = dataclasses.replace(
@@ -49,7 +50,7 @@ def classroom():
 def test_three_teachers_share_images_by_the_students_hints():
   """Values and gradients, through the shares too, against PyTorch."""
   lesson, student, answers, teachers = classroom()
-  begun = teaching.begin(lesson, jax.random.key(0), student, answers, 40)
+  begun = objective.begin(lesson, jax.random.key(0), student, answers, 40)
   params = {name: jax.tree.map(np.asarray, begun[name]["camkd"]["params"]) for name in COLUMNS}
   seats = {"subject_1": (jnp.asarray(SEATS), jnp.ones(4))}
   asked = batch(8)
@@ -57,7 +58,7 @@ def test_three_teachers_share_images_by_the_students_hints():
   def soft(student, params):
     known = {name: {"camkd": one} for name, one in params.items()} | {"": {}}
     said = {name: (answer,) for name, answer in answers.items()}
-    _, soft, _ = teaching.losses(lesson, known, begun, (student,), said, asked, seats, teachers)
+    _, soft, _ = objective.losses(lesson, known, begun, (student,), said, asked, seats, teachers)
     return soft.mean(), soft
 
   (to_student, to_params), losses = jax.jit(jax.grad(soft, argnums=(0, 1), has_aux=True))(
@@ -106,13 +107,13 @@ def test_who_is_alone_has_the_whole_image_and_finite_gradients(gone):
     lesson = dataclasses.replace(lesson, roles=(*lesson.roles, twin))
     for table in (answers, teachers, seats):
       table["twin"] = table["subject_1"]
-  begun = teaching.begin(lesson, jax.random.key(0), student, answers, 40)
+  begun = objective.begin(lesson, jax.random.key(0), student, answers, 40)
 
   def soft(student):
     known = {name: {each: one["params"] for each, one in row.items()}
              for name, row in begun.items()}  # fmt: skip
     said = {role.name: (answers[role.name],) for role in lesson.roles}
-    _, soft, _ = teaching.losses(lesson, known, begun, (student,), said, batch(8), seats, teachers)
+    _, soft, _ = objective.losses(lesson, known, begun, (student,), said, batch(8), seats, teachers)
     return soft.sum(), soft
 
   gradient, losses = jax.grad(soft, has_aux=True)(student)

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax import fragments, methods
+from edjax import methods
 from edjax.errors import UserError
 from edjax.methods.ft import FT
+from edjax.training import growth
 from tests.methods_test import batch
 from tests.outputs import pair
 
@@ -28,7 +29,7 @@ def test_paraphraser_goes_from_grade_to_grade():
   for stages in (1, 2, 3):
     young = grown(student, stages)
     fresh = {"miss": {"ft": second.init(jax.random.key(stages), young, teacher)}}
-    state = fragments.remember(fresh, state)
+    state = growth.remember(fresh, state)
     known = state["miss"]["ft"]
     jax.tree.map(np.testing.assert_array_equal, known["memory"]["paraphraser"]["encoder"], encoder)
     assert set(known["params"]) == {"translator"}

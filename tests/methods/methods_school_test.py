@@ -6,7 +6,8 @@ import functools
 import pytest
 
 from configs import digits, published
-from edjax import methods, models, school
+from edjax import methods, models
+from edjax.training import loop
 from tests import resume_test, small
 
 CHANCE = 0.1
@@ -51,7 +52,7 @@ def test_a_student_learns(variant, under, compiled, cache, tmp_path, monkeypatch
   phases = len(config.grades.epochs)
   epochs = {1: (12,), 2: (3, 12), 3: (2, 4, 10), 4: (2, 2, 4, 10)}[phases]
   config.grades.epochs = tuple(PATIENCE.get(variant, 1) * length for length in epochs)
-  report = school.run(config, tmp_path / "run")
+  report = loop.run(config, tmp_path / "run")
   assert len(report["grades"]) == phases and report["student"]["exam_count"] == 451
   assert report["student"]["top1"] > 4 * CHANCE, report["student"]["top1"]
 

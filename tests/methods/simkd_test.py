@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from configs import digits
-from edjax import fragments, models, school
+from edjax import models
 from edjax.data import datasets
 from edjax.errors import UserError
 from edjax.methods.simkd import SimKD
 from edjax.storage import checkpoint
 from edjax.teachers import faculty
+from edjax.training import growth, loop
 from tests.school import bits, random_like
 
 
@@ -69,12 +70,12 @@ def test_a_student_must_end_in_this_teachers_classifier():
 
 def test_partition_leaves_the_classifier_alone():
   params = {"fragment_0": {"a": 1}, "fragment_1": {"b": 2}, "head": {"conv1": 3, "dense": 4}}
-  learning, fixed = fragments.partition(params, 1, reuses=True)
+  learning, fixed = growth.partition(params, 1, reuses=True)
   assert learning == {"fragment_1": {"b": 2}, "head": {"conv1": 3}}
   assert fixed == {"fragment_0": {"a": 1}, "head": {"dense": 4}}
-  assert fragments.union(learning, fixed) == params
+  assert growth.union(learning, fixed) == params
   for frozen, reuses in ((0, False), (2, False), (-1, True), (0, True)):
-    assert fragments.union(*fragments.partition(params, frozen, reuses)) == params
+    assert growth.union(*growth.partition(params, frozen, reuses)) == params
 
 
 @pytest.mark.slow
@@ -90,7 +91,7 @@ def test_a_school_ends_in_the_teachers_classifier(compiled, tmp_path):
     fragments=(1, 0), subjects=(0,), epochs=(1, 2), methods=("ce", "simkd"),
     learning_rate=(0.05,), final_rate=(0.0,),
   )  # fmt: skip
-  report = school.run(config, tmp_path / "run")
+  report = loop.run(config, tmp_path / "run")
   data = datasets.load("digits", **config.data)
   labels = tuple(range(10))
   graduate = faculty.load(tmp_path / "run" / "graduate", "graduate", labels, data)
@@ -104,4 +105,4 @@ def test_a_school_ends_in_the_teachers_classifier(compiled, tmp_path):
   assert report["student"]["exam_count"] == 451
   config.grades.teachers = ("specialists",)
   with pytest.raises(UserError, match="grade_2.*needs a teacher of all classes"):
-    school.run(config, tmp_path / "other")
+    loop.run(config, tmp_path / "other")

@@ -3,8 +3,9 @@
 import pytest
 
 from configs import folder
-from edjax import models, school
+from edjax import models
 from edjax.models import layers
+from edjax.training import loop
 from tests import archives
 
 FAMILIES = (
@@ -58,7 +59,7 @@ def test_three_grades(name, pictures, tmp_path):
     fragments=(1, 2, 0), subjects=(1, 2, 0), epochs=(1,), frozen=(0,), rehearsal=(1.0,),
     learning_rate=(0.01,), final_rate=(0.0,), reference_grid=(2, 1, 1), teachers=("specialists",),
   )  # fmt: skip
-  report = school.run(config, tmp_path / "run")
+  report = loop.run(config, tmp_path / "run")
   whole = len(models.body(name).fragments)
   assert [len(row["fragments"]) for row in report["grades"]] == [1, 2, whole]
   assert report["student"]["exam_count"] == 12

@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 
 from configs import digits
-from edjax import school, settings
+from edjax import settings
 from edjax.data import datasets
 from edjax.data.splits import Split
 from edjax.errors import Stopped, UserError, one_line
 from edjax.report import metrics
 from edjax.storage import checkpoint, files, workdirs
+from edjax.training import loop
 from tests import command
 
 SETTINGS = {"name": "a", "student": {"model": "small"}, "recipe": {"pad": 1}}
@@ -199,7 +200,7 @@ def finished(compiled, tmp_path_factory):
   workdir = tmp_path_factory.mktemp("finished") / "run"
   with pytest.MonkeyPatch.context() as patch:
     patch.setitem(models.MODELS, "small", SMALL)
-    school.run(config(), workdir)
+    loop.run(config(), workdir)
   return workdir
 
 
@@ -237,19 +238,19 @@ def test_a_run_on_other_images_is_refused(lost, small, finished, tmp_path, monke
   others(monkeypatch)
   before = command.files(tmp_path / "run" / "graduate")
   with pytest.raises(UserError, match="belongs to other data: the .* train images"):
-    school.run(config(), tmp_path / "run")
+    loop.run(config(), tmp_path / "run")
   assert command.files(tmp_path / "run" / "graduate") == before
 
 
 def test_a_teacher_of_other_images_is_refused(small, tmp_path, monkeypatch):
   workdir = tmp_path / "run"
-  school.run(config("kd,smoke"), workdir)
+  loop.run(config("kd,smoke"), workdir)
   for name in ("data.json", "report.json", "report.html"):
     (workdir / name).unlink()
   shutil.rmtree(workdir / "checkpoints")
   others(monkeypatch)
   with pytest.raises(UserError, match="teacher in .*generalist/network belongs to other data"):
-    school.run(config("kd,smoke"), workdir)
+    loop.run(config("kd,smoke"), workdir)
 
 
 def test_an_exam_takes_other_images_of_the_same_classes(small, finished, monkeypatch):
@@ -260,7 +261,7 @@ def test_an_exam_takes_other_images_of_the_same_classes(small, finished, monkeyp
     return dataclasses.replace(data, test=one_pixel(data.test))
 
   monkeypatch.setattr(datasets, "load", loaded)
-  assert school.exam(config(), finished)["count"] == 451
+  assert loop.exam(config(), finished)["count"] == 451
 
 
 def test_a_run_that_is_asked_to_stop_saves_and_goes_on(small, finished, tmp_path):
@@ -272,11 +273,11 @@ def test_a_run_that_is_asked_to_stop_saves_and_goes_on(small, finished, tmp_path
 
   chosen = config(**{"checkpoint.every_seconds": 1e9})
   with pytest.raises(Stopped, match="student: stopped after step 2"):
-    school.run(chosen, tmp_path / "run", stop=stop)
+    loop.run(chosen, tmp_path / "run", stop=stop)
   assert not (tmp_path / "run" / "lock").exists()
   with checkpoint.Store(tmp_path / "run" / "checkpoints") as store:
     assert store.newest()[0] == 2
-  school.run(chosen, tmp_path / "run")
+  loop.run(chosen, tmp_path / "run")
   assert digest(tmp_path / "run") == digest(finished)
 
 
@@ -305,7 +306,7 @@ def test_rows_of_a_run_without_checkpoints_are_kept(small, finished, tmp_path, c
   shutil.copytree(finished, tmp_path / "run")
   shutil.rmtree(tmp_path / "run" / "checkpoints")
   rows = (tmp_path / "run" / "metrics.jsonl").read_bytes()
-  school.run(config(), tmp_path / "run")
+  loop.run(config(), tmp_path / "run")
   assert (tmp_path / "run" / "metrics_before.jsonl").read_bytes() == rows
   assert "no sound checkpoint is left" in capfd.readouterr().err
   assert digest(tmp_path / "run") == digest(finished)
@@ -320,7 +321,7 @@ def test_a_school_leaves_its_callers_programs_and_handlers_alone(small, tmp_path
     return x + 1
 
   mine(jnp.ones(3))
-  school.run(config(), tmp_path / "run")
+  loop.run(config(), tmp_path / "run")
   mine(jnp.ones(3))
   assert len(traced) == 1 and signal.getsignal(signal.SIGTERM) is before
 
@@ -362,7 +363,7 @@ def test_one_that_another_run_has_just_begun_is_refused(small, finished, tmp_pat
 
   monkeypatch.setattr(files, "held", later)
   with pytest.raises(UserError, match="belongs to another config: seed was 0, is now 1"):
-    school.run(config(seed=1), tmp_path / "run")
+    loop.run(config(seed=1), tmp_path / "run")
   theirs, left = (command.files(each).values() for each in (finished, tmp_path / "run"))
   assert sorted(left) == sorted(theirs)
 
@@ -377,7 +378,7 @@ def test_a_checkpoint_that_does_not_fit_is_named(small, finished, tmp_path, monk
   shutil.copytree(finished, tmp_path / "run")
   monkeypatch.setattr(checkpoint.Store, "newest", without)
   with pytest.raises(UserError, match="the checkpoint in .*step is missing.*--workdir"):
-    school.run(config(), tmp_path / "run")
+    loop.run(config(), tmp_path / "run")
 
 
 def test_a_full_disk_at_any_file_ends_in_a_line_and_the_run_goes_on(small, finished, tmp_path):
@@ -398,12 +399,12 @@ def test_a_full_disk_at_any_file_ends_in_a_line_and_the_run_goes_on(small, finis
       patch.setattr(metrics.os, "replace", replaced)
       patch.setattr(pathlib.Path, "write_text", written)
       with one_line("it goes on"):
-        school.run(config(), workdir)
+        loop.run(config(), workdir)
     said = str(ended.value.code)
     assert said.startswith("edjax: cannot ") and "the same command" in said and "\n" not in said
     assert ("No space left" in said and name in said) or "Input/output error" in said
     assert not [path for path in workdir.rglob("*") if path.suffix in (".tmp", ".unfinished")]
-  school.run(config(), workdir)
+  loop.run(config(), workdir)
   assert digest(workdir) == digest(finished)
   one, other = (json.loads((each / "data.json").read_text()) for each in (workdir, finished))
   assert one == other

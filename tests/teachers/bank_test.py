@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from configs import digits
-from edjax import models, school, step
+from edjax import models
 from edjax.data import datasets
 from edjax.data.augment.pipeline import Augment
 from edjax.storage import checkpoint
 from edjax.teachers import answers, bank, faculty
 from edjax.teachers.answers import Table
+from edjax.training import loop, step
 from tests import command, resume_test
 from tests import school as tiny
 from tests.resume_test import report, same, sha256
@@ -69,10 +70,10 @@ def schools(compiled, tmp_path_factory):
       with pytest.MonkeyPatch.context() as patch:
         patch.setitem(models.MODELS, "small", SMALL)
         teachers = base / kind / "teachers"
-        school.run(config(**KINDS[kind], **{"faculty.cache": str(teachers)}), base / kind / "live")
+        loop.run(config(**KINDS[kind], **{"faculty.cache": str(teachers)}), base / kind / "live")
         shutil.copytree(teachers, base / kind / "filled")
         changes = {"faculty.cache": str(base / kind / "filled"), "faculty.bank": "float32"}
-        school.run(config(**KINDS[kind], **changes), base / kind / "kept")
+        loop.run(config(**KINDS[kind], **changes), base / kind / "kept")
     return base / kind
 
   return place
@@ -140,7 +141,7 @@ def full(schools, tmp_path_factory):
   changes = fresh(schools, base) | {"faculty.bank_fill": "up_front"}
   with pytest.MonkeyPatch.context() as patch:
     patch.setitem(models.MODELS, "small", SMALL)
-    school.run(config(**changes), base / "run")
+    loop.run(config(**changes), base / "run")
   return base / "fresh"
 
 
@@ -174,7 +175,7 @@ def test_answers_are_rounded_to_bfloat16(small, schools, tmp_path):
   changes = fresh(schools, tmp_path) | {"faculty.bank": "bfloat16", "faculty.bank_fill": "up_front"}
   made = config(**changes)
   made.grades.epochs = (1,)
-  school.run(made, tmp_path / "run")
+  loop.run(made, tmp_path / "run")
   check_answers(tmp_path / "fresh", "bfloat16", 2**-8)
 
 
@@ -208,7 +209,7 @@ def test_teachers_cost_no_more_for_being_many(schools):
 
 @pytest.mark.slow
 def test_devices_divide_the_work(small, schools, tmp_path):
-  school.run(config(**fresh(schools, tmp_path), devices=4), tmp_path / "four")
+  loop.run(config(**fresh(schools, tmp_path), devices=4), tmp_path / "four")
   close(tmp_path / "four", schools("generalist") / "kept")
   assert teachers_macs(tmp_path / "four") == teachers_macs(schools("generalist") / "kept")
 
@@ -221,7 +222,7 @@ def test_devices_divide_the_work(small, schools, tmp_path):
 def test_a_filled_bank_needs_no_teacher(small, schools, tmp_path, no_teacher, kind):
   place = schools(kind)
   changes = {"faculty.cache": str(place / "filled"), "faculty.bank": "float32"}
-  school.run(config(**KINDS[kind] | changes), tmp_path / "again")
+  loop.run(config(**KINDS[kind] | changes), tmp_path / "again")
   assert teachers_macs(tmp_path / "again") == 0
   assert sha256(tmp_path / "again") == sha256(place / "kept")
 
@@ -247,7 +248,7 @@ def test_a_teacher_is_asked_in_whole_batches(schools):
 def test_a_second_seed_pays_nothing(small, full, tmp_path, no_teacher, other):
   """Nor does another method, or another curriculum with other subjects."""
   changes = {"faculty.cache": str(full), "faculty.bank": "float32"} | other
-  school.run(config(**changes), tmp_path / "run")
+  loop.run(config(**changes), tmp_path / "run")
   assert teachers_macs(tmp_path / "run") == 0
   assert sha256(tmp_path / "run") != sha256(full.parent / "run")
 
@@ -304,7 +305,7 @@ def kill(monkeypatch, place, name, made, workdir, after=1, done=False):
   with monkeypatch.context() as patch:
     patch.setattr(place, name, until)
     with pytest.raises(Killed):
-      school.run(made, workdir)
+      loop.run(made, workdir)
 
 
 @pytest.mark.slow
@@ -319,7 +320,7 @@ def test_killed_while_answers_are_written(small, schools, tmp_path, monkeypatch,
   monkeypatch.setattr(
     bank.Bank, "_compute", lambda self, desk, rows: asked.append(rows) or compute(self, desk, rows)
   )
-  school.run(config(**changes), tmp_path / "run")
+  loop.run(config(**changes), tmp_path / "run")
   # A batch of other images could give other last bits, if not from so small a network.
   assert np.array_equal(asked[0], entered[entered >= 0])
   same(tmp_path / "run", place / "kept")
@@ -329,7 +330,7 @@ def test_killed_while_answers_are_written(small, schools, tmp_path, monkeypatch,
 def test_killed_between_ledger_and_table(small, schools, tmp_path, monkeypatch):
   place, changes = schools("specialists"), fresh(schools, tmp_path, "specialists")
   kill(monkeypatch, answers.Ledger, "enter", config(**changes), tmp_path / "run", 5, done=True)
-  school.run(config(**changes), tmp_path / "run")
+  loop.run(config(**changes), tmp_path / "run")
   same(tmp_path / "run", place / "kept")
 
 
@@ -338,7 +339,7 @@ def test_a_work_directory_that_is_still_anybody_s(small, schools, tmp_path, monk
   """Killed before its first step, it is given to another config, whose table is smaller."""
   changes = fresh(schools, tmp_path) | {"faculty.bank_fill": "up_front"}
   kill(monkeypatch, bank.Bank, "lay", config(**changes), tmp_path / "run")
-  school.run(config(**changes, **{"recipe.crops": 2}), tmp_path / "run")
+  loop.run(config(**changes, **{"recipe.crops": 2}), tmp_path / "run")
   row = report(tmp_path / "run")
   assert row["train_macs_teachers"] == 300 * 2 * row["teachers"][0]["macs"]
 
@@ -352,7 +353,7 @@ def test_a_damaged_table_is_made_anew(small, schools, tmp_path):
   content[1000:1100] = bytes(100)
   file.write_bytes(content)
   changes = {"faculty.cache": str(tmp_path / "filled"), "faculty.bank": "float32"}
-  school.run(config(**changes), tmp_path / "run")
+  loop.run(config(**changes), tmp_path / "run")
   close(tmp_path / "run", place / "kept")
   assert 0 < teachers_macs(tmp_path / "run") < teachers_macs(place / "kept")
 

@@ -6,12 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax import classroom, curriculum, models
+from edjax import curriculum, models
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
 from edjax.devices import pmap
 from edjax.errors import UserError
 from edjax.teachers import examination, faculty
+from edjax.training import evaluation
 from tests import school
 
 DRAW = np.random.default_rng(3)
@@ -120,7 +121,7 @@ def room():
   part = Split(train.images[few], train.labels[few])
   names = tuple("ABCDEF")
   data = Dataset("zoo", names, train, part, part, (0.5,) * 3, (0.25,) * 3)
-  return classroom.Classroom(data, pmap.fleet(1, 6))
+  return evaluation.Classroom(data, pmap.fleet(1, 6))
 
 
 class Bright(school.Linear):

@@ -7,11 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from edjax import curriculum, fragments, models
+from edjax import curriculum, models
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
 from edjax.errors import UserError
 from edjax.teachers import faculty
+from edjax.training import growth
 from tests import school
 from tests.school import bits
 
@@ -85,7 +86,7 @@ def test_weights_and_order_of_a_faculty():
 def test_a_graduate_teaches_the_next_student(tmp_path):
   """Through `graduate`, a folder, another order of labels, and `roles`: the logits still match."""
   network, student = school.pupil(3, 6, body=models.body("resnet8_half"))
-  graduate = fragments.graduate(student, np.argsort(SHUFFLED))
+  graduate = growth.graduate(student, np.argsort(SHUFFLED))
   faculty.save(tmp_path / "graduate", "resnet8_half", range(6), dataset(), graduate, name="run")
   elsewhere = dataset(names=NAMES[::-1])
   loaded = faculty.load(tmp_path / "graduate", "generalist", range(6), elsewhere)

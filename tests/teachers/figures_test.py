@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax import classroom, curriculum, models, school, teaching
+from edjax import curriculum, models
 from edjax.data import datasets
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
@@ -16,6 +16,7 @@ from edjax.devices import pmap
 from edjax.errors import UserError
 from edjax.report import summary
 from edjax.teachers import bank, faculty
+from edjax.training import evaluation, loop, objective
 from tests import school as small
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
@@ -47,11 +48,11 @@ def said(variables, images):
 
 def test_an_exam_shows_images_as_the_graduate_knows_them(graduate, tmp_path, monkeypatch):
   data = dataset()
-  monkeypatch.setattr(school, "_dataset", lambda config: data)
+  monkeypatch.setattr(loop, "_dataset", lambda config: data)
   config = types.SimpleNamespace(
     devices=1, recipe=types.SimpleNamespace(batch_size=6), residence="auto"
   )
-  scores = school.exam(config, tmp_path)
+  scores = loop.exam(config, tmp_path)
   right = said(graduate[1], data.test.images).argmax(1) == data.test.labels
   logits = said(graduate[1], data.test.images)
   nll = -jax.nn.log_softmax(logits)[np.arange(18), data.test.labels].mean()
@@ -60,7 +61,7 @@ def test_an_exam_shows_images_as_the_graduate_knows_them(graduate, tmp_path, mon
 
 
 def test_the_last_exams_show_teachers_images_as_they_know_them(graduate):
-  room = classroom.Classroom(dataset(), pmap.fleet(1, 6))
+  room = evaluation.Classroom(dataset(), pmap.fleet(1, 6))
   teacher = faculty.load(graduate[0], "generalist", range(6), room.dataset)
   logits = summary._everything(room, teacher, tuple(range(6)))
   wanted = said(graduate[1], room.dataset.test.images)
@@ -152,9 +153,9 @@ def test_roles_carry_the_figures():
 
 
 def test_a_bank_keeps_what_a_teacher_says_by_its_own_figures(graduate, tmp_path):
-  room = classroom.Classroom(dataset(), pmap.fleet(1, 6))
+  room = evaluation.Classroom(dataset(), pmap.fleet(1, 6))
   teacher = faculty.load(graduate[0], "generalist", range(6), room.dataset)
-  role = teaching.Role("generalist", teacher.network, tuple(range(6)), tuple(range(6)), 1.0, OWN)
+  role = objective.Role("generalist", teacher.network, tuple(range(6)), tuple(range(6)), 1.0, OWN)
   desk = small.grade(["generalist"], batch=6)
   lesson = dataclasses.replace(desk.lesson, roles=(role,))
   kept = bank.Settings("float32", "lazily", tmp_path / "bank", tmp_path / "own")

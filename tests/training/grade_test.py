@@ -2,9 +2,10 @@
 
 import pathlib
 
-from edjax import curriculum, methods, term
-from edjax.classroom import Classroom
+from edjax import curriculum, methods
 from edjax.data.datasets import Dataset, Split
+from edjax.training import grade
+from edjax.training.evaluation import Classroom
 from tests import school
 
 
@@ -18,7 +19,7 @@ def test_all_but_the_newest_subjects_are_rehearsed_until_the_end():
   columns |= dict(learning_rate=(0.1,), final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,))
   columns |= dict(lower_rate=(1.0,), carry_momentum=(False,), rehearsal=(0.5, 0.5, 0.2, 0.1, 0.5))
   columns |= dict(methods=("",), reference_width=(0,), reference_grid=(1,), reference_relu=(True,))
-  study = term.Study(
+  study = grade.Study(
     label="student",
     model="resnet8_half",
     curriculum=curriculum.build(columns, (1, 1, 1), school.CLASSES, 3),
@@ -32,5 +33,5 @@ def test_all_but_the_newest_subjects_are_rehearsed_until_the_end():
     keep=1,
   )
   room = Classroom(dataset, school.fleet())
-  shown = [term.prepare(study, room, number, 0).seating.images for number in range(5)]
+  shown = [grade.prepare(study, room, number, 0).seating.images for number in range(5)]
   assert shown == [(20,), (10, 20), (4, 20), (2, 2, 20), (10, 10, 20)]

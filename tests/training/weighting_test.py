@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from edjax import consensus
 from edjax.errors import UserError
+from edjax.training import weighting
 from tests import school
 from tests.reference import consensus as reference
 from tests.reference import distillation
@@ -26,14 +26,14 @@ def test_entropies_and_confidences_are_the_papers(count):
   logits, labels = 3 * draw.normal(size=(count, 7, 4)).astype("f"), np.arange(7) % 4
   logs = np.asarray(jax.nn.log_softmax(logits))
   present = np.ones((count, 7), np.float32)
-  shares = consensus.by_entropy(-(np.exp(logs) * logs).sum(-1), present)
+  shares = weighting.by_entropy(-(np.exp(logs) * logs).sum(-1), present)
   np.testing.assert_allclose(normalised(shares), reference.entropy_shares(logits), rtol=1e-5)
-  shares = consensus.by_confidence(-logs[:, np.arange(7), labels], present)
+  shares = weighting.by_confidence(-logs[:, np.arange(7), labels], present)
   expected = reference.confidence_shares(logits, labels)
   np.testing.assert_allclose(normalised(shares), expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("form", [consensus.by_entropy, consensus.by_confidence])
+@pytest.mark.parametrize("form", [weighting.by_entropy, weighting.by_confidence])
 def test_who_is_not_there_has_no_say_in_the_shares(form):
   values = np.float32([[0.3, 0.2, 0.0], [0.1, 0.9, 0.0], [5.0, 5.0, 0.0]])
   present = np.float32([[1, 1, 1], [1, 0, 1], [0, 0, 1]])
@@ -49,7 +49,7 @@ def test_gradients_are_weighed_to_the_smallest_mean(seed):
   draw = np.random.default_rng(seed)
   count = 2 + seed % 2
   gradients = draw.normal(size=(count, 4)).astype(np.float32) * draw.uniform(0.2, 4, (count, 1))
-  weights = np.asarray(consensus.by_gradient(jnp.asarray(gradients, jnp.float32)))
+  weights = np.asarray(weighting.by_gradient(jnp.asarray(gradients, jnp.float32)))
   _, least = reference.smallest_mean(gradients, 0.6)
   assert abs(weights.sum() - 1) < 1e-5 and weights.min() >= 0 and weights.max() <= 0.6 + 1e-6
   length = np.linalg.norm(weights @ gradients)
@@ -59,14 +59,14 @@ def test_gradients_are_weighed_to_the_smallest_mean(seed):
 
 def test_gradients_by_hand():
   opposed = np.float32([[1, 0], [-1, 0]])
-  np.testing.assert_allclose(consensus.by_gradient(opposed), [0.5, 0.5], atol=1e-4)
+  np.testing.assert_allclose(weighting.by_gradient(opposed), [0.5, 0.5], atol=1e-4)
   long = np.float32([[10, 0], [0, 1]])  # without bounds (1, 100)/101
-  np.testing.assert_allclose(consensus.by_gradient(long), [0.4, 0.6], atol=1e-4)
+  np.testing.assert_allclose(weighting.by_gradient(long), [0.4, 0.6], atol=1e-4)
   for like in (np.zeros((3, 2), "f"), np.ones((3, 2), "f")):
-    np.testing.assert_allclose(consensus.by_gradient(like), [1 / 3] * 3, atol=1e-3)
-  np.testing.assert_allclose(consensus.by_gradient(np.ones((1, 2), "f")), [1], atol=1e-6)
+    np.testing.assert_allclose(weighting.by_gradient(like), [1 / 3] * 3, atol=1e-3)
+  np.testing.assert_allclose(weighting.by_gradient(np.ones((1, 2), "f")), [1], atol=1e-6)
   with pytest.raises(UserError, match="at most 6 teachers"):
-    consensus.by_gradient(np.ones((7, 2), "f"))
+    weighting.by_gradient(np.ones((7, 2), "f"))
 
 
 def kl(teacher, student):
@@ -99,7 +99,7 @@ def test_a_step_shares_images_as_its_consensus_says(form):
     "entropy": lambda: np.stack(_entropy_pair(said)),
     "confidence": lambda: _confidence_pair(said, desk.places()),
     "gradient": lambda: np.repeat(
-      np.asarray(consensus.by_gradient(jnp.asarray(_pulls(said, student, own), jnp.float32)))[
+      np.asarray(weighting.by_gradient(jnp.asarray(_pulls(said, student, own), jnp.float32)))[
         :, None
       ],
       len(student),

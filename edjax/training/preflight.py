@@ -16,12 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import fragments, models, optimisers, term
+from edjax import models
 from edjax.data import sampler
 from edjax.devices import processes
 from edjax.errors import UserError
-from edjax.step import AXIS, train_step
 from edjax.teachers import acquire, faculty
+from edjax.training import grade as grades
+from edjax.training import growth, optimizers
+from edjax.training.step import AXIS, train_step
 
 _EXAMINED = 2  # images, abstract ones
 
@@ -32,7 +34,7 @@ def check(config, room, study):
   Args:
     config: of the run.
     room: its `Classroom`.
-    study: the student's `term.Study`; its `teachers` are those that have a checkpoint.
+    study: the student's `grade.Study`; its `teachers` are those that have a checkpoint.
 
   Returns:
     {name of a teacher without one, "student": MACs of training of each of its grades}.
@@ -53,7 +55,7 @@ def check(config, room, study):
       traced[schooling.model] = attend(schooling, room)[0] / _steps(schooling, room)
     else:
       with _asked(schooling.label):
-        term.seat(schooling, room, 0)
+        grades.seat(schooling, room, 0)
     work[name] = [traced[schooling.model] * _steps(schooling, room)]
     teachers[name] = abstract(name, schooling.model, schooling.order, room.image_shape)
   return work | {"student": attend(dataclasses.replace(study, teachers=teachers), room)}
@@ -61,7 +63,7 @@ def check(config, room, study):
 
 def _steps(study, room):
   """Of a study of one grade."""
-  return study.curriculum.grades[0].epochs * term.seat(study, room, 0)[2].steps
+  return study.curriculum.grades[0].epochs * grades.seat(study, room, 0)[2].steps
 
 
 def abstract(name, model, classes, image_shape):
@@ -75,7 +77,7 @@ def attend(study, room):
   """Traces every grade of a study: its beginning, a step, an exam, and the graduate.
 
   Args:
-    study: a `term.Study`; its teachers' variables may be shapes.
+    study: a `grade.Study`; its teachers' variables may be shapes.
     room: a `Classroom`.
 
   Returns:
@@ -88,23 +90,23 @@ def attend(study, room):
   for number, grade in enumerate(study.curriculum.grades):
     where = f"{study.label}, {grade.name}" if len(study.curriculum.grades) > 1 else study.label
     with _asked(where):
-      _, _, seating = term.seat(study, room, number)
+      _, _, seating = grades.seat(study, room, number)
     for name in grade.teachers:
       known[name] = known.get(name) or _frozen(study, room, study.teachers[name])
     frozen = {name: known[name] for name in grade.teachers}
     with _asked(f"{where}, model {study.model!r}"):
-      schedule = optimisers.learning_rate(grade, study.recipe, seating.steps)
-      lesson = term.make_lesson(study, room, number, seating, schedule)
+      schedule = optimizers.learning_rate(grade, study.recipe, seating.steps)
+      lesson = grades.make_lesson(study, room, number, seating, schedule)
       fresh = models.shapes(lesson.network, room.image_shape)
       _examine(lesson.network, fresh, lesson.num_classes, room.image_shape)
       if state is not None:
-        jax.eval_shape(fragments.graft, state.variables, fresh)
-      per_step = term.macs_per_step(study, room, grade, seating, lesson)
+        jax.eval_shape(growth.graft, state.variables, fresh)
+      per_step = grades.macs_per_step(study, room, grade, seating, lesson)
     work.append(grade.epochs * seating.steps * sum(per_step.values()))
     state = _taught(where, room, grade, lesson, seating, fresh, frozen, state)
   with _asked(f"{study.label}, model {study.model!r}"):
     jax.eval_shape(
-      lambda variables: fragments.graduate(variables, np.argsort(study.order)), state.variables
+      lambda variables: growth.graduate(variables, np.argsort(study.order)), state.variables
     )
   return work
 
@@ -127,7 +129,7 @@ def _step(room, grade, lesson, seating, fresh, teachers, last):
   """Returns the abstract state after the first step of a grade."""
   devices, shape = room.fleet.size, room.dataset.train.images.shape
   key = jax.eval_shape(lambda: jax.random.key(0))
-  grow = functools.partial(term.grow, lesson, shape, grade.carry_momentum)
+  grow = functools.partial(grades.grow, lesson, shape, grade.carry_momentum)
   state = jax.eval_shape(grow, key, fresh, teachers, last)
   seats = {}
   for role in lesson.roles:
@@ -150,7 +152,7 @@ def _frozen(study, room, teacher):
   with _asked(f"teacher {teacher.name}, model {teacher.model!r}"):
     _examine(teacher.network, teacher.variables, len(teacher.classes), shape)
     return jax.eval_shape(
-      lambda variables: term.freeze(teacher.network, variables, shape, kind), teacher.variables
+      lambda variables: grades.freeze(teacher.network, variables, shape, kind), teacher.variables
     )
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from configs import published
-from edjax import school
 from edjax.data.datasets import Dataset, Split
+from edjax.training import loop
 
 # config -> (classes, training images, shape of an image), as published and seated
 DATA = {
@@ -69,12 +69,12 @@ def starts(row, workdir, monkeypatch):
   def attend(*_):
     raise Begun
 
-  monkeypatch.setattr(school, "_dataset", lambda config: dataset)
-  monkeypatch.setattr(school, "attend", attend)
+  monkeypatch.setattr(loop, "_dataset", lambda config: dataset)
+  monkeypatch.setattr(loop, "attend", attend)
   # Similar classes are found by looking, and images would be copied to the devices.
   config.class_order, config.residence, config.devices = "given", "streamed", 1
   with pytest.raises(Begun):
-    school.run(config, workdir)
+    loop.run(config, workdir)
 
 
 @pytest.mark.parametrize("row", QUICK)

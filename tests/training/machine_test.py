@@ -36,7 +36,7 @@ def test_a_system_without_locks_is_refused_in_a_line(tmp_path):
     code == 1 and err.startswith("edjax: runs on Linux and macOS") and len(err.splitlines()) == 1
   )
   assert not (tmp_path / "run").exists()
-  assert ended(HIDDEN + "import edjax, edjax.models, edjax.school")[0] == 0
+  assert ended(HIDDEN + "import edjax, edjax.models, edjax.training.loop")[0] == 0
 
 
 @pytest.mark.parametrize("mode", ["train", "exam"])

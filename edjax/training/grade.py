@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import curriculum, fragments, models, optimisers, precision
+from edjax import curriculum, models
 from edjax import methods as methods_table
 from edjax.data import sampler
 from edjax.data.augment.strong import MULTI_LEVEL
@@ -20,10 +20,11 @@ from edjax.data.prefetch import Stream
 from edjax.errors import UserError, within
 from edjax.models.analysis.folding import fold, folded
 from edjax.models.analysis.macs import network_macs, training_macs
-from edjax.step import AXIS, Lesson, start, train_step
 from edjax.storage import checkpoint
 from edjax.teachers import faculty
 from edjax.teachers.bank import Bank, Settings
+from edjax.training import growth, optimizers, precision
+from edjax.training.step import AXIS, Lesson, start, train_step
 
 _STRETCHES_PER_EPOCH = 20
 _STRETCH_BYTES = 1 << 26  # of the images of a stretch, unless a single step has more
@@ -146,8 +147,8 @@ def make_lesson(study, room, number, seating, schedule):
     roles=tuple(
       dataclasses.replace(role, network=folded(role.network, room.image_shape)) for role in roles
     ),
-    tx=optimisers.optimiser(recipe, schedule),
-    apart=optimisers.apart(recipe),
+    tx=optimizers.optimiser(recipe, schedule),
+    apart=optimizers.apart(recipe),
     augment=room.augment(
       pad=recipe.pad,
       flip=recipe.flip,
@@ -180,7 +181,7 @@ def prepare(study, room, number, first_step):
   grade, recipe = study.curriculum.grades[number], study.recipe
   order = study.order[: grade.num_classes]
   places, members, seating = seat(study, room, number)
-  schedule = optimisers.learning_rate(grade, recipe, seating.steps)
+  schedule = optimizers.learning_rate(grade, recipe, seating.steps)
   lesson = make_lesson(study, room, number, seating, schedule)
   network, roles = lesson.network, lesson.roles
   teachers = {
@@ -266,15 +267,15 @@ def grow(lesson, shape, carry_momentum, key, fresh, teachers, last):
     teachers: {name: variables}.
     last: the `State` in which the grade before ended, or None.
   """
-  variables = fresh if last is None else fragments.graft(last.variables, fresh)
+  variables = fresh if last is None else growth.graft(last.variables, fresh)
   if lesson.reuses:
-    variables = fragments.reuse(variables, _classifier(lesson, teachers))
+    variables = growth.reuse(variables, _classifier(lesson, teachers))
   state = start(lesson, key, variables, teachers, shape)
   if last is not None:
-    state = state.replace(methods=fragments.remember(state.methods, last.methods))
+    state = state.replace(methods=growth.remember(state.methods, last.methods))
   if last is not None and carry_momentum:
     grown = len(state.variables["params"]) > len(last.variables["params"])
-    state = state.replace(opt_state=fragments.carry(state.opt_state, last.opt_state, grown))
+    state = state.replace(opt_state=growth.carry(state.opt_state, last.opt_state, grown))
   return state
 
 

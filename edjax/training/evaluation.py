@@ -9,7 +9,7 @@ from edjax.data.augment.pipeline import Augment
 from edjax.data.prefetch import Stream
 from edjax.data.splits import Rows
 from edjax.report import metrics
-from edjax.step import exam_step
+from edjax.training.step import exam_step
 
 _EXAM_BATCH, _EXAM_PIXELS = 512, 1 << 21  # on a device at once, whichever is less
 

@@ -7,8 +7,9 @@ import optax
 import pytest
 import torch
 
-from edjax import curriculum, optimisers
+from edjax import curriculum
 from edjax.errors import UserError
+from edjax.training import optimizers
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -21,7 +22,7 @@ def test_the_optimiser_is_pytorch_sgd(nesterov):
   ]
   rates = [0.1, 0.05, 0.2]
   recipe = curriculum.Recipe(batch_size=8, momentum=0.9, nesterov=nesterov, weight_decay=0.03)
-  tx = optimisers.optimiser(recipe, lambda count: jnp.asarray(rates)[count])
+  tx = optimizers.optimiser(recipe, lambda count: jnp.asarray(rates)[count])
   params, state = start, tx.init(start)
   theirs = {name: torch.tensor(leaf, requires_grad=True) for name, leaf in start.items()}
   sgd = torch.optim.SGD(theirs.values(), momentum=0.9, nesterov=nesterov, weight_decay=0.03)
@@ -46,7 +47,7 @@ def rates_of(schedule, steps):
 
 def test_cosine_by_its_formula():
   recipe = curriculum.Recipe(batch_size=8, schedule="cosine")
-  schedule = optimisers.learning_rate(grade(epochs=4, learning_rate=0.2), recipe, 5)
+  schedule = optimizers.learning_rate(grade(epochs=4, learning_rate=0.2), recipe, 5)
   steps = np.arange(20)
   expected = 0.1 * (1 + np.cos(np.pi * steps / 20))
   np.testing.assert_allclose(rates_of(schedule, steps), expected, atol=1e-7)
@@ -54,7 +55,7 @@ def test_cosine_by_its_formula():
 
 def test_cosine_with_warmup_and_an_end_above_zero():
   recipe = curriculum.Recipe(batch_size=8, schedule="cosine")
-  schedule = optimisers.learning_rate(
+  schedule = optimizers.learning_rate(
     grade(epochs=4, learning_rate=0.2, warmup_epochs=1.0, final_rate=0.1), recipe, 5
   )
   got = rates_of(schedule, range(21))
@@ -70,7 +71,7 @@ def test_milestones_count_over_the_whole_school():
   per_epoch, rates = 7, []
   for start, epochs in ((0, 150), (150, 30), (180, 60)):
     part = grade(epochs=epochs, start_epoch=start, learning_rate=0.05)
-    schedule = optimisers.learning_rate(part, recipe, per_epoch)
+    schedule = optimizers.learning_rate(part, recipe, per_epoch)
     rates += rates_of(schedule, range(0, epochs * per_epoch)).tolist()
   expected = np.repeat([0.05, 0.005, 0.0005, 0.00005], np.array([150, 30, 30, 30]) * per_epoch)
   np.testing.assert_allclose(rates, expected, rtol=1e-5)
@@ -79,7 +80,7 @@ def test_milestones_count_over_the_whole_school():
 def test_warmup_rises_to_what_the_milestones_leave():
   recipe = curriculum.Recipe(batch_size=8, schedule="steps", milestones=(150, 182))
   part = grade(epochs=4, start_epoch=180, learning_rate=0.05, warmup_epochs=1.0)
-  got = rates_of(optimisers.learning_rate(part, recipe, 5), range(20))
+  got = rates_of(optimizers.learning_rate(part, recipe, 5), range(20))
   np.testing.assert_allclose(got[:5], 0.005 * np.arange(5) / 5, atol=1e-9)
   np.testing.assert_allclose(got[5:], [0.005] * 5 + [0.0005] * 10, rtol=1e-5)
 
@@ -94,8 +95,8 @@ def test_dot_by_its_two_recursions():
   """v ← (μ − Δ)·v + g + λ·p and w ← (μ + Δ)·w + h; p ← p − rate·(v + w)."""
   draw, rates = np.random.default_rng(0), [0.1, 0.05, 0.2]
   recipe = curriculum.Recipe(batch_size=8, optimiser="dot", weight_decay=0.03, dot_delta=0.075)
-  tx = optimisers.optimiser(recipe, lambda count: jnp.asarray(rates)[count])
-  assert optimisers.apart(recipe) and not optimisers.apart(curriculum.Recipe(batch_size=8))
+  tx = optimizers.optimiser(recipe, lambda count: jnp.asarray(rates)[count])
+  assert optimizers.apart(recipe) and not optimizers.apart(curriculum.Recipe(batch_size=8))
   params = tree(draw)
   state, expected = tx.init(params), jax.tree.map(np.array, params)
   momenta = {kind: jax.tree.map(np.zeros_like, params) for kind in ("hard", "teachers")}
@@ -118,7 +119,7 @@ def test_adam_is_pytorchs_adamw_and_clips_like_it():
     np.random.default_rng(1),
     curriculum.Recipe(batch_size=8, optimiser="adamw", weight_decay=0.02, clip=1.5),
   )
-  tx = optimisers.optimiser(recipe, lambda count: 0.01)
+  tx = optimizers.optimiser(recipe, lambda count: 0.01)
   params = tree(draw)
   state, leaves = tx.init(params), []
   theirs = jax.tree.map(lambda leaf: torch.tensor(leaf, requires_grad=True), params)

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax import models, precision
-from edjax.step import AXIS, train_step
+from edjax import models
+from edjax.training import precision
+from edjax.training.step import AXIS, train_step
 from tests import school
 
 TEACHER = functools.partial(models.graduate, school.BODY)

@@ -15,9 +15,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from edjax import curriculum, fragments, idle, models, preflight, settings
+from edjax import curriculum, idle, models, settings
 from edjax import methods as methods_table
-from edjax.classroom import Classroom, grade_exam
 from edjax.data import datasets, identity, placement
 from edjax.data.similarity import similar_order
 from edjax.devices import compilation_cache, pmap, processes
@@ -26,10 +25,12 @@ from edjax.report import circumstances, metrics, report
 from edjax.report.outlook import Outlook, announcement, many
 from edjax.report.progress import Progress, duration
 from edjax.report.summary import costs, grade_row, left_out, transcript, unshown
-from edjax.step import no_sums
 from edjax.storage import checkpoint, files, workdirs
 from edjax.teachers import acquire, bank, examination, faculty
-from edjax.term import Study, prepare
+from edjax.training import growth, preflight
+from edjax.training.evaluation import Classroom, grade_exam
+from edjax.training.grade import Study, prepare
+from edjax.training.step import no_sums
 
 
 def run(config, workdir, command="", stop=None):
@@ -159,7 +160,7 @@ def run(config, workdir, command="", stop=None):
     teachers = {name: hired.get(name) or hire(name, plan.subjects, order) for name in plan.teachers}
     study = dataclasses.replace(study, order=order, teachers=teachers)
     variables, record = taught(study)
-    graduate = fragments.graduate(variables, np.argsort(order))
+    graduate = growth.graduate(variables, np.argsort(order))
     labels = tuple(range(num_classes))
     processes.tell(
       lambda: faculty.save(
@@ -205,7 +206,7 @@ def attend(study, room, progress, outlook, stop=None):
   """Takes a network through its curriculum, from its newest sound checkpoint if there is one.
 
   Args:
-    study: a `term.Study`.
+    study: a `grade.Study`.
     room: a `Classroom`.
     progress: a `progress.Progress`.
     outlook: an `outlook.Outlook`, which is told how far the training is.

@@ -8,9 +8,10 @@ import jax
 import pytest
 
 from configs import digits
-from edjax import models, preflight, school
+from edjax import models
 from edjax.errors import UserError
 from edjax.models import layers
+from edjax.training import loop, preflight
 from tests import small
 
 
@@ -73,7 +74,7 @@ def begun(monkeypatch):
     labels.append(study.label)
     raise AssertionError(f"{study.label} began")
 
-  monkeypatch.setattr(school, "attend", attend)
+  monkeypatch.setattr(loop, "attend", attend)
   return labels
 
 
@@ -96,7 +97,7 @@ def config(small, monkeypatch):
 
 def refused(made, workdir, *said):
   with pytest.raises(UserError) as error:
-    school.run(made, workdir)
+    loop.run(made, workdir)
   text = str(error.value)
   assert "\n" not in text and len(text) < 700
   for part in said:
@@ -130,7 +131,7 @@ def test_a_head_of_another_name_is_refused_where_its_columns_must_move(config, b
   assert not begun
   made.class_order = "given"
   with pytest.raises(AssertionError, match="student began"):
-    school.run(made, tmp_path / "other")
+    loop.run(made, tmp_path / "other")
 
 
 class Broken:
@@ -146,9 +147,9 @@ class Broken:
 
 
 def test_a_mistake_in_a_method_is_named(config, begun, tmp_path, monkeypatch):
-  built = school.methods_table.build
+  built = loop.methods_table.build
   monkeypatch.setattr(
-    school.methods_table, "build", lambda options: (*built(options), ("broken", 1.0, Broken()))
+    loop.methods_table, "build", lambda options: (*built(options), ("broken", 1.0, Broken()))
   )
   refused(config(), tmp_path / "run", "grade_1", "methods.broken", "TypeError")
   assert not begun
@@ -181,7 +182,7 @@ def test_nothing_is_computed(devices, config, begun, tmp_path, monkeypatch):
   made = config(crd={"weight": 1.0}, vid={"weight": 1.0}, ofd={"weight": 1.0})
   made.devices = devices
   with pytest.raises(AssertionError, match="teacher subject_1 began"):
-    school.run(made, tmp_path / "run")
+    loop.run(made, tmp_path / "run")
   assert begun == ["teacher subject_1"] and len(seen) == 1 + 3  # a kind of teacher, three grades
   leaves = jax.tree.leaves(seen)
   assert leaves and all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)

@@ -13,9 +13,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from edjax import fragments, models, precision, teaching
+from edjax import models
 from edjax.data.augment import pipeline, strong
 from edjax.methods import Batch
+from edjax.training import growth, precision
+from edjax.training import objective as objectives
 
 AXIS = "devices"
 
@@ -50,7 +52,7 @@ class Lesson:
     num_classes: columns of the student's logits.
     batch_size: over all devices.
     methods: ((name, weight, method), …).
-    roles: a `teaching.Role` per teacher.
+    roles: a `objective.Role` per teacher.
     tx: the optimiser.
     apart: it wants the gradients of hard labels and of teachers apart, see `optimisers`.
     augment: how images enter.
@@ -70,7 +72,7 @@ class Lesson:
   num_classes: int
   batch_size: int
   methods: tuple
-  roles: tuple[teaching.Role, ...]
+  roles: tuple[objectives.Role, ...]
   tx: optax.GradientTransformation
   augment: pipeline.Augment
   apart: bool = False
@@ -107,7 +109,7 @@ def start(lesson, key, variables, teachers, shape):
     role.name: jax.eval_shape(role.network.apply, teachers[role.name], images)
     for role in lesson.roles
   }
-  methods = teaching.begin(lesson, key, student, answers, shape[0])
+  methods = objectives.begin(lesson, key, student, answers, shape[0])
   learning, _ = _learning(lesson, variables, methods)
   return State(
     step=jnp.int32(0),
@@ -161,7 +163,7 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
   answers |= {
     role.name: [
       role.network.apply(
-        jax.lax.stop_gradient(teachers[role.name]), teaching.sit(view, seats.get(role.name))
+        jax.lax.stop_gradient(teachers[role.name]), objectives.sit(view, seats.get(role.name))
       )
       for view in show(role.figures)
     ]
@@ -172,7 +174,7 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
 
   def objective(learning):
     outputs, stats = [], {}
-    params = precision.lower(fragments.union(learning["student"], fixed), lesson.precision)
+    params = precision.lower(growth.union(learning["student"], fixed), lesson.precision)
     for view in views:
       known = state.variables | stats | {"params": params}
       output, stats = lesson.network.apply(
@@ -183,7 +185,7 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
         mutable=["batch_stats"],
       )
       outputs.append(output)
-    hard, soft, memories = teaching.losses(
+    hard, soft, memories = objectives.losses(
       lesson, learning["methods"], state.methods, outputs, answers, batch, seats, teachers
     )
     return (hard.mean(), soft.mean()), (hard + soft, memories, stats, outputs[0].logits)
@@ -195,7 +197,7 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
     (gradients,) = pull((1.0, 1.0))
   gradients = jax.lax.pmean(gradients, AXIS)
   updates, opt_state = lesson.tx.update(gradients, state.opt_state, learning)
-  updates["student"] = fragments.slow(updates["student"], lesson.lower, lesson.lower_rate)
+  updates["student"] = growth.slow(updates["student"], lesson.lower, lesson.lower_rate)
   learning = optax.apply_updates(learning, updates)
   sums = {
     "loss": losses.sum(),
@@ -206,7 +208,7 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
   breaks = (state.broken < 0) & ~jnp.isfinite(sums["loss"])
   return State(
     step=state.step + 1,
-    variables={"params": fragments.union(learning["student"], fixed), **stats},
+    variables={"params": growth.union(learning["student"], fixed), **stats},
     methods=_join(learning["methods"], memories),
     opt_state=opt_state,
     sums=jax.tree.map(jnp.add, state.sums, sums),
@@ -279,7 +281,7 @@ def ask_step(network, how, dtype, variables, images, index, numbers):
 
 
 def _learning(lesson, variables, methods):
-  student, fixed = fragments.partition(variables["params"], lesson.frozen, lesson.reuses)
+  student, fixed = growth.partition(variables["params"], lesson.frozen, lesson.reuses)
   params = {
     teacher: {name: method.get("params", {}) for name, method in rows.items()}
     for teacher, rows in methods.items()

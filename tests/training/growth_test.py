@@ -6,8 +6,9 @@ import numpy as np
 import optax
 import pytest
 
-from edjax import curriculum, fragments, models, optimisers
+from edjax import curriculum, models
 from edjax.models.wrn import wrn
+from edjax.training import growth, optimizers
 from tests import school
 from tests.school import bits
 
@@ -22,21 +23,21 @@ STUDENTS = {
 @pytest.mark.parametrize("student", STUDENTS)
 def test_split_and_merge_are_inverse(student):
   _, variables = STUDENTS[student]()
-  parts = fragments.split(variables)
+  parts = growth.split(variables)
   count = len(variables["params"])
   assert list(parts) == [f"fragment_{n}" for n in range(count - 1)] + ["head"]
   assert ("batch_stats" in parts["head"]) == (student != "resnet")
-  merged = fragments.merge(parts)
+  merged = growth.merge(parts)
   assert jax.tree.structure(merged) == jax.tree.structure(variables)
   assert bits(merged) == bits(variables)
-  again = fragments.split(merged)
+  again = growth.split(merged)
   assert jax.tree.structure(again) == jax.tree.structure(parts) and bits(again) == bits(parts)
 
 
 def test_eleven_fragments_stay_in_order():
   params = {f"fragment_{n}": {"w": np.float32(n)} for n in range(11)} | {"head": {"w": np.ones(1)}}
   order = [f"fragment_{n}" for n in range(11)] + ["head"]
-  assert list(fragments.split({"params": params})) == order
+  assert list(growth.split({"params": params})) == order
 
 
 @pytest.mark.parametrize("body", [school.BODY, wrn(10, 1)], ids=["resnet", "wrn"])
@@ -44,7 +45,7 @@ def test_eleven_fragments_stay_in_order():
 def test_growing_keeps_the_lower_parts_and_takes_a_fresh_head(body, before, after):
   _, old = school.pupil(*before, seed=1, body=body)
   _, fresh = school.pupil(*after, seed=2, body=body)
-  grown = fragments.graft(old, fresh)
+  grown = growth.graft(old, fresh)
   assert jax.tree.structure(grown) == jax.tree.structure(fresh)
   for collection in ("params", "batch_stats"):
     for part, tree in grown[collection].items():
@@ -57,7 +58,7 @@ def test_learning_more_classes_keeps_the_columns_of_the_old(on_device):
   _, old = school.pupil(2, 2, seed=1)
   _, fresh = school.pupil(2, 6, seed=2)
   before = bits(fresh)
-  grown = fragments.graft(*jax.tree.map(jnp.asarray, (old, fresh)) if on_device else (old, fresh))
+  grown = growth.graft(*jax.tree.map(jnp.asarray, (old, fresh)) if on_device else (old, fresh))
   dense, was, new = (tree["params"]["head"]["dense"] for tree in (grown, old, fresh))
   assert jax.tree.structure(grown) == jax.tree.structure(fresh)
   np.testing.assert_array_equal(dense["kernel"][:, :2], was["kernel"])
@@ -76,31 +77,31 @@ def test_the_old_classes_are_answered_as_before():
   network, old = school.pupil(2, 2, seed=1)
   wider, fresh = school.pupil(2, 6, seed=2)
   images = np.random.default_rng(0).normal(size=(5, *school.SHAPE)).astype(np.float32)
-  grown = wider.apply(fragments.graft(old, fresh), images).logits
+  grown = wider.apply(growth.graft(old, fresh), images).logits
   np.testing.assert_allclose(grown[:, :2], network.apply(old, images).logits, rtol=1e-5, atol=1e-5)
 
 
 def test_a_graft_without_change_is_the_identity():
   _, old = school.pupil(3, 6, seed=1)
   _, fresh = school.pupil(3, 6, seed=2)
-  assert bits(fragments.graft(old, fresh)) == bits(old)
+  assert bits(growth.graft(old, fresh)) == bits(old)
 
 
 def test_misfits_are_named():
   _, old = school.pupil(2, 4)
   _, other = school.pupil(3, 6, body=models.body("resnet8_half"))
   with pytest.raises(ValueError, match="fragment_0"):
-    fragments.graft(old, other)
+    growth.graft(old, other)
   _, smaller = school.pupil(1, 4)
   with pytest.raises(ValueError, match="fragment_1"):
-    fragments.graft(old, smaller)
+    growth.graft(old, smaller)
 
 
 @pytest.mark.parametrize("body", [school.BODY, wrn(10, 1)], ids=["resnet", "wrn"])
 def test_the_graduate_is_the_ordinary_network(body):
   order = (4, 2, 0, 5, 1, 3)  # the label at each place
   network, student = school.pupil(3, 6, body=body)
-  graduate = fragments.graduate(student, np.argsort(order))
+  graduate = growth.graduate(student, np.argsort(order))
   whole = models.graduate(body, 6)
   expected, got = (jax.tree.map(jnp.shape, tree) for tree in (school.init(whole), graduate))
   assert got == expected
@@ -109,16 +110,16 @@ def test_the_graduate_is_the_ordinary_network(body):
   by_label = np.asarray(whole.apply(graduate, images).logits)
   for place, label in enumerate(order):
     np.testing.assert_allclose(by_label[:, label], by_place[:, place], rtol=1e-5, atol=1e-5)
-  kept = fragments.split(graduate)
-  for part, tree in fragments.split(student).items():
+  kept = growth.split(graduate)
+  for part, tree in growth.split(student).items():
     if part != "head":
       assert bits(kept[part]) == bits(tree)
 
 
 def test_partition():
   params = {"fragment_0": 0, "fragment_1": 1, "fragment_2": 2, "head": 3}
-  assert fragments.partition(params, 0) == (params, {})
-  assert fragments.partition(params, 2) == (
+  assert growth.partition(params, 0) == (params, {})
+  assert growth.partition(params, 2) == (
     {"fragment_2": 2, "head": 3},
     {"fragment_0": 0, "fragment_1": 1},
   )
@@ -130,7 +131,7 @@ def test_slow():
     "fragment_1": {"w": jnp.ones(2)},
     "head": jnp.ones(2),
   }
-  slowed = fragments.slow(updates, 1, 0.25)
+  slowed = growth.slow(updates, 1, 0.25)
   assert slowed["fragment_0"]["w"].tolist() == [0.25, 0.25]
   assert bits({k: slowed[k] for k in ("fragment_1", "head")}) == bits(
     {k: updates[k] for k in ("fragment_1", "head")}
@@ -139,7 +140,7 @@ def test_slow():
 
 def states(before, after):
   """Optimiser states of two grades: the old one with momentum n+1 in leaf n, and its count at 7."""
-  tx = optimisers.optimiser(curriculum.Recipe(batch_size=8), optax.constant_schedule(0.1))
+  tx = optimizers.optimiser(curriculum.Recipe(batch_size=8), optax.constant_schedule(0.1))
   made = []
   for grown, classes in (before, after):
     _, variables = school.pupil(grown, classes)
@@ -164,7 +165,7 @@ def counts(opt_state):
 
 def test_carry_keeps_the_momentum_of_what_was_there():
   old, fresh = states((1, 2), (2, 4))
-  carried = fragments.carry(fresh, old, grown=True)
+  carried = growth.carry(fresh, old, grown=True)
   assert jax.tree.structure(carried) == jax.tree.structure(fresh)
   was, now = momentum(old), momentum(carried)
   assert bits(now["fragment_0"]) == bits(was["fragment_0"])
@@ -175,7 +176,7 @@ def test_carry_keeps_the_momentum_of_what_was_there():
 
 def test_carry_keeps_the_momentum_of_a_head_that_stays():
   old, fresh = states((2, 2), (2, 6))
-  was, now = momentum(old), momentum(fragments.carry(fresh, old, grown=False))
+  was, now = momentum(old), momentum(growth.carry(fresh, old, grown=False))
   for part in ("fragment_0", "fragment_1"):
     assert bits(now[part]) == bits(was[part])
   for name in ("conv", "bn"):
@@ -190,7 +191,7 @@ def test_carry_leaves_the_methods_to_begin_anew():
   old = tx.init({"student": {"head": jnp.ones(2)}, "methods": {"": {"crd": jnp.ones(3)}}})
   old = jax.tree.map(lambda leaf: leaf + 5, old)
   fresh = jax.tree.map(jnp.zeros_like, old)
-  carried = fragments.carry(fresh, old, grown=False).trace
+  carried = growth.carry(fresh, old, grown=False).trace
   assert carried["student"]["head"].tolist() == [5, 5]
   assert carried["methods"][""]["crd"].tolist() == [0, 0, 0]
 
@@ -204,7 +205,7 @@ def test_carry_knows_a_methods_student_from_the_student():
       "student": {"a": np.ones(3)},
     }
 
-  kept = fragments.carry(state(4), state(6), grown=True)
+  kept = growth.carry(state(4), state(6), grown=True)
   assert kept["methods"]["crd"]["student"].shape == (4, 2)
 
 
@@ -234,7 +235,7 @@ def test_what_methods_learned_is_remembered():
     "subject_2": {"vid": {"params": {"map_1": {"kernel": leaf(0, 2)}}}},  # another teacher
     "": {"ce": {}},
   }
-  kept = fragments.remember(fresh, old)
+  kept = growth.remember(fresh, old)
   assert jax.tree.structure(kept) == jax.tree.structure(fresh)
   vid, ft = kept["generalist"]["vid"]["params"], kept["generalist"]["ft"]
   assert [vid[name]["kernel"][0] for name in ("map_1", "map_2", "map_3")] == [1, 0, 0]

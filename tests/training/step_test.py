@@ -9,9 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from edjax import curriculum, models, optimisers, step
+from edjax import curriculum, models
 from edjax.data.augment.pipeline import Augment
 from edjax.models.resnet import resnet
+from edjax.training import optimizers, step
 from tests import school
 from tests.reference import distillation, zoo
 from tests.reference.resnet import ResNet
@@ -295,8 +296,8 @@ def test_the_two_momenta_begin_as_one_and_part():
   }
   after = {}
   for kind, recipe in recipes.items():
-    tx = optimisers.optimiser(recipe, lambda _: 0.05)
-    desk = school.grade(tx=tx, apart=optimisers.apart(recipe))
+    tx = optimizers.optimiser(recipe, lambda _: 0.05)
+    desk = school.grade(tx=tx, apart=optimizers.apart(recipe))
     after[kind] = [desk.train(steps).variables["params"] for steps in (1, 2)]
   differences = [
     max(jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), *states)))

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from edjax import consensus
 from edjax.methods import base
 from edjax.methods.base import across, constant
+from edjax.training import weighting
 
 _NEVER = -1e4  # a logit whose probability is exactly 0 in float32, at temperatures up to 100
 
@@ -156,7 +156,7 @@ def losses(lesson, params, methods, outputs, answers, batch, seats, teachers):
       apart.setdefault(name, []).append(pair)
   for pairs in apart.values():
     each, errors = map(jnp.stack, zip(*pairs, strict=True))
-    weights = consensus.by_confidence(errors, present)
+    weights = weighting.by_confidence(errors, present)
     soft += jnp.sum(_shares(lesson, present, weights) * each, axis=0)
   return hard, soft, memories
 
@@ -169,11 +169,11 @@ def sit(tree, where):
 def _weights(lesson, everywhere, present, pull):
   """How much each teacher counts by the recipe's consensus; broadcasts to [teachers, batch]."""
   if lesson.consensus == "entropy":
-    return consensus.by_entropy(everywhere(_entropy), present)
+    return weighting.by_entropy(everywhere(_entropy), present)
   if lesson.consensus == "confidence":
-    return consensus.by_confidence(everywhere(_error), present)
+    return weighting.by_confidence(everywhere(_error), present)
   if lesson.consensus == "gradient":
-    return consensus.by_gradient(jnp.stack([pull(role) for role in lesson.roles]))[:, None]
+    return weighting.by_gradient(jnp.stack([pull(role) for role in lesson.roles]))[:, None]
   return jnp.ones_like(present)
 
 

@@ -10,9 +10,10 @@ import time
 import pytest
 
 from configs import digits
-from edjax import models, school
+from edjax import models
 from edjax.report import metrics
 from edjax.storage import checkpoint
+from edjax.training import loop
 from tests import command
 from tests.small import SMALL
 
@@ -246,19 +247,19 @@ def finished(compiled, tmp_path_factory):
   workdir = tmp_path_factory.mktemp("finished") / "run"
   with pytest.MonkeyPatch.context() as patch:
     patch.setitem(models.MODELS, "small", SMALL)
-    school.run(config(), workdir)
+    loop.run(config(), workdir)
   return workdir
 
 
 def test_the_same_again(small, finished, tmp_path):
   before = sha256(finished), (finished / "metrics.jsonl").read_bytes()
   kept = {path: path.stat().st_mtime for path in (finished / "checkpoints").rglob("*")}
-  school.run(config(), finished)
+  loop.run(config(), finished)
   assert (sha256(finished), (finished / "metrics.jsonl").read_bytes()) == before
   assert {path: path.stat().st_mtime for path in (finished / "checkpoints").rglob("*")} == kept
-  school.run(config(), tmp_path / "again")
+  loop.run(config(), tmp_path / "again")
   same(tmp_path / "again", finished)
-  school.run(config(seed=1), tmp_path / "other")
+  loop.run(config(seed=1), tmp_path / "other")
   assert sha256(tmp_path / "other") != sha256(finished)
   assert journal(tmp_path / "other") != journal(finished)
 
@@ -271,7 +272,7 @@ def test_damaged_checkpoint(how, small, finished, tmp_path, caplog):
     (tmp_path / "run" / left).unlink()
   newest = damage(tmp_path / "run" / "checkpoints", how)
   caplog.clear()
-  school.run(config(), tmp_path / "run")
+  loop.run(config(), tmp_path / "run")
   warnings = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
   assert sum(f"checkpoint {newest} is damaged" in text for text in warnings) == 1
   same(tmp_path / "run", finished)
@@ -284,7 +285,7 @@ def test_no_sound_checkpoint(small, finished, tmp_path):
     newest.rename(newest.with_name(f"{newest.name}x"))
   for path in (tmp_path / "run" / "checkpoints").iterdir():
     path.rename(path.with_name(path.name[:-1]))
-  school.run(config(), tmp_path / "run")
+  loop.run(config(), tmp_path / "run")
   same(tmp_path / "run", finished)
 
 
@@ -294,19 +295,19 @@ def test_half_a_row_and_rows_of_lost_steps(small, finished, tmp_path):
   shutil.rmtree(folder / str(max(steps(folder))))
   with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
     file.write('{"step": 7, "gra')
-  school.run(config(), tmp_path / "run")
+  loop.run(config(), tmp_path / "run")
   same(tmp_path / "run", finished)
 
 
 def test_teachers_are_found(small, tmp_path, capfd):
   cache = {"faculty.cache": str(tmp_path / "cache")}
-  school.run(config("kd,smoke", **cache), tmp_path / "first")
+  loop.run(config("kd,smoke", **cache), tmp_path / "first")
   assert "teacher generalist:" in capfd.readouterr().err
   place = tmp_path / "first" / "teachers" / "generalist"
   assert (place / "network" / "info.json").exists() and not (place / "checkpoints").exists()
   assert metrics.Journal(place / "metrics.jsonl").rows()
   # Another student, the same teacher.
-  school.run(config("kd,smoke", seed=1, **cache), tmp_path / "second")
+  loop.run(config("kd,smoke", seed=1, **cache), tmp_path / "second")
   assert "teacher generalist" not in capfd.readouterr().err
   (one,), (other,) = (report(tmp_path / run)["teachers"] for run in ("first", "second"))
   assert (one["source"], other["source"]) == ("trained", "cache")
@@ -318,9 +319,9 @@ def test_teachers_are_found(small, tmp_path, capfd):
   shutil.rmtree(tmp_path / "cache")
   shutil.rmtree(tmp_path / "first" / "checkpoints")
   before = sha256(tmp_path / "first")
-  school.run(config("kd,smoke", **cache), tmp_path / "first")
+  loop.run(config("kd,smoke", **cache), tmp_path / "first")
   assert "teacher generalist" not in capfd.readouterr().err
   assert sha256(tmp_path / "first") == before
   # Another teacher: nothing that it is made of may be found.
-  school.run(config("kd,smoke", **{"faculty.seed": 1}, **cache), tmp_path / "third")
+  loop.run(config("kd,smoke", **{"faculty.seed": 1}, **cache), tmp_path / "third")
   assert "teacher generalist:" in capfd.readouterr().err

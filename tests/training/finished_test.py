@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from configs import digits
-from edjax import models, school
+from edjax import models
 from edjax.data import datasets
 from edjax.storage import checkpoint
+from edjax.training import loop
 from tests import archives, command
 from tests.command import DIGITS, files, refused
 from tests.configs_test import check_run
@@ -45,7 +46,7 @@ def smoke(compiled, tmp_path_factory):
   config.grades.teachers = ("both",)
   for part in (config.student, config.faculty.specialist, config.faculty.generalist):
     part.model = SMALL
-  return workdir, school.run(config, workdir), config
+  return workdir, loop.run(config, workdir), config
 
 
 @pytest.mark.skipif(not _MAPS.exists(), reason="Linux says how many mappings a process has")
@@ -53,7 +54,7 @@ def test_a_caller_can_clear_all_programs(compiled, tmp_path):
   """So that it may run any number of schools; each keeps a thousand mappings and more."""
   counts = []
   for number in range(2):
-    school.run(digits.get_config("ce,smoke"), tmp_path / str(number))
+    loop.run(digits.get_config("ce,smoke"), tmp_path / str(number))
     jax.clear_caches()
     counts.append(len(_MAPS.read_text().splitlines()))
   assert max(counts) < counts[0] + 100
