@@ -103,8 +103,7 @@ def check_open(config):
   Raises:
     UserError: naming a setting that has to be something.
   """
-  from edjax import settings
-  from edjax.storage import workdirs
+  from edjax import settings, workdirs
 
   for key, value in workdirs.flat(config.to_dict()).items():
     if value is None and not settings.may_be_open(key):
@@ -150,7 +149,7 @@ def reason(error, argv):
 def _hint(key):
   """Where a setting is that is not at `key`."""
   from edjax import methods as methods_table
-  from edjax.storage import workdirs
+  from edjax import workdirs
 
   config = _loaded.get("config")
   if config is None:

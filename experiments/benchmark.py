@@ -26,9 +26,9 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax.devices import xla  # noqa: E402
-from experiments import memory, sides  # noqa: E402
-from tests.reference import training  # noqa: E402
+from edjax.devices import xla
+from experiments import memory, sides
+from tests.reference import training
 
 
 def main():

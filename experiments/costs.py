@@ -25,19 +25,19 @@ import jax
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax import curriculum, models
+from edjax import curriculum, models, progress
 from edjax.devices import xla
-from edjax.report import metrics, progress  # noqa: E402
+from edjax.report import journal
 from edjax.storage import checkpoint
 from edjax.training import loop
-from experiments import sides  # noqa: E402
+from experiments import sides
 
 BATCH = 64
 GROWING = {"specialists": (2, 5, 10), "classes": (10, 1000), "side": (16, 64)}
 KEPT = [
   (checkpoint.Store, "save"),
   (checkpoint.Store, "wait"),
-  (metrics.Journal, "write"),
+  (journal.Journal, "write"),
   (progress.Progress, "update"),
 ]
 

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax import models  # noqa: E402
+from edjax import models
 from edjax.devices import xla
-from edjax.models.analysis.folding import fold  # noqa: E402
+from edjax.models.analysis.folding import fold
 
 
 def main():

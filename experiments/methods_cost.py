@@ -21,13 +21,14 @@ import jax
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from configs import published  # noqa: E402
+from configs import published
 from edjax import curriculum, methods, models, settings
-from edjax.data import datasets  # noqa: E402
+from edjax.data import datasets
 from edjax.devices import pmap, xla
-from edjax.teachers import faculty  # noqa: E402
-from edjax.training.evaluation import Classroom  # noqa: E402
-from edjax.training.grade import Study, prepare  # noqa: E402
+from edjax.study import Study
+from edjax.teachers import faculty
+from edjax.training.evaluation import Classroom
+from edjax.training.grade import prepare
 
 _WARM = 3  # steps before the clock starts; the first compiles
 

@@ -32,10 +32,10 @@ from PIL import Image
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from configs import food101  # noqa: E402
-from edjax.data.photographs import archives, decoding, reader  # noqa: E402
-from edjax.devices import xla  # noqa: E402
-from experiments import memory  # noqa: E402
+from configs import food101
+from edjax.data.photographs import archives, decoding, reader
+from edjax.devices import xla
+from experiments import memory
 
 _CLASSES = 101
 _GIB = 1 << 30
@@ -169,12 +169,13 @@ def _paces(options):
   from edjax.data import datasets
   from edjax.devices import pmap
   from edjax.storage import checkpoint
+  from edjax.study import Study
   from edjax.training import grade
   from edjax.training.evaluation import Classroom
 
   dataset = datasets.load("food101", data_dir=str(options.out), image_size=options.size)
   everything = curriculum.Subject("everything", tuple(range(_CLASSES)))
-  study = grade.Study(
+  study = Study(
     label="student",
     model="resnet8_half",
     curriculum=curriculum.ordinary(everything, 3, 1, 0.1),

@@ -19,14 +19,14 @@ import optax
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax.data import datasets  # noqa: E402
-from edjax.data.augment.pipeline import Augment, normalise  # noqa: E402
-from edjax.data.sampler import exam_batches  # noqa: E402
+from edjax.data import datasets
+from edjax.data.augment.pipeline import Augment, normalise
+from edjax.data.sampler import exam_batches
 from edjax.devices import xla
-from edjax.models.analysis.folding import fold  # noqa: E402
+from edjax.models import precision
+from edjax.models.analysis.folding import fold
 from edjax.storage import checkpoint
 from edjax.teachers import faculty
-from edjax.training import precision  # noqa: E402
 
 _TEMPERATURE, _BATCH = 4.0, 500
 

@@ -23,10 +23,10 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax.devices import xla  # noqa: E402
+from edjax.devices import xla
 from edjax.teachers import bank
-from experiments import sides  # noqa: E402
-from tests.reference import training  # noqa: E402
+from experiments import sides
+from tests.reference import training
 
 
 def main():

@@ -18,9 +18,10 @@ from torch import nn
 from edjax import curriculum, methods, models
 from edjax.data.datasets import Dataset, Split
 from edjax.devices import pmap
+from edjax.study import Study
 from edjax.teachers.faculty import Teacher
 from edjax.training.evaluation import Classroom
-from edjax.training.grade import Study, prepare
+from edjax.training.grade import prepare
 from tests.reference import training, zoo
 
 CLASSES = 100

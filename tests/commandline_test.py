@@ -10,15 +10,14 @@ import sys
 import jax
 import pytest
 
-from edjax import curriculum, methods, models, settings
+from edjax import curriculum, methods, models, settings, workdirs
 from edjax.data import datasets
 from edjax.errors import UserError
 from edjax.methods import base
-from edjax.storage import workdirs
 from edjax.teachers import acquire, bank
 from tests import command, outputs
 from tests.configs_test import CLASSES, MODULES
-from tests.methods_test import batch
+from tests.methods.methods_test import batch
 
 
 def leaves(config):

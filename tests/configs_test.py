@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from configs import common, published
-from edjax import curriculum, methods, models, settings
+from edjax import curriculum, methods, models, settings, workdirs
 from edjax.data import datasets
 from edjax.data.photographs import archives as published_archives
-from edjax.storage import checkpoint, workdirs
+from edjax.storage import checkpoint
 from edjax.training import loop
 from tests import archives, command
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from edjax.devices import compilation_cache as kept_programs
-from edjax.report import metrics
+from edjax.report import journal
 from edjax.storage import checkpoint
 from tests import archives, command
 from tests.command import DIGITS, files, refused
@@ -262,7 +262,7 @@ def test_loss_not_finite(small, capfd, place):
   last_line(ended, "student", "loss is not finite at step", "(grade_1, epoch 1)", "learning_rate")
   broken = int(re.search(r"at step (\d+)", ended.err)[1])
   assert str(place / "run" / "checkpoints") in ended.err
-  rows = metrics.Journal(place / "run" / "metrics.jsonl").rows()
+  rows = journal.Journal(place / "run" / "metrics.jsonl").rows()
   assert [row["step"] for row in rows] == list(range(1, broken))
   with checkpoint.Store(place / "run" / "checkpoints") as store:
     step, arrays, _ = store.newest()
@@ -297,7 +297,7 @@ def full_at_the_journal(monkeypatch):
   def write(journal, row):
     raise OSError(errno.ENOSPC, "No space left on device", str(journal.path))
 
-  monkeypatch.setattr(metrics.Journal, "write", write)
+  monkeypatch.setattr(journal.Journal, "write", write)
 
 
 def test_disk_full(small, capfd, place):

@@ -13,7 +13,8 @@ from edjax.data import sampler
 from edjax.data.augment.pipeline import Augment
 from edjax.devices import pmap
 from edjax.models.resnet import resnet
-from edjax.training import objective, optimizers, step
+from edjax.teachers import faculty
+from edjax.training import optimizers, step
 
 BODY = resnet(8, (4, 4, 8, 8))
 SUBJECTS = ((0, 1), (2, 3), (4, 5))
@@ -164,11 +165,11 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
     places = tuple(ANSWERS[name][c] for c in columns)
     share = 1.0 if name == "generalist" else weight
     network = make(len(ANSWERS[name]))
-    roles.append(objective.Role(name, network, columns, places, share))
+    roles.append(faculty.Role(name, network, columns, places, share))
     answers[name] = jax.tree.map(lambda leaf: 3 * leaf, random_like(init(network), 10 + number))
   network, variables = pupil(grown, len(known))
   lesson = step.Lesson(
-    network=network.clone(axis_name=step.AXIS),
+    network=network.clone(axis_name=pmap.AXIS),
     num_classes=len(known),
     batch_size=batch,
     methods=methods.build(table),

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from configs import caltech256, cifar100, digits, food101, published
-from edjax import curriculum, settings
+from edjax import curriculum, settings, workdirs
 from edjax import methods as methods_table
 from edjax.data.datasets import Split
 from edjax.devices import processes
-from edjax.storage import workdirs
 from edjax.teachers import acquire, faculty
 from edjax.training import loop
 

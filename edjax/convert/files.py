@@ -16,7 +16,7 @@ import safetensors.numpy
 
 from edjax.convert import kinds
 from edjax.errors import UserError
-from edjax.report import metrics
+from edjax.storage import files
 
 # What is written by which ending, in lower case; what is read is told by the content.
 ENDINGS = (".pth", ".pt", ".tar", ".th", ".ckpt", ".bin", ".safetensors")
@@ -83,7 +83,7 @@ def write(path, tensors, notes):
     torch.save({name: torch.from_numpy(array) for name, array in tensors.items()}, buffer)
     data = buffer.getvalue()
   path.parent.mkdir(parents=True, exist_ok=True)
-  metrics.replace_file(path, data)
+  files.replace_file(path, data)
 
 
 def is_own(path):

@@ -5,7 +5,7 @@ import sys
 from edjax.data import datasets
 from edjax.data.photographs import decoding, reader
 from edjax.errors import Parser, one_line
-from edjax.report.progress import Progress
+from edjax.progress import Progress
 
 
 def main(argv):

@@ -22,7 +22,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 from edjax.data import placement
 from edjax.devices import processes
 from edjax.errors import UserError
-from edjax.training.step import AXIS
+
+AXIS = "devices"  # what mapped functions call the axis of devices
 
 _BLOCK_BYTES = 1 << 26  # of images that are copied to the devices at a time
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h

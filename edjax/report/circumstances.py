@@ -3,8 +3,8 @@
 import pathlib
 import subprocess
 
-from edjax.report import metrics, page
-from edjax.storage.workdirs import flat
+from edjax.report import journal, page
+from edjax.workdirs import flat
 
 
 def record(config, workdir, dataset, command, finished):
@@ -17,7 +17,7 @@ def record(config, workdir, dataset, command, finished):
     command: as it was given, "" where there was none.
     finished: when, as text.
   """
-  return metrics.plain(
+  return journal.plain(
     {
       "command": command,
       "finished": finished,
@@ -26,7 +26,7 @@ def record(config, workdir, dataset, command, finished):
       if config.data_dir
       else "",
       "data_digest": dataset.identity["sha256"]["train"],
-      "revision": revision(pathlib.Path(__file__).parent.parent),
+      "revision": revision(pathlib.Path(__file__).parents[2]),
       "settings": config.to_dict(),
     }
   )

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from edjax.report import metrics, page
+from edjax.report import page, scores
 from edjax.report.drawing import (
   BAND,
   BLUE,
@@ -128,7 +128,7 @@ def learning_curve(grades, rows):
 def _shade(axes, exams, anchors, start):
   """Shades the 95 % interval of the validation part, where its count is known."""
   known = [
-    row | dict(zip(("low", "high"), metrics.interval(row["top1"], row["count"]), strict=True))
+    row | dict(zip(("low", "high"), scores.interval(row["top1"], row["count"]), strict=True))
     for row in exams
     if row.get("count") and math.isfinite(number_or_nan(row.get("top1")))
   ]
@@ -142,7 +142,7 @@ def _test(axes, grade, end, label):
   """Marks a grade's test top-1, with its interval where that is known."""
   share = number_or_nan(grade.get("top1"))
   if grade.get("count") and math.isfinite(share):
-    low, high = metrics.interval(share, grade["count"])
+    low, high = scores.interval(share, grade["count"])
     axes.vlines(end, low, high, color=INK, linewidth=1.2, zorder=4, clip_on=False)
   axes.plot(
     [end],
@@ -294,7 +294,7 @@ def faculty(names, of_teachers, of_graduate):
   ):
     for y, (share, count) in enumerate(measured):
       if count and math.isfinite(share):
-        axes.hlines(y + shift, *metrics.interval(share, count), color=color, linewidth=1.4)
+        axes.hlines(y + shift, *scores.interval(share, count), color=color, linewidth=1.4)
     places = [y + shift for y in range(len(names))]
     axes.plot(
       [share for share, _ in measured], places, marker, color=color, markersize=6, label=label

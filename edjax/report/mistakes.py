@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from edjax.report import metrics, page
+from edjax.report import page, scores
 from edjax.report.drawing import (
   BLUE,
   GREY,
@@ -191,7 +191,7 @@ def reliability(calibration):
     strength = max(0.25, (count / fullest) ** 0.5)
     centre = (number + 0.5) / bins
     top.bar(centre, accuracy, 0.9 / bins, color=LIGHT_BLUE, alpha=strength, linewidth=0)
-    low, high = metrics.interval(accuracy, count)
+    low, high = scores.interval(accuracy, count)
     top.vlines(confidence, low, high, color=BLUE, alpha=strength, linewidth=1.4)
     top.plot(
       confidence,

@@ -84,7 +84,7 @@ def announcement(study, room, options, sources, begun):
   """Returns a few aligned lines that say what a run will do.
 
   Args:
-    study: the student's `grade.Study`.
+    study: the student's `Study`.
     room: its `Classroom`.
     options: name of a teacher -> its settings.
     sources: {name of a teacher: where it comes from}, see `acquire.source`; None where it cannot be

@@ -4,9 +4,9 @@ import html
 import math
 import re
 
-from edjax.report import metrics
+from edjax.progress import duration
+from edjax.report import scores
 from edjax.report.drawing import big, clean, number_or_nan, shorten
-from edjax.report.progress import duration
 
 _LIGHT = """--paper: #ffffff; --ink: #22272e; --grey: #626b75; --pale: #d5dae0; --rule: #e3e7eb;
   --band: #f5f7f9; --blue: #0072b2; --light-blue: #9fc8e3; --on-blue: #ffffff;
@@ -191,7 +191,7 @@ def sureness(value, count, words=True):
   value, count = number_or_nan(value), number_or_nan(count)
   if not (math.isfinite(value) and count >= 1):
     return ""
-  low, high = metrics.interval(value, int(count))
+  low, high = scores.interval(value, int(count))
   between = f"{100 * low:.1f}–{100 * high:.1f}"
   if words:
     return f"of {int(count):,}, 95 % interval {between} %"

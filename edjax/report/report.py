@@ -8,8 +8,9 @@ import json
 import math
 import re
 
-from edjax.report import circumstances, figures, metrics, mistakes, page
+from edjax.report import circumstances, figures, journal, mistakes, page
 from edjax.report.drawing import number_or_nan
+from edjax.storage import files
 
 
 def write(workdir, report):
@@ -19,13 +20,13 @@ def write(workdir, report):
     workdir: a pathlib.Path; the learning curve comes from its metrics.jsonl, if there is one.
     report: a dict, see the module's docstring; figures that are not finite become strings.
   """
-  report = metrics.plain(report)
+  report = journal.plain(report)
   text = json.dumps(report, indent=2, allow_nan=False)
   # A row of numbers stays one line, or a confusion matrix would take a line for every cell.
   text = re.sub(r'\[\n([^\[\]{}"]*)\n *\]', lambda found: f"[{' '.join(found[1].split())}]", text)
-  metrics.replace_file(workdir / "report.json", (text + "\n").encode())
-  made = render(report, metrics.Journal(workdir / "metrics.jsonl").rows())
-  metrics.replace_file(workdir / "report.html", made.encode())
+  files.replace_file(workdir / "report.json", (text + "\n").encode())
+  made = render(report, journal.Journal(workdir / "metrics.jsonl").rows())
+  files.replace_file(workdir / "report.html", made.encode())
 
 
 def render(report, rows):

@@ -8,7 +8,8 @@ import numpy as np
 
 from edjax import models
 from edjax.models.analysis.macs import network_macs
-from edjax.report import metrics
+from edjax.report.journal import plain
+from edjax.report.scores import exam_scores, interval
 from edjax.storage import checkpoint
 from edjax.teachers import faculty
 
@@ -35,7 +36,7 @@ def grade_row(term, state, scores, seconds, images_per_second):
     "seconds": seconds,
     "images_per_second": images_per_second,
   } | unshown(term.seating)
-  return metrics.plain(row)
+  return plain(row)
 
 
 def unshown(seating):
@@ -98,7 +99,7 @@ def transcript(name, study, room, graduate, record, hired):
 
   Args:
     name: of the config.
-    study: the student's `grade.Study`.
+    study: the student's `Study`.
     room: its `Classroom`.
     graduate: its variables, logits in the order of the data set's labels.
     record: from `loop.attend`.
@@ -110,7 +111,7 @@ def transcript(name, study, room, graduate, record, hired):
   network = models.graduate(models.body(study.model), len(labels))
   variables = room.fleet.replicate(graduate)
   logits, truth = room.examiner(network)(variables, "test", labels)
-  scores = metrics.exam_scores(logits, truth, subjects)
+  scores = exam_scores(logits, truth, subjects)
   answers, rows = {}, []
   for teacher in study.teachers.values():
     answers[teacher.name] = _everything(room, teacher, labels)
@@ -132,7 +133,7 @@ def transcript(name, study, room, graduate, record, hired):
       "top1": scores["top1"],
       "interval": scores["interval"],
       "top5": scores["top5"],
-      "top5_interval": metrics.interval(scores["top5"], scores["count"]),
+      "top5_interval": interval(scores["top5"], scores["count"]),
       "top1_best": record["best"][1] if record["best"] else None,
       "nll": scores["nll"],
       "ece": scores["ece"],
@@ -149,7 +150,7 @@ def transcript(name, study, room, graduate, record, hired):
     "images": {split: len(rows.labels) for split, rows in room.splits.items()},
     "notes": _notes(study, grades, dataset),
   }
-  return metrics.plain(report)
+  return plain(report)
 
 
 def _everything(room, teacher, labels):
@@ -175,7 +176,7 @@ def _teacher_row(teacher, subjects, logits, truth, room):
     "training_seconds": teacher.training_seconds,
     "count": len(own),
     "top1": top1,
-    "interval": metrics.interval(top1, len(own)),
+    "interval": interval(top1, len(own)),
   }
 
 

@@ -167,3 +167,27 @@ def naming(path):
     if error.filename is None:
       error.filename = str(path)
     raise
+
+
+def replace_file(path, data):
+  """Writes bytes so that `path` holds either its old content or all of the new, never a part."""
+  path = pathlib.Path(path)
+  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+  try:
+    with naming(path):
+      with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+      os.replace(temporary, path)
+  finally:
+    temporary.unlink(missing_ok=True)
+
+
+def clear_leftovers(directory):
+  """Removes what processes killed within `replace_file` left in a directory.
+
+  To be called by who writes there alone: another's write that is under way would fail.
+  """
+  for leftover in pathlib.Path(directory).glob(".*.tmp"):
+    leftover.unlink(missing_ok=True)

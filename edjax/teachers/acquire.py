@@ -13,8 +13,8 @@ from edjax.data import identity
 from edjax.devices import processes
 from edjax.errors import UserError
 from edjax.storage import checkpoint
+from edjax.study import Study
 from edjax.teachers import faculty
-from edjax.training.grade import Study
 
 # What to do about a teacher of other data, by where it was found.
 _ADVICE = {
@@ -126,7 +126,7 @@ def peek(config, room, workdir, name, subjects, order):
 
 
 def schooling(config, workdir, recipe, name, subjects, order):
-  """Returns the `grade.Study` of a teacher without a checkpoint; the arguments are `hire`'s."""
+  """Returns the `Study` of a teacher without a checkpoint; the arguments are `hire`'s."""
   chosen, (number, labels) = options(config, name), _known(name, subjects, order)
   return Study(
     label=f"teacher {name}",

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from edjax.errors import UserError
-from edjax.report import metrics
+from edjax.storage import files
 from edjax.storage.files import naming
 
 NUMBERS = {"float32": np.float32, "bfloat16": jnp.bfloat16}
@@ -50,7 +50,7 @@ class Table:
     try:
       place.mkdir(parents=True, exist_ok=True)
       if not (place / "info.json").exists():
-        metrics.replace_file(place / "info.json", (json.dumps(about, indent=2) + "\n").encode())
+        files.replace_file(place / "info.json", (json.dumps(about, indent=2) + "\n").encode())
       self._file = os.open(place / "logits", os.O_RDWR | os.O_CREAT, 0o666)
       weakref.finalize(self, os.close, self._file)
       os.ftruncate(self._file, rows * self._row.itemsize)  # what was cut off is not known again

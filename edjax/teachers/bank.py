@@ -20,11 +20,11 @@ from edjax import methods as methods_table
 from edjax.data import identity
 from edjax.data.augment import pipeline
 from edjax.errors import UserError, one_of
+from edjax.models import precision
 from edjax.models.analysis.macs import network_macs
 from edjax.storage import checkpoint
 from edjax.teachers import faculty
 from edjax.teachers.answers import NUMBERS, Ledger, Table
-from edjax.training.step import ask_step
 
 FILLS = ("lazily", "up_front")
 
@@ -135,7 +135,7 @@ class Bank:
 
     Args:
       kept: `Settings`.
-      study: a `grade.Study`.
+      study: a `Study`.
       room: a `Classroom`.
       lesson: the `step.Lesson`; its roles' networks are those that are asked.
       grade: the `curriculum.Grade`.
@@ -287,3 +287,23 @@ def _asker(fleet, network, how, precision):
 def _in_order(rows):
   """[devices, steps, seats] as they are shown, step by step."""
   return rows.swapaxes(0, 1).ravel()
+
+
+def ask_step(network, how, dtype, variables, images, index, numbers):
+  """What a frozen teacher says of views of images, as in a training step.
+
+  Args:
+    network, how: the teacher's, and an `pipeline.Augment`; static.
+    dtype: in which it computes, see `precision`.
+    variables: its own.
+    images: uint8 [n, height, width, channels].
+    index: int32 [n], which training images they are.
+    numbers: int32 [n], of the views, see `pipeline.number`.
+
+  Returns:
+    float32 [n, columns].
+  """
+  draws = pipeline.settle(how, pipeline.numbered(how, numbers), index)
+  view = pipeline.normalise(how, pipeline.view(how, images, draws))
+  logits = network.apply(variables, precision.enter(view, dtype)).logits
+  return logits.astype(jnp.float32)

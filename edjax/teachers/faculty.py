@@ -5,6 +5,7 @@ import hashlib
 import json
 
 import flax
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,6 @@ from edjax.curriculum import is_generalist
 from edjax.data import datasets, identity
 from edjax.errors import UserError
 from edjax.storage import checkpoint
-from edjax.training.objective import Role
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +46,27 @@ class Teacher:
   @property
   def network(self):
     return models.graduate(models.body(self.model), len(self.classes))
+
+
+@dataclasses.dataclass(frozen=True)
+class Role:
+  """What one teacher does in a grade.
+
+  Attributes:
+    name: of the teacher.
+    network: the teacher's.
+    columns: of its logits, those whose classes the student knows.
+    places: the columns of the student's logits that mean the same classes.
+    weight: beside other teachers who answer the same image.
+    figures: (mean, std) of pixels as it knows them, where they are not the run's; else ().
+  """
+
+  name: str
+  network: nn.Module
+  columns: tuple[int, ...]
+  places: tuple[int, ...]
+  weight: float = 1.0
+  figures: tuple = ()
 
 
 def save(directory, model, classes, dataset, variables, **info):

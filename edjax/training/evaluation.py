@@ -8,7 +8,7 @@ from edjax.data import placement, sampler
 from edjax.data.augment.pipeline import Augment
 from edjax.data.prefetch import Stream
 from edjax.data.splits import Rows
-from edjax.report import metrics
+from edjax.report.scores import exam_scores
 from edjax.training.step import exam_step
 
 _EXAM_BATCH, _EXAM_PIXELS = 512, 1 << 21  # on a device at once, whichever is less
@@ -118,4 +118,4 @@ def grade_exam(answered, grade):
   """Scores what `answer` returned on the classes of a grade; None for no answers."""
   if answered is None:
     return None
-  return metrics.exam_scores(*answered, {s.name: s.classes for s in grade.subjects})
+  return exam_scores(*answered, {s.name: s.classes for s in grade.subjects})

@@ -5,7 +5,6 @@
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Callable
 
 import jax
@@ -17,54 +16,19 @@ from edjax import methods as methods_table
 from edjax.data import sampler
 from edjax.data.augment.strong import MULTI_LEVEL
 from edjax.data.prefetch import Stream
-from edjax.errors import UserError, within
+from edjax.devices.pmap import AXIS
+from edjax.errors import UserError
+from edjax.models import precision
 from edjax.models.analysis.folding import fold, folded
 from edjax.models.analysis.macs import network_macs, training_macs
 from edjax.storage import checkpoint
 from edjax.teachers import faculty
-from edjax.teachers.bank import Bank, Settings
-from edjax.training import growth, optimizers, precision
-from edjax.training.step import AXIS, Lesson, start, train_step
+from edjax.teachers.bank import Bank
+from edjax.training import growth, optimizers
+from edjax.training.step import Lesson, start, train_step
 
 _STRETCHES_PER_EPOCH = 20
 _STRETCH_BYTES = 1 << 26  # of the images of a stretch, unless a single step has more
-
-
-@dataclasses.dataclass(frozen=True)
-class Study:
-  """One network's schooling, as settled before it begins.
-
-  Attributes:
-    label: "student", or a teacher's name.
-    model: a row of `models.MODELS`.
-    curriculum: a `curriculum.Curriculum`.
-    order: the data set's labels in the class order of this study.
-    teachers: {name: faculty.Teacher}.
-    recipe: a `curriculum.Recipe`.
-    methods: from `methods.build`.
-    seed: of initialisation, data order and augmentation.
-    directory: of its checkpoints and its metrics.jsonl.
-    every_seconds, keep: how often a checkpoint is written, and how many are kept.
-    bank: how teachers' answers are kept, or None.
-  """
-
-  label: str
-  model: str
-  curriculum: curriculum.Curriculum
-  order: tuple[int, ...]
-  teachers: dict
-  recipe: curriculum.Recipe
-  methods: tuple
-  seed: int
-  directory: pathlib.Path
-  every_seconds: float
-  keep: int
-  bank: Settings | None = None
-
-  def __post_init__(self):
-    within(self.seed, "seed", least=0, below=2**32)
-    within(self.every_seconds, "checkpoint.every_seconds", least=0)
-    within(self.keep, "checkpoint.keep", least=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,21 +15,24 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from edjax import curriculum, idle, models, settings
+from edjax import curriculum, idle, models, settings, workdirs
 from edjax import methods as methods_table
 from edjax.data import datasets, identity, placement
 from edjax.data.similarity import similar_order
 from edjax.devices import compilation_cache, pmap, processes
 from edjax.errors import Stopped, UserError, choose
-from edjax.report import circumstances, metrics, report
+from edjax.progress import Progress, duration
+from edjax.report import circumstances, report
+from edjax.report.journal import Journal
 from edjax.report.outlook import Outlook, announcement, many
-from edjax.report.progress import Progress, duration
+from edjax.report.scores import exam_scores, percent_of
 from edjax.report.summary import costs, grade_row, left_out, transcript, unshown
-from edjax.storage import checkpoint, files, workdirs
+from edjax.storage import checkpoint, files
+from edjax.study import Study
 from edjax.teachers import acquire, bank, examination, faculty
 from edjax.training import growth, preflight
 from edjax.training.evaluation import Classroom, grade_exam
-from edjax.training.grade import Study, prepare
+from edjax.training.grade import prepare
 from edjax.training.step import no_sums
 
 
@@ -175,7 +178,7 @@ def run(config, workdir, command="", stop=None):
       lambda: circumstances.record(config, workdir, dataset, command, finished)
     )
     processes.tell(lambda: report.write(workdir, written))
-    accuracy = metrics.percent_of(written["student"]["top1"], len(dataset.test.labels))
+    accuracy = percent_of(written["student"]["top1"], len(dataset.test.labels))
     progress.line(
       f"graduate: top-1 {accuracy} test images; {duration(written['seconds'])} in all; "
       f"see {workdir / 'report.html'}"
@@ -184,7 +187,7 @@ def run(config, workdir, command="", stop=None):
 
 
 def exam(config, workdir):
-  """Examines the graduate of a work directory on the test split; returns `metrics.exam_scores`."""
+  """Examines the graduate of a work directory on the test split; returns `exam_scores`."""
   place = pathlib.Path(workdir) / "graduate"
 
   def check():
@@ -199,14 +202,14 @@ def exam(config, workdir):
   labels = tuple(range(len(room.dataset.class_names)))
   graduate = processes.tell(lambda: faculty.load(place, "the exam", labels, room.dataset))
   answer = room.examiner(graduate.network, graduate.figures)
-  return metrics.exam_scores(*answer(graduate.variables, "test", graduate.classes), {})
+  return exam_scores(*answer(graduate.variables, "test", graduate.classes), {})
 
 
 def attend(study, room, progress, outlook, stop=None):
   """Takes a network through its curriculum, from its newest sound checkpoint if there is one.
 
   Args:
-    study: a `grade.Study`.
+    study: a `Study`.
     room: a `Classroom`.
     progress: a `progress.Progress`.
     outlook: an `outlook.Outlook`, which is told how far the training is.
@@ -223,7 +226,7 @@ def attend(study, room, progress, outlook, stop=None):
   """
   data = room.dataset.identity | {"class_order": [int(label) for label in study.order]}
   grades = study.curriculum.grades
-  journal = processes.alone(lambda: metrics.Journal(study.directory / "metrics.jsonl"))
+  journal = processes.alone(lambda: Journal(study.directory / "metrics.jsonl"))
   with processes.alone(
     lambda: checkpoint.Store(study.directory / "checkpoints", study.keep)
   ) as store:
@@ -352,7 +355,7 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress, outl
     progress.line(
       f"{_label(study, grade)}: {many(grade.fragments, 'fragment')}, "
       f"{many(grade.num_classes, 'class', 'es')}, {many(grade.epochs, 'epoch')} in "
-      f"{duration(seconds)}; test top-1 {metrics.percent_of(scores['top1'], scores['count'])}"
+      f"{duration(seconds)}; test top-1 {percent_of(scores['top1'], scores['count'])}"
     )
   return state, meta
 

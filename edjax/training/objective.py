@@ -4,9 +4,6 @@ Each teacher is asked about its own seats and its own classes. Where several ans
 they share it by the recipe's consensus, or as a method says that weighs them by itself.
 """
 
-import dataclasses
-
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,27 +14,6 @@ from edjax.methods.base import across, constant
 from edjax.training import weighting
 
 _NEVER = -1e4  # a logit whose probability is exactly 0 in float32, at temperatures up to 100
-
-
-@dataclasses.dataclass(frozen=True)
-class Role:
-  """What one teacher does in a grade.
-
-  Attributes:
-    name: of the teacher.
-    network: the teacher's.
-    columns: of its logits, those whose classes the student knows.
-    places: the columns of the student's logits that mean the same classes.
-    weight: beside other teachers who answer the same image.
-    figures: (mean, std) of pixels as it knows them, where they are not the run's; else ().
-  """
-
-  name: str
-  network: nn.Module
-  columns: tuple[int, ...]
-  places: tuple[int, ...]
-  weight: float = 1.0
-  figures: tuple = ()
 
 
 def begin(lesson, key, student, answers, images):

@@ -19,11 +19,12 @@ import numpy as np
 from edjax import models
 from edjax.data import sampler
 from edjax.devices import processes
+from edjax.devices.pmap import AXIS
 from edjax.errors import UserError
 from edjax.teachers import acquire, faculty
 from edjax.training import grade as grades
 from edjax.training import growth, optimizers
-from edjax.training.step import AXIS, train_step
+from edjax.training.step import train_step
 
 _EXAMINED = 2  # images, abstract ones
 
@@ -34,7 +35,7 @@ def check(config, room, study):
   Args:
     config: of the run.
     room: its `Classroom`.
-    study: the student's `grade.Study`; its `teachers` are those that have a checkpoint.
+    study: the student's `Study`; its `teachers` are those that have a checkpoint.
 
   Returns:
     {name of a teacher without one, "student": MACs of training of each of its grades}.
@@ -77,7 +78,7 @@ def attend(study, room):
   """Traces every grade of a study: its beginning, a step, an exam, and the graduate.
 
   Args:
-    study: a `grade.Study`; its teachers' variables may be shapes.
+    study: a `Study`; its teachers' variables may be shapes.
     room: a `Classroom`.
 
   Returns:

@@ -15,11 +15,11 @@ import optax
 
 from edjax import models
 from edjax.data.augment import pipeline, strong
+from edjax.devices.pmap import AXIS
 from edjax.methods import Batch
-from edjax.training import growth, precision
-from edjax.training import objective as objectives
-
-AXIS = "devices"
+from edjax.models import precision
+from edjax.teachers import faculty
+from edjax.training import growth, objective
 
 
 @flax.struct.dataclass
@@ -52,7 +52,7 @@ class Lesson:
     num_classes: columns of the student's logits.
     batch_size: over all devices.
     methods: ((name, weight, method), …).
-    roles: a `objective.Role` per teacher.
+    roles: a `faculty.Role` per teacher.
     tx: the optimiser.
     apart: it wants the gradients of hard labels and of teachers apart, see `optimisers`.
     augment: how images enter.
@@ -72,7 +72,7 @@ class Lesson:
   num_classes: int
   batch_size: int
   methods: tuple
-  roles: tuple[objectives.Role, ...]
+  roles: tuple[faculty.Role, ...]
   tx: optax.GradientTransformation
   augment: pipeline.Augment
   apart: bool = False
@@ -109,7 +109,7 @@ def start(lesson, key, variables, teachers, shape):
     role.name: jax.eval_shape(role.network.apply, teachers[role.name], images)
     for role in lesson.roles
   }
-  methods = objectives.begin(lesson, key, student, answers, shape[0])
+  methods = objective.begin(lesson, key, student, answers, shape[0])
   learning, _ = _learning(lesson, variables, methods)
   return State(
     step=jnp.int32(0),
@@ -163,7 +163,7 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
   answers |= {
     role.name: [
       role.network.apply(
-        jax.lax.stop_gradient(teachers[role.name]), objectives.sit(view, seats.get(role.name))
+        jax.lax.stop_gradient(teachers[role.name]), objective.sit(view, seats.get(role.name))
       )
       for view in show(role.figures)
     ]
@@ -172,7 +172,7 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
   }
   learning, fixed = _learning(lesson, state.variables, state.methods)
 
-  def objective(learning):
+  def total(learning):
     outputs, stats = [], {}
     params = precision.lower(growth.union(learning["student"], fixed), lesson.precision)
     for view in views:
@@ -185,12 +185,12 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
         mutable=["batch_stats"],
       )
       outputs.append(output)
-    hard, soft, memories = objectives.losses(
+    hard, soft, memories = objective.losses(
       lesson, learning["methods"], state.methods, outputs, answers, batch, seats, teachers
     )
     return (hard.mean(), soft.mean()), (hard + soft, memories, stats, outputs[0].logits)
 
-  _, pull, (losses, memories, stats, logits) = jax.vjp(objective, learning, has_aux=True)
+  _, pull, (losses, memories, stats, logits) = jax.vjp(total, learning, has_aux=True)
   if lesson.apart:
     gradients = {"hard": pull((1.0, 0.0))[0], "teachers": pull((0.0, 1.0))[0]}
   else:
@@ -258,26 +258,6 @@ def _look(lesson, key, images, rows, labels):
 def exam_step(network, how, variables, images):
   """Returns the logits [batch / devices, classes] of images in inference mode."""
   return network.apply(variables, pipeline.normalise(how, images)).logits
-
-
-def ask_step(network, how, dtype, variables, images, index, numbers):
-  """What a frozen teacher says of views of images, as in a training step.
-
-  Args:
-    network, how: the teacher's, and an `pipeline.Augment`; static.
-    dtype: in which it computes, see `precision`.
-    variables: its own.
-    images: uint8 [n, height, width, channels].
-    index: int32 [n], which training images they are.
-    numbers: int32 [n], of the views, see `pipeline.number`.
-
-  Returns:
-    float32 [n, columns].
-  """
-  draws = pipeline.settle(how, pipeline.numbered(how, numbers), index)
-  view = pipeline.normalise(how, pipeline.view(how, images, draws))
-  logits = network.apply(variables, precision.enter(view, dtype)).logits
-  return logits.astype(jnp.float32)
 
 
 def _learning(lesson, variables, methods):

@@ -15,7 +15,7 @@ from edjax import convert, errors
 from edjax.convert import __main__ as command
 from edjax.data import __main__ as data_command
 from tests.command import ROOT
-from tests.convert_test import twin
+from tests.convert.convert_test import twin
 
 USUAL = ("--size=32", "--mean=0.5,0.4,0.3", "--std=0.3,0.2,0.1")
 

@@ -12,9 +12,9 @@ import torch
 from edjax import convert, models
 from edjax.convert import tensors
 from edjax.training import growth
-from tests.convert_test import same
-from tests.families_test import FAMILIES
-from tests.models_test import assert_close, images, nchw, randomised
+from tests.convert.convert_test import same
+from tests.models.families_test import FAMILIES
+from tests.models.models_test import assert_close, images, nchw, randomised
 from tests.reference import zoo
 
 SHAPE = (64, 64, 3)

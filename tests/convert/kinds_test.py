@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from edjax import convert, errors
-from tests.convert_test import refused, twin
+from tests.convert.convert_test import refused, twin
 
 NAMES = ("a.ckpt", "a.th", "pytorch_model.bin", "a.pkl", "a.t7", "A.PTH", "student_best", "a.png")
 

@@ -8,7 +8,7 @@ import torch
 
 from edjax import convert, errors
 from edjax.convert import __main__ as command
-from tests.convert_test import refused, twin
+from tests.convert.convert_test import refused, twin
 
 FIRST, SECOND = (twin(seed=seed).state_dict() for seed in (1, 2))
 OTHER = {f"stem.{name}.weight": torch.ones(4, 4, 3, 3) for name in "ab"}

@@ -9,7 +9,7 @@ from edjax import convert, errors, models
 from edjax.convert import __main__ as command
 from edjax.convert import tensors
 from tests import school
-from tests.convert_test import refused, twin
+from tests.convert.convert_test import refused, twin
 
 
 @pytest.mark.parametrize(

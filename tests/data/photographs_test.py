@@ -12,7 +12,7 @@ from edjax.data import __main__ as command_line
 from edjax.data.photographs import archives, cache, decoding, reader
 from tests import archives as made
 from tests import command
-from tests.decode_test import bad_images, odd_images
+from tests.data.decode_test import bad_images, odd_images
 
 pytestmark = pytest.mark.usefixtures("no_network")
 fails = functools.partial(made.refuses, made.load)

@@ -15,10 +15,11 @@ from edjax.data.datasets import Dataset
 from edjax.data.splits import Rows, Split
 from edjax.devices import pmap
 from edjax.errors import UserError
+from edjax.study import Study
 from edjax.training import grade
 from edjax.training.evaluation import Classroom
 from tests import school
-from tests.parallel_test import FLEETS
+from tests.devices.pmap_test import FLEETS
 from tests.school import bits
 
 PLACES = ("device", "sharded", "streamed")
@@ -47,7 +48,7 @@ def study(epochs=3):
   row |= {"learning_rate": (0.1,), "final_rate": (0.0,), "warmup_epochs": (0.0,), "frozen": (0,)}
   row |= {"lower_rate": (1.0,), "carry_momentum": (False,), "rehearsal": (1.0,), "methods": ("",)}
   row |= {"reference_width": (0,), "reference_grid": (1,), "reference_relu": (True,)}
-  return grade.Study(
+  return Study(
     label="student",
     model="small",
     curriculum=curriculum.build(row, (1, 1), school.CLASSES, 3),

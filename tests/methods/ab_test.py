@@ -7,7 +7,7 @@ import pytest
 from edjax import methods
 from edjax.errors import UserError
 from edjax.methods.ab import AB
-from tests.methods_test import batch
+from tests.methods.methods_test import batch
 from tests.outputs import pair
 
 

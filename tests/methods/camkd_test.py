@@ -11,9 +11,10 @@ import torch
 from edjax import methods
 from edjax.errors import UserError
 from edjax.methods.camkd import CAMKD
+from edjax.teachers import faculty
 from edjax.training import objective
 from tests import outputs, school
-from tests.methods_test import batch, in_torch, variables
+from tests.methods.methods_test import batch, in_torch, variables
 from tests.reference.methods import camkd as reference
 
 SEATS = np.array([0, 1, 5, 6])  # of labels 0 and 1, which the specialist answers for
@@ -34,7 +35,7 @@ def classroom():
     dense = {"kernel": draw.normal(size=(9, len(places))), "bias": draw.normal(size=len(places))}
     teachers[name] = {"params": {"head": {"dense": jax.tree.map(np.float32, dense)}}}
   roles = tuple(
-    objective.Role(name, None, tuple(range(len(places))), places, FACTOR[name])
+    faculty.Role(name, None, tuple(range(len(places))), places, FACTOR[name])
     for name, places in COLUMNS.items()
   )
   lesson = dataclasses.replace(

@@ -8,7 +8,7 @@ import pytest
 from edjax import methods, models
 from edjax.errors import UserError
 from edjax.methods.cc import CC
-from tests.methods_test import batch
+from tests.methods.methods_test import batch
 
 
 def said(count, seed=0):

@@ -10,7 +10,7 @@ from edjax.errors import UserError
 from edjax.methods.base import begin
 from edjax.methods.crd import CRD, draw
 from tests import outputs, school
-from tests.methods_test import batch, in_torch
+from tests.methods.methods_test import batch, in_torch
 from tests.reference.methods import crd as oracle
 
 STUDENT, TEACHER = outputs.pair()

@@ -9,8 +9,8 @@ from edjax import methods, models
 from edjax.errors import UserError
 from edjax.methods.ctkd import CTKD
 from edjax.methods.kd import KD
-from tests.kd_test import logits, loss
-from tests.methods_test import batch
+from tests.methods.kd_test import logits, loss
+from tests.methods.methods_test import batch
 from tests.reference import distillation
 
 

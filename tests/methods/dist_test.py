@@ -7,7 +7,7 @@ import pytest
 from edjax import methods
 from edjax.errors import UserError
 from edjax.methods.dist import DIST
-from tests.kd_test import logits, loss
+from tests.methods.kd_test import logits, loss
 
 
 def test_correlations_are_pearsons():

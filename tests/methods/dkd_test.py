@@ -8,7 +8,7 @@ from edjax import methods
 from edjax.errors import UserError
 from edjax.methods.dkd import DKD
 from edjax.methods.kd import KD
-from tests.kd_test import logits, loss
+from tests.methods.kd_test import logits, loss
 
 
 def test_kd_is_the_target_and_what_the_teacher_leaves_to_the_others():

@@ -9,7 +9,7 @@ from edjax import methods
 from edjax.errors import UserError
 from edjax.methods.ft import FT
 from edjax.training import growth
-from tests.methods_test import batch
+from tests.methods.methods_test import batch
 from tests.outputs import pair
 
 

@@ -9,7 +9,7 @@ from edjax import methods, models
 from edjax.errors import UserError
 from edjax.methods.kd import KD
 from tests import outputs
-from tests.methods_test import batch
+from tests.methods.methods_test import batch
 
 
 def logits():

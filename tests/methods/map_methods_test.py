@@ -20,7 +20,7 @@ from edjax.methods.sp import SP
 from edjax.methods.vid import VID
 from edjax.storage import checkpoint
 from tests import school
-from tests.methods_test import batch, close
+from tests.methods.methods_test import batch, close
 
 
 def output(*maps):

@@ -8,7 +8,8 @@ import pytest
 from configs import digits, published
 from edjax import methods, models
 from edjax.training import loop
-from tests import resume_test, small
+from tests import small
+from tests.training import resume_test
 
 CHANCE = 0.1
 

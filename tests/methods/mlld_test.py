@@ -9,7 +9,7 @@ from edjax import methods
 from edjax.errors import UserError
 from edjax.methods.mlld import MLLD
 from tests import outputs
-from tests.methods_test import batch, close
+from tests.methods.methods_test import batch, close
 from tests.reference.methods import mlld
 
 

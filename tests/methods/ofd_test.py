@@ -5,7 +5,7 @@ import numpy as np
 
 from edjax import models
 from edjax.methods.ofd import OFD
-from tests.methods_test import batch, made, variables
+from tests.methods.methods_test import batch, made, variables
 from tests.outputs import pair
 
 

@@ -8,7 +8,7 @@ import pytest
 from edjax import methods
 from edjax.errors import UserError, within
 from edjax.methods import base
-from edjax.training.grade import Study
+from edjax.study import Study
 
 
 @pytest.mark.parametrize(

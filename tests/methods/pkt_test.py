@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edjax.methods.pkt import PKT
-from tests.rkd_test import losses
+from tests.methods.rkd_test import losses
 
 
 def test_two_images_by_hand():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from edjax.methods.projectors import Regressor
-from tests.methods_test import close, in_torch
+from tests.methods.methods_test import close, in_torch
 from tests.reference.methods import shapes
 
 

@@ -8,7 +8,7 @@ import pytest
 from edjax import methods
 from edjax.errors import UserError
 from edjax.methods.reviewkd import ReviewKD
-from tests.methods_test import batch
+from tests.methods.methods_test import batch
 from tests.outputs import pair
 
 

@@ -9,7 +9,7 @@ from edjax import methods, models
 from edjax.errors import UserError
 from edjax.methods import rkd
 from edjax.methods.rkd import RKD
-from tests.methods_test import batch
+from tests.methods.methods_test import batch
 
 
 def losses(method, student, teacher):

@@ -8,7 +8,7 @@ import pytest
 from edjax import methods
 from edjax.errors import UserError
 from edjax.methods.srrl import SRRL
-from tests.methods_test import batch, variables
+from tests.methods.methods_test import batch, variables
 from tests.outputs import pair
 
 

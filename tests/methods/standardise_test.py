@@ -12,7 +12,7 @@ from edjax.methods.kd import KD
 from edjax.methods.standardise import _UNKNOWN
 from edjax.training import objective
 from tests import outputs
-from tests.methods_test import CASES, batch, close, oracle
+from tests.methods.methods_test import CASES, batch, close, oracle
 
 ABLE = [name for name, method in methods.METHODS.items() if getattr(method, "on_logits", False)]
 

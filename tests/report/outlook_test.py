@@ -9,8 +9,8 @@ from edjax import curriculum
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
 from edjax.report.outlook import Outlook, announcement
+from edjax.study import Study
 from edjax.teachers import faculty
-from edjax.training import grade
 
 
 class _Clock:
@@ -70,7 +70,7 @@ def _study(ratios=(1, 1)):
     "lower_rate": (1.0,), "carry_momentum": (False,), "rehearsal": (1.0,), "methods": ("",),
     "reference_width": (0,), "reference_grid": (1,), "reference_relu": (True,),
   }  # fmt: skip
-  return grade.Study(
+  return Study(
     label="student",
     model="resnet8_half",
     curriculum=curriculum.build(grades, ratios, 4, 3),

@@ -10,7 +10,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from edjax.report import circumstances, drawing, figures, metrics, mistakes, page, report
+from edjax.report import circumstances, drawing, figures, mistakes, page, report
+from edjax.report.journal import Journal
+from edjax.report.scores import exam_scores
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 SECTIONS = [
@@ -69,7 +71,7 @@ def _school(num_classes=4, grades=2, teachers=True, names=None):
   logits = rng.normal(size=(len(labels), num_classes)) + 2 * np.eye(num_classes)[labels]
   half = num_classes // 2
   subjects = {"near": list(range(half)), "far": list(range(half, num_classes))}
-  scores = metrics.exam_scores(logits, labels, subjects)
+  scores = exam_scores(logits, labels, subjects)
   kept = ("top1", "interval", "top5", "nll", "ece", "confusion", "calibration")
   student = {key: scores[key] for key in kept} | {"exam_count": scores["count"]}
   student |= {
@@ -292,7 +294,7 @@ def test_a_long_curve_is_thinned_without_moving_its_mean():
 
 def test_write_makes_strict_json_and_the_page(tmp_path):
   made, rows = _school()
-  journal = metrics.Journal(tmp_path / "metrics.jsonl")
+  journal = Journal(tmp_path / "metrics.jsonl")
   for row in rows:
     journal.write(row)
   made["student"] |= {"nll": math.inf, "top1": np.float32(0.5)}

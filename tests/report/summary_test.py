@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from edjax.report import metrics, summary
+from edjax.report import scores, summary
 from edjax.teachers import faculty
 
 
@@ -38,12 +38,12 @@ def test_the_cost_of_a_run_includes_the_training_of_its_own_teachers_only():
 @pytest.mark.parametrize("right, count", [(448, 451), (0, 1), (1, 1), (7, 7), (3, 10), (0, 400)])
 def test_intervals_are_wilsons(right, count):
   theirs = stats.binomtest(right, count).proportion_ci(0.95, method="wilson")
-  assert metrics.interval(right / count, count) == pytest.approx(list(theirs), abs=1e-9)
+  assert scores.interval(right / count, count) == pytest.approx(list(theirs), abs=1e-9)
 
 
 def test_a_share_is_told_with_its_count_and_its_interval():
-  assert metrics.percent_of(448 / 451, 451) == "99.3 % of 451 (95 % interval 98.1–99.8)"
-  assert metrics.interval(0.5, 0) is None
+  assert scores.percent_of(448 / 451, 451) == "99.3 % of 451 (95 % interval 98.1–99.8)"
+  assert scores.interval(0.5, 0) is None
 
 
 def test_what_an_epoch_leaves_out_is_one_line_with_its_reason():

@@ -17,10 +17,11 @@ from edjax.storage import checkpoint
 from edjax.teachers import answers, bank, faculty
 from edjax.teachers.answers import Table
 from edjax.training import loop, step
-from tests import command, resume_test
+from tests import command
 from tests import school as tiny
-from tests.resume_test import report, same, sha256
 from tests.small import SMALL
+from tests.training import resume_test
+from tests.training.resume_test import report, same, sha256
 
 VIEWS = 9  # of an image that is moved by up to one pixel
 

@@ -16,7 +16,7 @@ from edjax.devices import pmap
 from edjax.errors import UserError
 from edjax.report import summary
 from edjax.teachers import bank, faculty
-from edjax.training import evaluation, loop, objective
+from edjax.training import evaluation, loop
 from tests import school as small
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
@@ -155,7 +155,7 @@ def test_roles_carry_the_figures():
 def test_a_bank_keeps_what_a_teacher_says_by_its_own_figures(graduate, tmp_path):
   room = evaluation.Classroom(dataset(), pmap.fleet(1, 6))
   teacher = faculty.load(graduate[0], "generalist", range(6), room.dataset)
-  role = objective.Role("generalist", teacher.network, tuple(range(6)), tuple(range(6)), 1.0, OWN)
+  role = faculty.Role("generalist", teacher.network, tuple(range(6)), tuple(range(6)), 1.0, OWN)
   desk = small.grade(["generalist"], batch=6)
   lesson = dataclasses.replace(desk.lesson, roles=(role,))
   kept = bank.Settings("float32", "lazily", tmp_path / "bank", tmp_path / "own")

@@ -4,6 +4,7 @@ import pathlib
 
 from edjax import curriculum, methods
 from edjax.data.datasets import Dataset, Split
+from edjax.study import Study
 from edjax.training import grade
 from edjax.training.evaluation import Classroom
 from tests import school
@@ -19,7 +20,7 @@ def test_all_but_the_newest_subjects_are_rehearsed_until_the_end():
   columns |= dict(learning_rate=(0.1,), final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,))
   columns |= dict(lower_rate=(1.0,), carry_momentum=(False,), rehearsal=(0.5, 0.5, 0.2, 0.1, 0.5))
   columns |= dict(methods=("",), reference_width=(0,), reference_grid=(1,), reference_relu=(True,))
-  study = grade.Study(
+  study = Study(
     label="student",
     model="resnet8_half",
     curriculum=curriculum.build(columns, (1, 1, 1), school.CLASSES, 3),

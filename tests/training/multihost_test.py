@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from edjax.storage import checkpoint
-from tests import command, resume_test
+from tests import command
 from tests.command import refused
+from tests.training import resume_test
 
 # Two subjects and two grades of the least network: 20 steps and more, every one a checkpoint.
 SCHOOL = (

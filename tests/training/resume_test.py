@@ -11,7 +11,7 @@ import pytest
 
 from configs import digits
 from edjax import models
-from edjax.report import metrics
+from edjax.report.journal import Journal
 from edjax.storage import checkpoint
 from edjax.training import loop
 from tests import command
@@ -305,7 +305,7 @@ def test_teachers_are_found(small, tmp_path, capfd):
   assert "teacher generalist:" in capfd.readouterr().err
   place = tmp_path / "first" / "teachers" / "generalist"
   assert (place / "network" / "info.json").exists() and not (place / "checkpoints").exists()
-  assert metrics.Journal(place / "metrics.jsonl").rows()
+  assert Journal(place / "metrics.jsonl").rows()
   # Another student, the same teacher.
   loop.run(config("kd,smoke", seed=1, **cache), tmp_path / "second")
   assert "teacher generalist" not in capfd.readouterr().err

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from edjax import curriculum, models
 from edjax.data.augment.pipeline import Augment
+from edjax.devices import pmap
 from edjax.models.resnet import resnet
 from edjax.training import optimizers, step
 from tests import school
@@ -211,7 +212,7 @@ def one_step(desk):
         desk.lesson, state, jax.random.key(7), labels, rows, teachers, seats, ahead
       )
 
-    after = jax.vmap(mapped, axis_name=step.AXIS)(rows[None], seats)
+    after = jax.vmap(mapped, axis_name=pmap.AXIS)(rows[None], seats)
     return after.variables["params"], after.sums["loss"]
 
   return run

@@ -10,7 +10,7 @@ import numpy as np
 from edjax.data import sampler
 from edjax.data.augment import pipeline, strong
 from tests import school
-from tests.step_test import hard, kl, mean_loss
+from tests.training.step_test import hard, kl, mean_loss
 
 
 def apply(desk, *views):

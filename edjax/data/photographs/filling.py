@@ -20,7 +20,7 @@ import numpy as np
 
 from edjax.data.photographs import decoding
 from edjax.errors import UserError
-from edjax.report.metrics import clear_leftovers, replace_file
+from edjax.storage.files import clear_leftovers, replace_file
 
 FORMAT = 1
 PARTS = ("train", "test")

@@ -9,7 +9,7 @@ import numpy as np
 from edjax.data.photographs import archives, cache, decoding, filling, listings
 from edjax.data.readers import prepared
 from edjax.errors import UserError, choose
-from edjax.report.progress import Progress
+from edjax.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +90,8 @@ def read(name, directory, *, image_size=0, bad_images="error", source="auto"):
   emptied = set(range(len(names))) - set(test.labels.tolist()) if skipped else ()
   for label in emptied:
     raise UserError(
-      f"{place} holds no test image of {names[label]!r}: {decoding.passed_over(skipped)}; remove it,"
-      " fetch the data again and prepare it anew"
+      f"{place} holds no test image of {names[label]!r}: {decoding.passed_over(skipped)}; remove "
+      "it, fetch the data again and prepare it anew"
     )
   return train, test, names, decoding.passed_over(skipped, directory) if skipped else ""
 

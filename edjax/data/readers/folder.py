@@ -18,8 +18,8 @@ def read(directory, image_size=0, bad_images="error"):
   """Reads a folder of images, in one of the layouts of `layouts.find`.
 
   Classes are the sorted names of their folders. Every image becomes a square of `image_size` pixels
-  as `decoding.square` says. There are three channels, unless every image of both splits is plain grey
-  (modes 1, L, I and I;16): then one.
+  as `decoding.square` says. There are three channels, unless every image of both splits is plain
+  grey (modes 1, L, I and I;16): then one.
 
   Args:
     directory: a pathlib.Path.

@@ -1,6 +1,6 @@
 """Contrast with a memory (Tian et al. 2020, arXiv:1910.10699, equation 17), as its authors have it:
 probabilities divided by n times the mean of the first batch, against K others in n. Which images
-are drawn is the method's own affair; see `tests/crd_test.py`."""
+are drawn is the method's own affair; see `tests/methods/crd_test.py`."""
 
 import numpy as np
 import torch

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from edjax.errors import UserError
-from edjax.report import metrics
+from edjax.report.journal import Journal
+from edjax.report.scores import _calibration, exam_scores
+from edjax.storage import files
 
 
 def _exam(n=400, classes=7, seed=0):
@@ -22,7 +24,7 @@ def _exam(n=400, classes=7, seed=0):
 
 def test_nll_and_top_k_against_torch():
   logits, labels = _exam()
-  scores = metrics.exam_scores(logits, labels, {})
+  scores = exam_scores(logits, labels, {})
   reference = torch.tensor(logits, dtype=torch.float64)
   truth = torch.tensor(labels)
   nll = -torch.log_softmax(reference, dim=1)[torch.arange(len(labels)), truth].mean()
@@ -34,7 +36,7 @@ def test_nll_and_top_k_against_torch():
 
 
 def test_nll_of_huge_logits_does_not_overflow():
-  scores = metrics.exam_scores([[1e4, 0.0], [1e4, 0.0]], [0, 1], {})
+  scores = exam_scores([[1e4, 0.0], [1e4, 0.0]], [0, 1], {})
   assert scores["nll"] == pytest.approx(5000.0)
 
 
@@ -42,7 +44,7 @@ def test_ece_by_hand():
   # Two classes: confidence is the logistic of the difference, so 0.9 and 0.6 can be asked for.
   sure, unsure = math.log(9), math.log(1.5)
   logits = [[sure, 0]] * 4 + [[0, unsure]] * 2
-  scores = metrics.exam_scores(logits, [0, 0, 0, 1, 0, 0], {})
+  scores = exam_scores(logits, [0, 0, 0, 1, 0, 0], {})
   # Bin of 0.9: accuracy 3/4, 4 of 6 images. Bin of 0.6: accuracy 0, 2 of 6 images.
   assert scores["ece"] == pytest.approx(4 / 6 * 0.15 + 2 / 6 * 0.6)
   filled = [index for index, n in enumerate(scores["calibration"]["count"]) if n]
@@ -65,17 +67,17 @@ def test_ece_against_a_slow_loop():
     if inside:
       gap = sum(right for _, right in inside) - sum(confidence for confidence, _ in inside)
       ece += abs(gap) / 500
-  assert metrics.exam_scores(logits, labels, {})["ece"] == pytest.approx(ece, abs=1e-12)
+  assert exam_scores(logits, labels, {})["ece"] == pytest.approx(ece, abs=1e-12)
 
 
 def test_calibration_bins_are_closed_on_the_right():
   confidence = np.array([1 / 15, 1 / 3, np.nextafter(1 / 3, 1), 1.0])
-  counts = metrics._calibration(confidence, np.ones(4, bool))["count"]
+  counts = _calibration(confidence, np.ones(4, bool))["count"]
   assert [index for index, n in enumerate(counts) for _ in range(n)] == [0, 4, 5, 14]
 
 
 def test_a_uniform_answer_is_calibrated_where_classes_are_balanced():
-  scores = metrics.exam_scores(np.zeros((30, 3)), np.arange(30) % 3, {})
+  scores = exam_scores(np.zeros((30, 3)), np.arange(30) % 3, {})
   assert scores["nll"] == pytest.approx(math.log(3))
   assert scores["ece"] == pytest.approx(0.0, abs=1e-12)
   # All equal: the lowest column is the answer.
@@ -85,19 +87,19 @@ def test_a_uniform_answer_is_calibrated_where_classes_are_balanced():
 
 def test_ties_rank_the_lower_column_first():
   logits = np.ones((7, 7))
-  scores = metrics.exam_scores(logits, np.arange(7), {})
+  scores = exam_scores(logits, np.arange(7), {})
   assert scores["top1"] == 1 / 7
   assert scores["top5"] == 5 / 7
 
 
 def test_fewer_than_five_classes():
-  assert metrics.exam_scores([[0.0, 1.0, 2.0]], [0], {})["top5"] == 1.0
+  assert exam_scores([[0.0, 1.0, 2.0]], [0], {})["top5"] == 1.0
 
 
 def test_confusion_and_subjects_against_a_loop():
   logits, labels = _exam(classes=5)
   subjects = {"low": (0, 1), "high": [3, 4], "never asked": (9,)}
-  scores = metrics.exam_scores(logits, labels, subjects)
+  scores = exam_scores(logits, labels, subjects)
   confusion = [[0] * 5 for _ in range(5)]
   for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
     confusion[label][row.index(max(row))] += 1
@@ -111,7 +113,7 @@ def test_confusion_and_subjects_against_a_loop():
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_an_answer_that_is_not_finite_is_a_mistake(bad):
   logits = np.array([[5.0, 0.0], [bad, 0.0], [0.0, 5.0]])
-  scores = metrics.exam_scores(logits, [0, 0, 1], {"all": (0, 1)})
+  scores = exam_scores(logits, [0, 0, 1], {"all": (0, 1)})
   assert scores["top1"] == pytest.approx(2 / 3) and scores["top5"] == pytest.approx(2 / 3)
   assert scores["nll"] == math.inf
   assert scores["confusion"] == [[1, 0], [0, 1]]
@@ -122,7 +124,7 @@ def test_an_answer_that_is_not_finite_is_a_mistake(bad):
 
 def test_scores_are_plain_python():
   logits, labels = _exam()
-  scores = metrics.exam_scores(logits, labels, {"low": (0, 1)})
+  scores = exam_scores(logits, labels, {"low": (0, 1)})
   assert json.loads(json.dumps(scores, allow_nan=False)) == scores
 
 
@@ -138,7 +140,7 @@ def test_scores_are_plain_python():
 )
 def test_an_exam_that_does_not_fit_is_refused(logits, labels):
   with pytest.raises(ValueError):
-    metrics.exam_scores(logits, np.array(labels, int), {})
+    exam_scores(logits, np.array(labels, int), {})
 
 
 def _strict(line):
@@ -150,7 +152,7 @@ def _strict(line):
 
 def test_journal_returns_what_was_written(tmp_path):
   path = tmp_path / "new" / "metrics.jsonl"
-  journal = metrics.Journal(path)
+  journal = Journal(path)
   assert journal.rows() == []
   journal.write({"step": 1, "loss": 0.1, "grade": "größe\n"})
   journal.write({"step": np.int64(2), "loss": np.float32(0.5), "top1": math.nan, "nll": [math.inf]})
@@ -158,7 +160,7 @@ def test_journal_returns_what_was_written(tmp_path):
   assert lines[0].startswith('{"step": 1, "loss": 0.1, "grade"')
   assert (
     [_strict(line) for line in lines]
-    == metrics.Journal(path).rows()
+    == Journal(path).rows()
     == [
       {"step": 1, "loss": 0.1, "grade": "größe\n"},
       {"step": 2, "loss": 0.5, "top1": "nan", "nll": ["inf"]},
@@ -169,7 +171,7 @@ def test_journal_returns_what_was_written(tmp_path):
 def test_journal_drops_a_half_written_line(tmp_path):
   path = tmp_path / "metrics.jsonl"
   path.write_bytes(b'{"step": 1}\n{"step": 2, "lo')
-  journal = metrics.Journal(path)
+  journal = Journal(path)
   assert path.read_bytes() == b'{"step": 1}\n'
   journal.write({"step": 2})
   assert journal.rows() == [{"step": 1}, {"step": 2}]
@@ -177,12 +179,12 @@ def test_journal_drops_a_half_written_line(tmp_path):
 
 def test_a_resumed_journal_equals_the_uninterrupted_one(tmp_path):
   rows = [{"grade": "one"}, *({"step": step, "loss": 1 / step} for step in range(1, 9))]
-  whole, resumed = metrics.Journal(tmp_path / "whole"), metrics.Journal(tmp_path / "resumed")
+  whole, resumed = Journal(tmp_path / "whole"), Journal(tmp_path / "resumed")
   for row in rows:
     whole.write(row)
   for row in rows[:7]:
     resumed.write(row)
-  resumed = metrics.Journal(tmp_path / "resumed")
+  resumed = Journal(tmp_path / "resumed")
   resumed.rewind(4)
   assert [row.get("step") for row in resumed.rows()] == [None, 1, 2, 3, 4]
   for row in rows[5:]:
@@ -192,14 +194,14 @@ def test_a_resumed_journal_equals_the_uninterrupted_one(tmp_path):
 
 
 def test_rewind_of_a_missing_journal_makes_no_file(tmp_path):
-  metrics.Journal(tmp_path / "metrics.jsonl").rewind(3)
+  Journal(tmp_path / "metrics.jsonl").rewind(3)
   assert os.listdir(tmp_path) == []
 
 
 def test_a_spoilt_line_is_named(tmp_path):
   (tmp_path / "metrics.jsonl").write_text('{"step": 1}\nspoilt\n{"step": 2}\n')
   with pytest.raises(UserError, match="line 2"):
-    metrics.Journal(tmp_path / "metrics.jsonl").rows()
+    Journal(tmp_path / "metrics.jsonl").rows()
 
 
 def test_a_failed_replacement_leaves_the_old_file(tmp_path, monkeypatch):
@@ -211,5 +213,5 @@ def test_a_failed_replacement_leaves_the_old_file(tmp_path, monkeypatch):
 
   monkeypatch.setattr(os, "replace", fail)
   with pytest.raises(OSError):
-    metrics.replace_file(path, b"new")
+    files.replace_file(path, b"new")
   assert path.read_text() == "old" and os.listdir(tmp_path) == ["file"]

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from edjax.report.progress import Progress, duration
+from edjax.progress import Progress, duration
 
 
 @pytest.mark.parametrize(

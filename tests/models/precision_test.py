@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from edjax import models
-from edjax.training import precision
-from edjax.training.step import AXIS, train_step
+from edjax.devices.pmap import AXIS
+from edjax.models import precision
+from edjax.training.step import train_step
 from tests import school
 
 TEACHER = functools.partial(models.graduate, school.BODY)

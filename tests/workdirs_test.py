@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from configs import digits
-from edjax import settings
+from edjax import settings, workdirs
 from edjax.data import datasets
 from edjax.data.splits import Split
 from edjax.errors import Stopped, UserError, one_line
-from edjax.report import metrics
-from edjax.storage import checkpoint, files, workdirs
+from edjax.report import journal
+from edjax.storage import checkpoint, files
 from edjax.training import loop
 from tests import command
 
@@ -57,7 +57,7 @@ def begin(workdir, data, order=(0, 1, 2)):
   workdirs.check(workdir, SETTINGS, data)
   workdirs.claim(workdir, SETTINGS)
   assert workdirs.settle(workdir, data, order) == ""
-  metrics.Journal(workdir / "metrics.jsonl").write({"step": 1})
+  journal.Journal(workdir / "metrics.jsonl").write({"step": 1})
 
 
 def one_pixel(split):
@@ -382,7 +382,7 @@ def test_a_checkpoint_that_does_not_fit_is_named(small, finished, tmp_path, monk
 
 
 def test_a_full_disk_at_any_file_ends_in_a_line_and_the_run_goes_on(small, finished, tmp_path):
-  workdir, replace, write = tmp_path / "run", metrics.os.replace, pathlib.Path.write_text
+  workdir, replace, write = tmp_path / "run", files.os.replace, pathlib.Path.write_text
   for name in ("config.json", "data.json", "info.json", "report.json", "report.html"):
 
     def replaced(one, other, name=name):
@@ -396,7 +396,7 @@ def test_a_full_disk_at_any_file_ends_in_a_line_and_the_run_goes_on(small, finis
       return write(path, *arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
-      patch.setattr(metrics.os, "replace", replaced)
+      patch.setattr(files.os, "replace", replaced)
       patch.setattr(pathlib.Path, "write_text", written)
       with one_line("it goes on"):
         loop.run(config(), workdir)

@@ -6,9 +6,8 @@ from ml_collections import ConfigDict
 
 from edjax.data import identity
 from edjax.errors import UserError
-from edjax.report import metrics
 from edjax.settings import resolve
-from edjax.storage import checkpoint
+from edjax.storage import checkpoint, files
 
 MAY_DIFFER = (
   "data_dir", "checkpoint.", "compilation_cache", "devices", "residence", "faculty.cache",
@@ -68,7 +67,7 @@ def claim(workdir, settings):
   """Makes a work directory, which `check` has passed, this config's, unless it is already."""
   if not begun(workdir):
     text = json.dumps(settings, indent=2) + "\n"
-    metrics.replace_file(workdir / "config.json", text.encode())
+    files.replace_file(workdir / "config.json", text.encode())
 
 
 def settle(workdir, data, order):
@@ -91,7 +90,7 @@ def settle(workdir, data, order):
     identity.refuse(f"{workdir} (data.json)", noted, data)
     data = noted | data
   if data != noted:
-    metrics.replace_file(workdir / "data.json", (json.dumps(data, indent=1) + "\n").encode())
+    files.replace_file(workdir / "data.json", (json.dumps(data, indent=1) + "\n").encode())
   if noted or not trained:
     return ""
   return f"{workdir} has no data.json that says which data it was begun with; it is taken for these"

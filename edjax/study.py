@@ -1,0 +1,44 @@
+"""What one network is to go through, settled before it begins."""
+
+import dataclasses
+import pathlib
+
+from edjax.curriculum import Curriculum, Recipe
+from edjax.errors import within
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+  """One network's schooling, as settled before it begins.
+
+  Attributes:
+    label: "student", or a teacher's name.
+    model: a row of `models.MODELS`.
+    curriculum: a `curriculum.Curriculum`.
+    order: the data set's labels in the class order of this study.
+    teachers: {name: faculty.Teacher}.
+    recipe: a `curriculum.Recipe`.
+    methods: from `methods.build`.
+    seed: of initialisation, data order and augmentation.
+    directory: of its checkpoints and its metrics.jsonl.
+    every_seconds, keep: how often a checkpoint is written, and how many are kept.
+    bank: a `bank.Settings`, how teachers' answers are kept, or None.
+  """
+
+  label: str
+  model: str
+  curriculum: Curriculum
+  order: tuple[int, ...]
+  teachers: dict
+  recipe: Recipe
+  methods: tuple
+  seed: int
+  directory: pathlib.Path
+  every_seconds: float
+  keep: int
+  bank: object | None = None
+
+  def __post_init__(self):
+    within(self.seed, "seed", least=0, below=2**32)
+    within(self.every_seconds, "checkpoint.every_seconds", least=0)
+    within(self.keep, "checkpoint.keep", least=1)
