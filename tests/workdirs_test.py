@@ -149,7 +149,7 @@ def test_what_others_wrote_is_not_taken(name, tmp_path):
 
 HOLD = """
 import pathlib, sys, time
-from edjax import files
+from edjax.storage import files
 with files.held(pathlib.Path(sys.argv[1]), print):
   print("held", flush=True)
   time.sleep(60)

@@ -37,7 +37,7 @@ class AB:
 
   Attributes:
     margin: how far beyond zero the student must be, positive.
-    pairs: which stages are compared, from low to high, see `base.same_stages`.
+    pairs: which stages are compared, see `base.same_stages`.
   """
 
   margin: float = 1.0

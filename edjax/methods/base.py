@@ -164,13 +164,12 @@ def depth_weights(method, student_maps, teacher_maps, pairs=""):
 
 def _chosen(method, pairs):
   try:
-    chosen = [tuple(map(int, pair.split(":", 1))) for pair in pairs.split(",")]
-    ours = [stage for stage, _ in chosen]
+    chosen = sorted(tuple(map(int, pair.split(":", 1))) for pair in pairs.split(","))
   except ValueError as error:
     raise UserError(f"methods.{method}.pairs is {pairs!r}; write it as '1:1,2:3'") from error
-  if ours != sorted(set(ours)):
+  if len({ours for ours, _ in chosen}) < len(chosen):
     raise UserError(
-      f"methods.{method}.pairs is {pairs!r}; it must name each map of the student's once, from low "
-      "to high, as in '1:1,2:3'"
+      f"methods.{method}.pairs is {pairs!r}; it must name each map of the student's once, as in "
+      "'1:1,2:3'"
     )
   return chosen

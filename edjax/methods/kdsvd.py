@@ -42,7 +42,7 @@ class KDSVD:
     k: vectors of the teacher; of small maps as many as there are.
     spare: how many more of the student's are looked at.
     vectors: what a singular vector goes over, "channels" or "columns".
-    pairs: maps to compare, lowest first, "" for all but the stem; see `base.same_stages`.
+    pairs: maps to compare, "" for all but the stem; see `base.same_stages`.
   """
 
   k: int = 1

@@ -38,7 +38,7 @@ class OFD:
   """Margin ReLU on the teacher's preactivations, partial squared distance to the student's.
 
   Attributes:
-    pairs: which stages are compared, from low to high, see `base.same_stages`.
+    pairs: which stages are compared, see `base.same_stages`.
   """
 
   pairs: str = ""

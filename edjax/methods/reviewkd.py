@@ -48,7 +48,7 @@ class ReviewKD:
 
   Attributes:
     warmup: epochs over which the loss rises to its full weight, 0 for none.
-    pairs: which stages are compared, from low to high, see `base.same_stages`.
+    pairs: which stages are compared, see `base.same_stages`.
   """
 
   warmup: float = 20.0

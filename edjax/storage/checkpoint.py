@@ -275,12 +275,25 @@ def absolute(path):
 def check_target(directory):
   """Raises UserError if writing a network to `directory` would cost anything but a network."""
   directory = absolute(directory)
-  what = _other_than_a_network(directory)
+  while True:
+    looked_at = _which(directory)
+    what = _other_than_a_network(directory)
+    if _which(directory) == looked_at:
+      break  # else another process has replaced it meanwhile, and cleared away what was seen
   if what:
     raise UserError(
       f"{directory} is there already, and {what}; only a network of edjax's is ever replaced: name "
       "another folder, which need not exist"
     )
+
+
+def _which(directory):
+  """Tells a folder from all that were or will be at its path; None if there is nothing."""
+  try:
+    status = os.lstat(directory)
+  except OSError:
+    return None
+  return status.st_dev, status.st_ino
 
 
 def _other_than_a_network(directory):

@@ -97,13 +97,13 @@ def test_the_cache_does_not_depend_on_threads_or_batches(tmp_path, food, monkeyp
 
 _KILLED = """
 import itertools, json, os, pathlib, sys, time
-from edjax.data import archives, decode, filling, photographs
+from edjax.data.photographs import archives, decoding, filling, reader
 archives.ARCHIVES["food101"] = archives.Archive(*json.loads(sys.argv[2]))
 filling.SAVE_SECONDS, filling._BATCH_FILES = 0, 2
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
-seconds, square = itertools.chain(8 * [0.05], itertools.repeat(3600)), decode.square
-decode.square = lambda *arguments: (time.sleep(next(seconds)), square(*arguments))[1]
-photographs.prepare("food101", pathlib.Path(sys.argv[1]), 16)
+seconds, square = itertools.chain(8 * [0.05], itertools.repeat(3600)), decoding.square
+decoding.square = lambda *arguments: (time.sleep(next(seconds)), square(*arguments))[1]
+reader.prepare("food101", pathlib.Path(sys.argv[1]), 16)
 """
 
 
@@ -238,7 +238,8 @@ def test_a_disk_that_fills_up(tmp_path, food, monkeypatch):
 
 _LIMITED = """
 import json, pathlib, resource, sys
-from edjax.data import __main__, archives
+from edjax.data import __main__
+from edjax.data.photographs import archives
 archives.ARCHIVES["food101"] = archives.Archive(*json.loads(sys.argv[2]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 sys.argv[1:] = ["prepare", "food101", "--data_dir=" + sys.argv[1], "--size=16"]

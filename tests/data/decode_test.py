@@ -215,12 +215,12 @@ def test_decoders_agree_on_what_an_image_is(kind):
 
 _BOMB = """
 import resource, sys
-from edjax.data import decode
+from edjax.data.photographs import decoding
 content = open(sys.argv[1], "rb").read()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-  decode.square(content, 16, sys.argv[2])
-except decode.BadImage as error:
+  decoding.square(content, 16, sys.argv[2])
+except decoding.BadImage as error:
   print(error)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """

@@ -49,9 +49,9 @@ def test_this_release_obeys():
   code = """
 import sys
 import jax
-from edjax import compiler
+from edjax.devices import xla
 if sys.argv[1:]:
-  compiler.quicken_cpus()
+  xla.quicken_cpus()
 layout = "NHWC", "HWIO", "NHWC"
 step = jax.jit(lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", None, None, layout))
 program = step.lower(jax.numpy.ones((16, 8, 8, 64)), jax.numpy.ones((3, 3, 64, 64))).compile()

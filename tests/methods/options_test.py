@@ -46,13 +46,23 @@ def test_whole_numbers_are_numbers():
   )
 
 
-@pytest.mark.parametrize("pairs", ["1:1,1:2", "2:2,1:1", "1:1,2:2,2:3"])
+@pytest.mark.parametrize("pairs", ["1:1,1:2", "2:2,2:2", "2:3,1:1,2:2"])
 @pytest.mark.parametrize("read", [base.same_stages, base.last_stage])
 def test_no_pair_of_maps_is_dropped(pairs, read):
   maps = tuple(range(4))
   with pytest.raises(UserError, match=f"methods.at.pairs is '{pairs}'.*once"):
     read("at", maps, maps, pairs)
   assert base.same_stages("at", maps, maps, "1:2,2:2") == {"map_1": (1, 2), "map_2": (2, 2)}
+
+
+def test_pairs_of_maps_may_be_given_in_any_order():
+  maps, shuffled = tuple(range(4)), "3:3,1:2"
+  assert list(base.same_stages("at", maps, maps, shuffled).items()) == [
+    ("map_1", (1, 2)),
+    ("map_3", (3, 3)),
+  ]
+  assert base.last_stage("at", maps, maps, shuffled) == {"map_3": (3, 3)}
+  assert base.depth_weights("at", maps, maps, shuffled) == {"map_1": 0.5, "map_3": 1.0}
 
 
 @pytest.mark.parametrize(

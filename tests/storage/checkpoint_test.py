@@ -500,7 +500,7 @@ def test_many_save_one_network(tmp_path):
   code = """
 import sys
 import numpy as np
-from edjax import checkpoint
+from edjax.storage import checkpoint
 for _ in range(8):
   checkpoint.save_variables(sys.argv[1], {"a": np.full(1000, int(sys.argv[2]))}, {})
 """
@@ -580,7 +580,7 @@ def test_no_file_can_be_opened(folder):
   code = """
 import resource
 import sys
-from edjax import checkpoint
+from edjax.storage import checkpoint
 from edjax.errors import UserError
 store = checkpoint.Store(sys.argv[1])
 with open(sys.argv[1] + "/20/_CHECKPOINT_METADATA") as file:
@@ -655,7 +655,7 @@ def test_no_traceback_of_readers_that_come_late(tmp_path):
   truncate(tmp_path / "network")
   code = """
 import sys
-from edjax import checkpoint
+from edjax.storage import checkpoint
 from edjax.errors import UserError, one_line
 with one_line("again"):
   for _ in range(15):

@@ -20,7 +20,8 @@ def refuse(event, arguments):
 sys.addaudithook(refuse)
 sys.path.insert(0, ".")
 from configs import digits, food101
-from edjax import models, school
+from edjax import models
+from edjax.training import loop
 from tests.small import SMALL
 
 models.MODELS["small"] = SMALL
@@ -30,8 +31,8 @@ for name, config in (("digits", digits), ("food101", food101)):
   with config.unlocked():
     config.data_dir, config.devices, config.student.model = str(out), 1, "small"
     config.recipe.batch_size = 8
-  report = school.run(config, out / name)
-  again = school.exam(config, out / name)
+  report = loop.run(config, out / name)
+  again = loop.exam(config, out / name)
   print(json.dumps([name, report["student"]["top1"], again["top1"]]))
 try:
   socket.socket()

@@ -27,8 +27,9 @@ UNEQUAL = dict.fromkeys(
   ),
   "has 4 channels and the teacher's 5.*vectors to 'columns'",
 )
-# Two of the second vectors have squares near each other, and rounding turns them by that much more.
-TOLERANCE = {"alike": 3e-5}
+# Two of the second vectors have squares near each other, and rounding, another one on every kind of
+# processor, turns them by that much more.
+TOLERANCE = {"alike": 1e-4}
 LEFT_OUT = (UNEQUAL, {}, UNEQUAL, {})
 
 
