@@ -1,11 +1,13 @@
 """The distillation algorithms a config can name: one file each, one row each."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from edjax.errors import UserError, choose, within
 from edjax.methods.ab import AB
 from edjax.methods.at import AT
-from edjax.methods.base import Batch
+from edjax.methods.base import Batch, Method
 from edjax.methods.camkd import CAMKD
 from edjax.methods.cc import CC
 from edjax.methods.crd import CRD
@@ -33,7 +35,9 @@ from edjax.methods.vid import VID
 
 __all__ = ["METHODS", "Batch", "build", "chosen"]
 
-METHODS = {
+Built = tuple[tuple[str, float, Method], ...]
+
+METHODS: dict[str, type[Method]] = {
   "ce": CrossEntropy,
   "kd": KD,
   "ab": AB,
@@ -62,7 +66,7 @@ METHODS = {
 }
 
 
-def build(options):
+def build(options: Mapping[str, Mapping[str, Any]]) -> Built:
   """Turns {"kd": {"weight": 0.7, "temperature": 4.0}, …} into ((name, weight, method), …).
 
   Rows of weight 0 are left out. Methods on logits have the further option `standardise`.
@@ -98,7 +102,7 @@ def build(options):
   return tuple(built)
 
 
-def _check_kind(value, like, key):
+def _check_kind(value: Any, like: Any, key: str) -> None:
   """Checks that an option is of the kind of its default; its bounds are the method's own."""
   kind = type(like)
   if kind is float:
@@ -111,7 +115,7 @@ def _check_kind(value, like, key):
     raise UserError(f"{key} is {value!r}; it must be {wanted}")
 
 
-def chosen(built, names):
+def chosen(built: Built, names: str) -> Built:
   """Which methods teach in a grade.
 
   Args:

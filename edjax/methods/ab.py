@@ -25,8 +25,10 @@ import jax
 import jax.numpy as jnp
 
 from edjax.errors import UserError
-from edjax.methods.base import constant, depth_weights, exact, same_stages
+from edjax.methods.base import Batch, applied, constant, depth_weights, exact, same_stages
 from edjax.methods.projectors import Regressor
+from edjax.models.layers import Output
+from edjax.types import PerImage, RandomKey, ShapedMap, Variables
 
 SCALE = 3 / 1000
 
@@ -44,11 +46,11 @@ class AB:
   pairs: str = ""
   needs_teacher: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not self.margin > 0:
       raise UserError(f"methods.ab.margin is {self.margin}; it must be positive")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     params = {}
     for number, (name, (ours, theirs)) in enumerate(
       self._pairs(student_output, teacher_output).items()
@@ -59,7 +61,9 @@ class AB:
         params[name] = module.init(jax.random.fold_in(key, number), x)["params"]
     return {"params": params} if params else {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch] and no memory."""
     losses = jnp.zeros(batch.mask.shape, jnp.float32)
     weights = depth_weights(
@@ -69,12 +73,14 @@ class AB:
       ours, theirs = exact(ours), constant(theirs)
       if name in variables["params"]:
         module = Regressor(theirs.shape[1:], relu=False)
-        ours = module.apply({"params": variables["params"][name]}, ours, batch)
+        ours = applied(module, variables["params"][name], ours, batch)
       short = jax.nn.relu(self.margin - jnp.where(theirs > 0, ours, -ours))
       losses += SCALE * weights[name] * jnp.sum(short**2, axis=(1, 2, 3))
     return losses, {}
 
-  def _pairs(self, student_output, teacher_output):
+  def _pairs(
+    self, student_output: Output, teacher_output: Output
+  ) -> dict[str, tuple[ShapedMap, ShapedMap]]:
     return same_stages(
       "ab", student_output.preactivations, teacher_output.preactivations, self.pairs
     )

@@ -15,10 +15,14 @@ import dataclasses
 from typing import ClassVar
 
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32
 
 from edjax.errors import UserError, choose
-from edjax.methods.base import constant, exact, same_stages
+from edjax.methods.base import Batch, constant, exact, same_stages
 from edjax.methods.maps import same_size, unit
+from edjax.models.layers import Output
+from edjax.types import Map, PerImage, RandomKey, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,16 +40,18 @@ class AT:
   pairs: str = ""
   needs_teacher: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not self.power >= 1:
       raise UserError(f"methods.at.power is {self.power}; it must be 1 or more")
     choose(_FORMS, self.form, "methods.at.form")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     same_stages("at", student_output.features, teacher_output.features, self.pairs)
     return {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch], without unit; each map adds 0 to 4/places, or 0 to √2."""
     maps = same_stages("at", student_output.features, teacher_output.features, self.pairs)
     total = jnp.zeros(batch.mask.shape)
@@ -54,16 +60,16 @@ class AT:
       total += _FORMS[self.form](self._attention(student) - self._attention(teacher))
     return total, {}
 
-  def _attention(self, maps):
+  def _attention(self, maps: Map) -> Float32[Array, "batch places"]:
     size = maps * jnp.sign(maps)  # of a zero, unlike jnp.abs, without a gradient
     return unit(jnp.mean(size**self.power, -1).reshape(maps.shape[0], -1))
 
 
-def _mean(difference):
+def _mean(difference: Float32[Array, "batch places"]) -> PerImage:
   return jnp.mean(difference**2, -1)
 
 
-def _norm(difference):
+def _norm(difference: Float32[Array, "batch places"]) -> PerImage:
   # Below 1e-6 the difference of two vectors of length 1 is rounding, and has no direction.
   square = jnp.sum(difference**2, -1)
   apart = square > 1e-12

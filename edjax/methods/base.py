@@ -28,11 +28,22 @@ constants. `teacher_output` is None for a method with `needs_teacher = False`, w
 per image, over all seen classes.
 """
 
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
+
 import flax
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32, Int32
 
 from edjax.errors import UserError
+from edjax.models.layers import Output
+from edjax.types import Labels, PerImage, RandomKey, Variables
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @flax.struct.dataclass
@@ -40,36 +51,57 @@ class Batch:
   """The images a method is asked about.
 
   Attributes:
-    labels: int32 [batch], columns of the student's logits.
-    index: int32 [batch], which training image each one is (for memories).
-    mask: float32 [batch], 0 for padding, which must not influence any other image's loss.
+    labels: columns of the student's logits.
+    index: which training image each one is (for memories).
+    mask: 0 for padding, which must not influence any other image's loss.
     key: of this step, for methods that draw; the same on every device.
-    epoch: float32, epochs of the grade before this step.
-    everyone: int32 [images], of every training image its column of the student's logits, −1 where
-      it is of another class.
+    epoch: epochs of the grade before this step.
+    everyone: of every training image its column of the student's logits, −1 where it is of another
+      class.
     classifier: {"kernel": [width, classes], "bias": [classes]} that makes the teacher's logits of
       its embedding, or None without a teacher.
-    others: int32 [batch], columns of the labels that are mixed in by mixup, or None without.
-    share: float32, of an image in its mixture with another.
+    others: columns of the labels that are mixed in by mixup, or None without.
+    share: of an image in its mixture with another.
     strong: (student_output, teacher_output) of the same images seen a second time, strongly
       augmented; None where the recipe has one view.
     axis: name of the mapped axis over which the batch is divided, None where this is all of it.
   """
 
-  labels: jax.Array
-  index: jax.Array
-  mask: jax.Array
-  key: jax.Array
-  epoch: jax.Array
-  everyone: jax.Array
-  classifier: dict | None = None
-  others: jax.Array | None = None
-  share: jax.Array | float = 1.0
-  strong: tuple | None = None
+  labels: Labels
+  index: Int32[Array, " batch"]
+  mask: PerImage
+  key: RandomKey
+  epoch: Float32[Array, ""]
+  everyone: Int32[Array, " images"]
+  classifier: dict[str, Array] | None = None
+  others: Labels | None = None
+  share: Float32[Array, ""] | float = 1.0
+  strong: tuple[Output, Output] | None = None
   axis: str | None = flax.struct.field(pytree_node=False, default=None)
 
 
-def begin(method, key, student_output, teacher_output, images):
+@runtime_checkable
+class Method(Protocol):
+  """What every method has; `on_logits`, `remember` and `errors` are for those that need them."""
+
+  __dataclass_fields__: ClassVar[dict[str, Any]]
+  needs_teacher: ClassVar[bool]
+
+  # Most ask for a teacher's output, and one for None: `needs_teacher` says which.
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Any) -> Variables: ...
+
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Any, batch: Batch
+  ) -> tuple[PerImage, Variables]: ...
+
+
+def begin(
+  method: Method,
+  key: RandomKey,
+  student_output: Output,
+  teacher_output: Output | None,
+  images: int,
+) -> Variables:
   """The variables with which a method begins; `images` are there to train on."""
   variables = method.init(key, student_output, teacher_output)
   if hasattr(method, "remember"):
@@ -77,39 +109,54 @@ def begin(method, key, student_output, teacher_output, images):
   return {part: tree for part, tree in variables.items() if tree}
 
 
-def exact(tree):
+def exact(tree: T) -> T:
   """The same in float32, in which all losses are computed."""
   return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), tree)
 
 
-def constant(tree):
+def constant(tree: T) -> T:
   """The same in float32, without a gradient: a teacher's output."""
   return jax.lax.stop_gradient(exact(tree))
 
 
-def gather(values, batch):
+def gather(values: T, batch: Batch) -> T:
   """Puts [batch, …] of all devices together, in their order: [whole batch, …]."""
   if batch.axis is None:
     return values
   return jax.lax.all_gather(values, batch.axis, tiled=True)
 
 
-def across(summed, batch):
+def across(summed: T, batch: Batch) -> T:
   """The sum over all devices of what each has summed up of its own images."""
   return summed if batch.axis is None else jax.lax.psum(summed, batch.axis)
 
 
-def total(values, batch):
+def total(values: Float32[Array, "batch ..."], batch: Batch) -> Float32[Array, "..."]:
   """The sum of [batch, …] over the images of all devices; padding counts not."""
   return across(jnp.tensordot(batch.mask, values, 1, precision="highest"), batch)
 
 
-def mean(values, batch):
+def mean(values: Float32[Array, "batch ..."], batch: Batch) -> Float32[Array, "..."]:
   """The mean of [batch, …] over the images of all devices; padding counts not."""
   return total(values, batch) / jnp.maximum(total(jnp.ones_like(batch.mask), batch), 1)
 
 
-def same_stages(method, student_maps, teacher_maps, pairs=""):
+def whole(maps: Sequence[T | None]) -> Sequence[T]:
+  """The maps of a teacher, or of a student that is a whole network: none is missing."""
+  return cast(Sequence[T], maps)
+
+
+def applied(module: nn.Module, params: Variables, *inputs: Any, **options: Any) -> Any:
+  """What a module says with these parameters, of what its `__call__` takes."""
+  return module.apply({"params": params}, *inputs, **options)
+
+
+def same_stages(
+  method: str,
+  student_maps: Sequence[S | None],
+  teacher_maps: Sequence[T | None],
+  pairs: str = "",
+) -> dict[str, tuple[S, T]]:
   """Which maps are compared with each other.
 
   Args:
@@ -142,18 +189,28 @@ def same_stages(method, student_maps, teacher_maps, pairs=""):
         f"{len(student_maps)} and the teacher {len(teacher_maps)}, counted from 0"
       )
   return {
-    f"map_{ours}": (student_maps[ours], teacher_maps[theirs])
+    f"map_{ours}": (student, whole(teacher_maps)[theirs])
     for ours, theirs in chosen
-    if student_maps[ours] is not None
+    if (student := student_maps[ours]) is not None
   }
 
 
-def last_stage(method, student_maps, teacher_maps, pairs=""):
+def last_stage(
+  method: str,
+  student_maps: Sequence[S | None],
+  teacher_maps: Sequence[T | None],
+  pairs: str = "",
+) -> dict[str, tuple[S, T]]:
   """The highest of `same_stages`, or nothing where the student has none of them yet."""
   return dict(list(same_stages(method, student_maps, teacher_maps, pairs).items())[-1:])
 
 
-def depth_weights(method, student_maps, teacher_maps, pairs=""):
+def depth_weights(
+  method: str,
+  student_maps: Sequence[object],
+  teacher_maps: Sequence[object],
+  pairs: str = "",
+) -> dict[str, float]:
   """Every pair counts half of the next higher: {"map_1": 0.25, "map_2": 0.5, "map_3": 1.0}.
 
   The highest is that of the whole network, so a pair keeps its weight while the student grows.
@@ -162,9 +219,10 @@ def depth_weights(method, student_maps, teacher_maps, pairs=""):
   return {name: 2.0 ** (place - len(names)) for place, name in enumerate(names, start=1)}
 
 
-def _chosen(method, pairs):
+def _chosen(method: str, pairs: str) -> list[tuple[int, int]]:
   try:
-    chosen = sorted(tuple(map(int, pair.split(":", 1))) for pair in pairs.split(","))
+    split = [pair.split(":", 1) for pair in pairs.split(",")]
+    chosen = sorted((int(ours), int(theirs)) for ours, theirs in split)
   except ValueError as error:
     raise UserError(f"methods.{method}.pairs is {pairs!r}; write it as '1:1,2:3'") from error
   if len({ours for ours, _ in chosen}) < len(chosen):

@@ -28,9 +28,11 @@ import jax.numpy as jnp
 import optax
 
 from edjax.errors import UserError
-from edjax.methods.base import constant, exact
+from edjax.methods.base import Batch, applied, constant, exact, whole
 from edjax.methods.projectors import Connector
+from edjax.models.layers import Output
 from edjax.models.pooling import average_grid
+from edjax.types import Map, PerImage, RandomKey, ShapedMap, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,22 +46,26 @@ class CAMKD:
   silent: int = 1
   needs_teacher: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not self.silent >= 0:
       raise UserError(f"methods.camkd.silent is {self.silent}; it is not negative")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     channels = _last(student_output).shape[-1]
     connector = Connector(teacher_output.embedding.shape[-1], relu=True)
     return {"params": {"connector": connector.init(key, jnp.zeros((1, 1, 1, channels)))["params"]}}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch], in squared units of the teacher's map, and no memory."""
     hint = _hint(variables, student_output, teacher_output, batch)
     error = jnp.mean((hint - constant(_pooled(teacher_output))) ** 2, axis=(1, 2, 3))
     return jnp.where(batch.epoch >= self.silent, error, 0), {}
 
-  def errors(self, variables, student_output, teacher_output, batch):
+  def errors(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> PerImage:
     """Returns float32 [batch]: the cross-entropy of the hint, said by the teacher's classifier.
 
     Raises:
@@ -75,24 +81,26 @@ class CAMKD:
     return optax.losses.softmax_cross_entropy_with_integer_labels(said, batch.labels)
 
 
-def _hint(variables, student_output, teacher_output, batch):
+def _hint(
+  variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+) -> Map:
   """The student's last map in the teacher's terms: [batch, height, width, teacher's channels]."""
   target, x = _pooled(teacher_output), exact(_last(student_output))
   size = target.shape[1:3]
   x = average_grid(x, tuple(map(min, x.shape[1:3], size)))
   x = jax.image.resize(x, (x.shape[0], *size, x.shape[-1]), "bilinear")
   connector = Connector(target.shape[-1], relu=True)
-  return connector.apply({"params": variables["params"]["connector"]}, x, batch)
+  return applied(connector, variables["params"]["connector"], x, batch)
 
 
-def _last(output):
+def _last(output: Output) -> ShapedMap:
   """The highest map that has grown."""
   return [x for x in output.features if x is not None][-1]
 
 
-def _pooled(output):
+def _pooled(output: Output) -> Map:
   """The map whose mean is the embedding, or the embedding as a map of one place."""
-  embedding, maps = output.embedding, output.preactivations
+  embedding, maps = output.embedding, whole(output.preactivations)
   if maps and maps[-1].shape[-1] == embedding.shape[-1]:
     return nn.relu(maps[-1])
   return embedding.reshape(embedding.shape[0], 1, 1, -1)

@@ -5,11 +5,15 @@ import math
 from typing import ClassVar
 
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32
 
 from edjax.errors import UserError
 from edjax.methods import embeddings
-from edjax.methods.base import gather
+from edjax.methods.base import Batch, gather
 from edjax.methods.maps import unit
+from edjax.models.layers import Output
+from edjax.types import PerImage, RandomKey, Variables
 
 _FORMS = ("kernel", "consecutive")
 
@@ -46,7 +50,7 @@ class CC:
   gather: bool = True
   needs_teacher: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if self.form not in _FORMS:
       raise UserError(f"methods.cc.form is {self.form!r}; it is one of {', '.join(_FORMS)}")
     if not self.gamma > 0:
@@ -55,13 +59,15 @@ class CC:
       if not getattr(self, name) >= 1:
         raise UserError(f"methods.cc.{name} is {getattr(self, name)}; it must be at least 1")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     return {"params": embeddings.new(key, self.width, student_output, teacher_output)}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch]."""
     if not self.gather:
-      batch = batch.replace(axis=None)
+      batch = dataclasses.replace(batch, axis=None)
     student, teacher = embeddings.embed(
       variables["params"], self.width, student_output, teacher_output
     )
@@ -72,14 +78,18 @@ class CC:
     differences = jnp.sum(present[None] * (ours - theirs) ** 2, axis=1)
     return differences / jnp.maximum(present.sum(), 1), {}
 
-  def _kernel(self, x, batch):
+  def _kernel(
+    self, x: Float32[Array, "batch width"], batch: Batch
+  ) -> Float32[Array, "batch whole"]:
     """[batch, whole batch] of [batch, width] of length 1."""
     products = jnp.matmul(x, gather(x, batch).T, precision="highest")
     terms = ((2 * self.gamma * products) ** p / math.factorial(p) for p in range(self.order + 1))
-    return math.exp(-2 * self.gamma) * sum(terms)
+    return math.exp(-2 * self.gamma) * sum(terms, jnp.zeros_like(products))
 
 
-def _consecutive(distances, present, batch):
+def _consecutive(
+  distances: Float32[Array, "whole width"], present: Float32[Array, " whole"], batch: Batch
+) -> PerImage:
   order = jnp.argsort(1 - present)  # stable: padding goes to the end
   distances, present = distances[order], present[order]
   products = jnp.sum(distances[:-1] * distances[1:], axis=1) * present[1:]

@@ -5,11 +5,15 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Bool, Float32, Int32
 
 from edjax.errors import UserError
 from edjax.methods import embeddings
-from edjax.methods.base import gather, mean
+from edjax.methods.base import Batch, gather, mean
 from edjax.methods.maps import unit
+from edjax.models.layers import Output
+from edjax.types import Labels, PerImage, RandomKey, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +53,7 @@ class CRD:
   width: int = 128
   needs_teacher: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     for name in ("negatives", "width"):
       if not getattr(self, name) >= 1:
         raise UserError(f"methods.crd.{name} is {getattr(self, name)}; it must be at least 1")
@@ -58,10 +62,10 @@ class CRD:
     if not 0 <= self.momentum < 1:
       raise UserError(f"methods.crd.momentum is {self.momentum}; it must be from 0 to below 1")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     return {"params": embeddings.new(key, self.width, student_output, teacher_output)}
 
-  def remember(self, key, images):
+  def remember(self, key: RandomKey, images: int) -> Variables:
     """Banks of about length 1 as the authors begin, and averages that are not known yet."""
     bound = (3 / self.width) ** 0.5
     keys = jax.random.split(key)
@@ -73,7 +77,9 @@ class CRD:
       for name, own in zip(("student", "teacher"), keys, strict=True)
     }
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch] and {"student": …, "teacher": …}, each a "bank" and an "average".
 
     The average is that of e^((v·m − 1)/τ), z without its largest factor; 0 until there is one.
@@ -86,14 +92,21 @@ class CRD:
     others, some = draw(batch.key, batch.index, batch.labels, batch.everyone, self.negatives)
     chosen = jnp.concatenate([batch.index[:, None], others], axis=1)
     counts = jnp.concatenate([jnp.ones_like(others[:, :1]), others * 0 + some[:, None]], axis=1)
-    losses, new = 0, {}
+    losses, new = jnp.zeros(batch.mask.shape), {}
     for name, own, other in (("student", student, teacher), ("teacher", teacher, student)):
       loss, average = self._contrast(other, memory[name], chosen, counts, batch)
       losses += loss
       new[name] = {"bank": self._update(memory[name]["bank"], own, batch), "average": average}
     return losses, new
 
-  def _contrast(self, vectors, memory, chosen, counts, batch):
+  def _contrast(
+    self,
+    vectors: Float32[Array, "batch width"],
+    memory: Variables,
+    chosen: Int32[Array, "batch k"],
+    counts: Int32[Array, "batch k"],
+    batch: Batch,
+  ) -> tuple[PerImage, Float32[Array, ""]]:
     scores = (_scores(vectors, memory["bank"], chosen) - 1) / self.temperature
     first = jnp.sum(counts * jnp.exp(scores), axis=1) / jnp.sum(counts, axis=1)
     first = jax.lax.stop_gradient(mean(first, batch))
@@ -103,14 +116,25 @@ class CRD:
     rejected = jnp.sum(counts[:, 1:] * jax.nn.softplus(others - level), axis=1)
     return jax.nn.softplus(level - own) + rejected, average
 
-  def _update(self, bank, vectors, batch):
+  def _update(
+    self,
+    bank: Float32[Array, "images width"],
+    vectors: Float32[Array, "batch width"],
+    batch: Batch,
+  ) -> Float32[Array, "images width"]:
     vectors = jax.lax.stop_gradient(vectors)
     fresh = unit(self.momentum * bank[batch.index] + (1 - self.momentum) * vectors)
     index = jnp.where(batch.mask > 0, batch.index, len(bank))  # padding falls outside
     return bank.at[gather(index, batch)].set(gather(fresh, batch), mode="drop")
 
 
-def draw(key, index, labels, everyone, count):
+def draw(
+  key: RandomKey,
+  index: Int32[Array, " batch"],
+  labels: Labels,
+  everyone: Int32[Array, " images"],
+  count: int,
+) -> tuple[Int32[Array, "batch {count}"], Bool[Array, " batch"]]:
   """Draws images of other classes; the same key and image give the same on any device.
 
   Args:
@@ -130,7 +154,7 @@ def draw(key, index, labels, everyone, count):
   own = last - first
   others = len(everyone) - strangers - own
 
-  def one(image, others):
+  def one(image: Int32[Array, ""], others: Int32[Array, ""]) -> Int32[Array, " count"]:
     return jax.random.randint(jax.random.fold_in(key, image), (count,), 0, jnp.maximum(others, 1))
 
   places = strangers + jax.vmap(one)(index, others)
@@ -138,7 +162,11 @@ def draw(key, index, labels, everyone, count):
   return by_class[jnp.minimum(places, len(everyone) - 1)], others > 0
 
 
-def _scores(vectors, bank, chosen):
+def _scores(
+  vectors: Float32[Array, "batch width"],
+  bank: Float32[Array, "images width"],
+  chosen: Int32[Array, "batch k"],
+) -> Float32[Array, "batch k"]:
   """Products [batch, k] of [batch, width] with the rows `chosen` of the bank."""
   if len(bank) <= chosen.shape[1] * bank.shape[1]:
     everything = jnp.matmul(vectors, bank.T, precision="highest")

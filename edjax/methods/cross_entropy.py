@@ -5,7 +5,9 @@ from typing import ClassVar
 
 import optax
 
-from edjax.methods.base import exact
+from edjax.methods.base import Batch, exact
+from edjax.models.layers import Output
+from edjax.types import PerImage, RandomKey, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,10 +19,18 @@ class CrossEntropy:
 
   needs_teacher: ClassVar[bool] = False
 
-  def init(self, key, student_output, teacher_output):
+  def init(
+    self, key: RandomKey, student_output: Output, teacher_output: Output | None
+  ) -> Variables:
     return {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self,
+    variables: Variables,
+    student_output: Output,
+    teacher_output: Output | None,
+    batch: Batch,
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch] and no memory."""
     logits = exact(student_output.logits)
     loss = optax.losses.softmax_cross_entropy_with_integer_labels(logits, batch.labels)

@@ -5,9 +5,13 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32
 
 from edjax.errors import UserError
-from edjax.methods.base import constant, exact
+from edjax.methods.base import Batch, constant, exact
+from edjax.models.layers import Output
+from edjax.types import PerImage, RandomKey, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,17 +39,19 @@ class CTKD:
   needs_teacher: ClassVar[bool] = True
   on_logits: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not self.span > 0:
       raise UserError(f"methods.ctkd.span is {self.span}; it must be positive")
     for name in ("lowest", "warm_up"):
       if not getattr(self, name) >= 0:
         raise UserError(f"methods.ctkd.{name} is {getattr(self, name)}; it must not be negative")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     return {"params": {"theta": jnp.float32(1)}}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch], in nats times T²."""
     learned = self.lowest + self.span * jax.nn.sigmoid(variables["params"]["theta"])
     temperature = jax.lax.stop_gradient(learned)
@@ -58,7 +64,7 @@ class CTKD:
     turned = self._reversal(batch.epoch) * slope * (learned - temperature)
     return temperature**2 * divergence + turned, {}
 
-  def _reversal(self, epoch):
+  def _reversal(self, epoch: Float32[Array, ""]) -> Float32[Array, ""] | float:
     """λ, from 0 to −1."""
     if not self.warm_up:
       return -1.0
@@ -66,7 +72,9 @@ class CTKD:
     return -(1 - jnp.cos(jnp.pi * risen)) / 2
 
 
-def _remainders(student, teacher):
+def _remainders(
+  student: Float32[Array, "batch classes"], teacher: Float32[Array, "batch classes"]
+) -> tuple[Float32[Array, "batch classes"], Float32[Array, "batch classes"]]:
   """What of KL(teacher ‖ student) float32 should sum up, of log-probabilities [batch, classes].
 
   With x = log p − log q (p the teacher's), KL is E_p x, but also E_p r with r = x − 1 + e^(−x), as
@@ -88,7 +96,9 @@ def _remainders(student, teacher):
   return second, jnp.where(near, p * series, 2 * second - p * x**2)
 
 
-def _slope(student, teacher):
+def _slope(
+  student: Float32[Array, "batch classes"], teacher: Float32[Array, "batch classes"]
+) -> PerImage:
   """(1/T) d(T² KL)/dT, [batch], of log-probabilities at temperature T.
 
   T² KL hardly depends on a high T: its derivative is a small difference of large terms, of which

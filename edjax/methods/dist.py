@@ -1,13 +1,18 @@
 """Distillation from a stronger teacher (Huang et al. 2022, arXiv:2205.10536, equation 10)."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32
 
 from edjax.errors import UserError
-from edjax.methods.base import constant, exact, mean, total
+from edjax.methods.base import Batch, constant, exact, mean, total
+from edjax.models.layers import Output
+from edjax.types import PerImage, RandomKey, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,20 +43,22 @@ class DIST:
   needs_teacher: ClassVar[bool] = True
   on_logits: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not self.temperature > 0:
       raise UserError(f"methods.dist.temperature is {self.temperature}; it must be positive")
     for name in ("beta", "gamma"):
       if not getattr(self, name) >= 0:
         raise UserError(f"methods.dist.{name} is {getattr(self, name)}; it must not be negative")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     return {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch], between 0 and 2 T² (β + γ)."""
     if not self.gather:
-      batch = batch.replace(axis=None)
+      batch = dataclasses.replace(batch, axis=None)
     student = jax.nn.softmax(exact(student_output.logits) / self.temperature)
     teacher = jax.nn.softmax(constant(teacher_output.logits) / self.temperature)
     inter = _correlation(
@@ -70,7 +77,12 @@ class DIST:
     return self.temperature**2 * loss, {}
 
 
-def _correlation(ours, theirs, average, add):
+def _correlation(
+  ours: Float32[Array, "batch classes"],
+  theirs: Float32[Array, "batch classes"],
+  average: Callable[[Array], Array],
+  add: Callable[[Array], Array],
+) -> Float32[Array, " kept"]:
   """Pearson's ρ along the axis over which `average` and `add` work."""
   lengths, centred = [], []
   for values in (ours, theirs):

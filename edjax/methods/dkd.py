@@ -5,9 +5,13 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Bool, Float32
 
 from edjax.errors import UserError
-from edjax.methods.base import constant, exact
+from edjax.methods.base import Batch, constant, exact
+from edjax.models.layers import Output
+from edjax.types import PerImage, RandomKey, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,17 +46,19 @@ class DKD:
   needs_teacher: ClassVar[bool] = True
   on_logits: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not self.temperature > 0:
       raise UserError(f"methods.dkd.temperature is {self.temperature}; it must be positive")
     for name in ("alpha", "beta", "warm_up"):
       if not getattr(self, name) >= 0:
         raise UserError(f"methods.dkd.{name} is {getattr(self, name)}; it must not be negative")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     return {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch], in nats times T²."""
     student = exact(student_output.logits) / self.temperature
     teacher = constant(teacher_output.logits) / self.temperature
@@ -69,7 +75,9 @@ class DKD:
     return jnp.minimum((jnp.floor(batch.epoch) + 1) / self.warm_up, 1) * loss, {}
 
 
-def _target_or_not(logits, target):
+def _target_or_not(
+  logits: Float32[Array, "batch classes"], target: Bool[Array, "batch classes"]
+) -> Float32[Array, "batch 2"]:
   """Returns log (p_y, 1 − p_y), [batch, 2]."""
   logits = _shifted(logits, True)
   parts = jnp.stack(
@@ -78,14 +86,18 @@ def _target_or_not(logits, target):
   return jax.nn.log_softmax(parts)
 
 
-def _others(logits, target):
+def _others(
+  logits: Float32[Array, "batch classes"], target: Bool[Array, "batch classes"]
+) -> Float32[Array, "batch classes"]:
   """Returns log (p/(1 − p_y)) [batch, classes]; at y itself zero."""
   logits = _shifted(logits, ~target)
   total = jax.nn.logsumexp(logits, axis=1, where=~target, keepdims=True)
   return jnp.where(target, 0, logits - total)
 
 
-def _shifted(logits, chosen):
+def _shifted(
+  logits: Float32[Array, "batch classes"], chosen: Bool[Array, "batch classes"] | bool
+) -> Float32[Array, "batch classes"]:
   """Lets the greatest of the chosen be 0: a large level would round the small differences away."""
   top = jnp.max(logits, axis=1, where=chosen, initial=-jnp.inf, keepdims=True)
   return logits - jax.lax.stop_gradient(top)

@@ -3,9 +3,12 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32
 
-from edjax.methods.base import constant, exact
-from edjax.models.layers import dense
+from edjax.methods.base import applied, constant, exact
+from edjax.models.layers import Output, dense
+from edjax.types import RandomKey, Variables
 
 
 class Embedding(nn.Module):
@@ -14,11 +17,11 @@ class Embedding(nn.Module):
   width: int
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Float32[Array, "batch _"]) -> Float32[Array, "batch {self.width}"]:
     return dense(x, self.width)
 
 
-def new(key, width, student_output, teacher_output):
+def new(key: RandomKey, width: int, student_output: Output, teacher_output: Output) -> Variables:
   """Returns the parameters {"student": …, "teacher": …} of two embeddings."""
   outputs = {"student": student_output, "teacher": teacher_output}
   return {
@@ -27,10 +30,10 @@ def new(key, width, student_output, teacher_output):
   }
 
 
-def embed(params, width, student_output, teacher_output):
+def embed(
+  params: Variables, width: int, student_output: Output, teacher_output: Output
+) -> tuple[Float32[Array, "batch {width}"], Float32[Array, "batch {width}"]]:
   """Returns the student's and the teacher's, float32 [batch, width]; its network is a constant."""
-  values = {
-    "student": exact(student_output.embedding),
-    "teacher": constant(teacher_output.embedding),
-  }
-  return tuple(Embedding(width).apply({"params": params[name]}, x) for name, x in values.items())
+  student, teacher = exact(student_output.embedding), constant(teacher_output.embedding)
+  module = Embedding(width)
+  return applied(module, params["student"], student), applied(module, params["teacher"], teacher)

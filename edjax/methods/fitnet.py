@@ -19,8 +19,10 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from edjax.methods.base import constant, exact, same_stages
+from edjax.methods.base import Batch, applied, constant, exact, same_stages
 from edjax.methods.projectors import Regressor
+from edjax.models.layers import Output
+from edjax.types import PerImage, RandomKey, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +39,7 @@ class FitNet:
   relu: bool = True
   needs_teacher: ClassVar[bool] = True
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     """Returns {"params": {"map_2": of a `Regressor`, …}}."""
     maps = same_stages("fitnet", student_output.features, teacher_output.features, self.pairs)
     params = {}
@@ -47,12 +49,14 @@ class FitNet:
       params[name] = regressor.init(own, jnp.zeros((1, *student.shape[1:])))["params"]
     return {"params": params}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch], in squared units of the teacher's map."""
     maps = same_stages("fitnet", student_output.features, teacher_output.features, self.pairs)
     total = jnp.zeros(batch.mask.shape)
     for name, (student, teacher) in maps.items():
       regressor = Regressor(tuple(teacher.shape[1:]), self.relu)
-      guess = regressor.apply({"params": variables["params"][name]}, exact(student), batch)
+      guess = applied(regressor, variables["params"][name], exact(student), batch)
       total += jnp.mean((guess - constant(teacher)) ** 2, (1, 2, 3))
     return total, {}

@@ -15,13 +15,18 @@ channel-by-channel matrices per image and pair of maps.
 
 import dataclasses
 import itertools
+from collections.abc import Collection
 from typing import ClassVar
 
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32
 
 from edjax.errors import UserError, choose
-from edjax.methods.base import constant, exact, same_stages
+from edjax.methods.base import Batch, constant, exact, same_stages, whole
 from edjax.methods.maps import same_size
+from edjax.models.layers import Output
+from edjax.types import Map, PerImage, RandomKey, ShapedMap, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,14 +42,16 @@ class FSP:
   pairs: str = ""
   needs_teacher: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     choose(_FORMS, self.form, "methods.fsp.form")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     self._maps(student_output, teacher_output)
     return {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch], in units of activations to the fourth power."""
     total = jnp.zeros(batch.mask.shape)
     for lower, higher in itertools.pairwise(self._maps(student_output, teacher_output)):
@@ -54,11 +61,13 @@ class FSP:
       total += _FORMS[self.form]((ours - theirs) ** 2, (1, 2))
     return total, {}
 
-  def _maps(self, student_output, teacher_output):
-    students, teachers = student_output.features, teacher_output.features
+  def _maps(
+    self, student_output: Output, teacher_output: Output
+  ) -> Collection[tuple[ShapedMap, ShapedMap]]:
+    students, teachers = student_output.features, whole(teacher_output.features)
     maps = same_stages("fsp", students, teachers, self.pairs)
     if not self.pairs:
-      maps = {"map_0": (students[0], teachers[0])} | maps
+      maps = {"map_0": (whole(students[:1])[0], teachers[0])} | maps
     for name, (student, teacher) in maps.items():
       if student.shape[-1] != teacher.shape[-1]:
         raise UserError(
@@ -68,7 +77,7 @@ class FSP:
     return maps.values()
 
 
-def _flow(lower, higher):
+def _flow(lower: Map, higher: Map) -> Float32[Array, "batch _ _"]:
   lower, higher = same_size(lower, higher)
   places = lower.shape[1] * lower.shape[2]
   return jnp.einsum("bhwc,bhwd->bcd", lower, higher, precision="highest") / places

@@ -32,10 +32,11 @@ import jax
 import jax.numpy as jnp
 
 from edjax.errors import UserError, choose, one_of
-from edjax.methods.base import constant, exact, last_stage
+from edjax.methods.base import Batch, applied, constant, exact, last_stage
 from edjax.methods.maps import same_size, unit
 from edjax.methods.projectors import Norm
-from edjax.models.layers import dense_init
+from edjax.models.layers import Output, dense_init
+from edjax.types import Map, PerImage, RandomKey, ShapedMap, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,13 +58,13 @@ class FT:
   pairs: str = ""
   needs_teacher: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     one_of(self.phase, ("paraphrase", "transfer"), "methods.ft.phase")
     choose(_FORMS, self.form, "methods.ft.form")
     if not self.rate > 0:
       raise UserError(f"methods.ft.rate is {self.rate}; it must be positive")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     ours, theirs = self._maps(student_output, teacher_output)
     keys = jax.random.split(key)
     paraphraser, translator = self._modules(theirs)
@@ -76,26 +77,30 @@ class FT:
     x = jnp.zeros((1, *ours.shape[1:]))
     return memory | {"params": {"translator": translator.init(keys[1], x)["params"]}}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch] and the paraphraser, once it is learned, as it was."""
     ours, theirs = self._maps(student_output, teacher_output)
     paraphraser, translator = self._modules(theirs)
     theirs, params = constant(theirs), variables["params"]
     if self.phase == "paraphrase":
-      again = paraphraser.apply({"params": params["paraphraser"]}, theirs)
+      again = applied(paraphraser, params["paraphraser"], theirs)
       return jnp.mean((again - theirs) ** 2, axis=(1, 2, 3)), {}
     memory = variables["memory"]
     if ours is None:
       return jnp.zeros(batch.mask.shape, jnp.float32), memory
     known = constant(memory["paraphraser"])
-    theirs = paraphraser.apply({"params": known}, theirs, method="factor")
-    ours = translator.apply({"params": params["translator"]}, exact(ours), batch)
+    theirs = applied(paraphraser, known, theirs, method="factor")
+    ours = applied(translator, params["translator"], exact(ours), batch)
     factors = map(_FORMS[self.form], same_size(ours, theirs))
     ours, theirs = (unit(factor.reshape(factor.shape[0], -1)) for factor in factors)
     difference = ours - theirs
     return jnp.mean(difference * jnp.sign(difference), axis=1), memory
 
-  def _maps(self, student_output, teacher_output):
+  def _maps(
+    self, student_output: Output, teacher_output: Output
+  ) -> tuple[ShapedMap | None, ShapedMap]:
     """The highest map the student has, or None, and the teacher's last."""
     maps = student_output.features, teacher_output.features
     whole = last_stage("ft", (0,) * len(maps[0]), maps[1], self.pairs)
@@ -103,7 +108,7 @@ class FT:
     ((_, theirs),) = whole.values()
     return next((ours for ours, _ in grown.values()), None), theirs
 
-  def _modules(self, theirs):
+  def _modules(self, theirs: ShapedMap) -> tuple["Paraphraser", "Layers"]:
     factors = max(1, round(self.rate * theirs.shape[-1]))
     return Paraphraser(factors), Layers((None, factors, factors), self.norm)
 
@@ -114,12 +119,12 @@ class Paraphraser(nn.Module):
   factors: int
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Map) -> Map:
     decoder = Layers((self.factors, x.shape[-1], x.shape[-1]), name="decoder")
     return decoder(self.factor(x))
 
   @nn.compact
-  def factor(self, x):
+  def factor(self, x: Map) -> Map:
     return Layers((None, self.factors, self.factors), name="encoder")(x)
 
 
@@ -135,7 +140,7 @@ class Layers(nn.Module):
   norm: bool = False
 
   @nn.compact
-  def __call__(self, x, batch=None):
+  def __call__(self, x: Map, batch: Batch | None = None) -> Map:
     for number, channels in enumerate(self.channels):
       x = nn.Conv(
         channels or x.shape[-1],

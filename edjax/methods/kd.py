@@ -7,7 +7,9 @@ import jax
 import optax
 
 from edjax.errors import UserError
-from edjax.methods.base import constant, exact
+from edjax.methods.base import Batch, constant, exact
+from edjax.models.layers import Output
+from edjax.types import PerImage, RandomKey, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,14 +24,16 @@ class KD:
   needs_teacher: ClassVar[bool] = True
   on_logits: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not self.temperature > 0:
       raise UserError(f"methods.kd.temperature is {self.temperature}; it must be positive")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     return {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch], in nats times T², zero iff the softened answers agree."""
     student, teacher = (
       jax.nn.log_softmax(logits / self.temperature)

@@ -24,14 +24,19 @@ method for wide maps: two per image and map, of the smaller of both Gram matrice
 import dataclasses
 import functools
 import itertools
+from collections.abc import Collection
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32
 
 from edjax.errors import UserError, choose
-from edjax.methods.base import constant, exact, same_stages
+from edjax.methods.base import Batch, constant, exact, same_stages
 from edjax.methods.maps import same_size, unit
+from edjax.models.layers import Output
+from edjax.types import Map, PerImage, RandomKey, ShapedMap, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,18 +56,20 @@ class KDSVD:
   pairs: str = ""
   needs_teacher: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not self.k >= 1:
       raise UserError(f"methods.kdsvd.k is {self.k}; it must be 1 or more")
     if not self.spare >= 0:
       raise UserError(f"methods.kdsvd.spare is {self.spare}; it must be 0 or more")
     choose(_MATRICES, self.vectors, "methods.kdsvd.vectors")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     self._maps(student_output, teacher_output)
     return {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch], without unit."""
     shape = _MATRICES[self.vectors]
     matrices = [
@@ -77,7 +84,9 @@ class KDSVD:
       total += jnp.sum(difference**2, (1, 2, 3))
     return total, {}
 
-  def _maps(self, student_output, teacher_output):
+  def _maps(
+    self, student_output: Output, teacher_output: Output
+  ) -> Collection[tuple[ShapedMap, ShapedMap]]:
     maps = same_stages("kdsvd", student_output.features, teacher_output.features, self.pairs)
     for name, (student, teacher) in maps.items():
       if self.vectors == "channels" and student.shape[-1] != teacher.shape[-1]:
@@ -88,7 +97,9 @@ class KDSVD:
         )
     return maps.values()
 
-  def _align(self, k, student, teacher):
+  def _align(
+    self, k: int, student: Float32[Array, "batch _ _"], teacher: Float32[Array, "batch _ entries"]
+  ) -> tuple[Float32[Array, "batch entries {k}"], Float32[Array, "batch entries {k}"]]:
     """The vectors [batch, entries, k] of both, weighted by the teacher's singular values."""
     squares, vectors = _decompose(teacher)
     weights, theirs = unit(jnp.sqrt(squares[:, None, :k])), vectors[..., :k]
@@ -101,22 +112,26 @@ class KDSVD:
     return jnp.take_along_axis(ours, like, 2) * turn * weights, theirs * weights
 
 
-def _relate(vectors, below):
+def _relate(
+  vectors: Float32[Array, "batch entries k"], below: Float32[Array, "batch entries_below k"]
+) -> Float32[Array, "batch entries entries_below k"]:
   return jnp.exp(-((vectors[:, :, None] - below[:, None]) ** 2) / 8)
 
 
-def _of_channels(maps):
+def _of_channels(maps: Map) -> Float32[Array, "batch rows columns"]:
   return maps.reshape(maps.shape[0], -1, maps.shape[-1])
 
 
-def _of_columns(maps):
+def _of_columns(maps: Map) -> Float32[Array, "batch rows columns"]:
   return _of_channels(jnp.swapaxes(maps, 2, 3))
 
 
 _MATRICES = {"channels": _of_channels, "columns": _of_columns}
 
 
-def _decompose(matrix):
+def _decompose(
+  matrix: Float32[Array, "batch rows columns"],
+) -> tuple[Float32[Array, "batch rank"], Float32[Array, "batch columns rank"]]:
   """Squares of singular values [batch, rank], falling, and right vectors [batch, columns, rank].
 
   What is below a millionth of the largest square is rounding in float32; its vectors are zero.
@@ -131,7 +146,9 @@ def _decompose(matrix):
   return squares * there, vectors * there[:, None]
 
 
-def _eigen(gram):
+def _eigen(
+  gram: Float32[Array, "batch n n"],
+) -> tuple[Float32[Array, "batch n"], Float32[Array, "batch n n"]]:
   """Eigenvalues [batch, n] and vectors [batch, n, n].
 
   On a CPU one matrix after the other: jaxlib (0.10) hands the matrices of a batch to the threads
@@ -145,7 +162,9 @@ def _eigen(gram):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _right_vectors(matrix, count):
+def _right_vectors(
+  matrix: Float32[Array, "batch rows columns"], count: int
+) -> Float32[Array, "batch columns {count}"]:
   """The first right singular vectors [batch, columns, count] of [batch, rows, columns].
 
   With A = matrixᵀ matrix they turn by dv = (λI − A)⁺ dA v. Where two squares λ differ by less than
@@ -155,17 +174,21 @@ def _right_vectors(matrix, count):
   return _decompose(matrix)[1][..., :count]
 
 
-def _forward(matrix, count):
+def _forward(
+  matrix: Float32[Array, "batch rows columns"], count: int
+) -> tuple[Float32[Array, "batch columns {count}"], tuple[Array, Array, Array]]:
   squares, vectors = _decompose(matrix)
   return vectors[..., :count], (matrix, squares, vectors)
 
 
-def _backward(count, kept, gradient):
+def _backward(
+  count: int, kept: tuple[Array, Array, Array], gradient: Float32[Array, "batch columns {count}"]
+) -> tuple[Float32[Array, "batch rows columns"]]:
   matrix, squares, vectors = kept
   product = functools.partial(jnp.einsum, precision="highest")
   least = 1e-4 * squares[:, :1, None]
 
-  def over(gap):
+  def over(gap: Array) -> Array:
     sure = jnp.abs(gap) > least
     return jnp.where(sure, 1 / jnp.where(sure, gap, 1), 0)
 

@@ -6,9 +6,13 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import optax
+from jax import Array
+from jaxtyping import Float32
 
 from edjax.errors import UserError, one_of
-from edjax.methods.base import across, constant, exact, gather, mean, total
+from edjax.methods.base import Batch, across, constant, exact, gather, mean, total
+from edjax.models.layers import Output
+from edjax.types import PerImage, RandomKey, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,34 +48,44 @@ class MLLD:
   needs_teacher: ClassVar[bool] = True
   on_logits: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not self.temperatures or not all(temperature > 0 for temperature in self.temperatures):
       raise UserError(f"methods.mlld.temperatures is {self.temperatures}; all must be positive")
     one_of(self.form, ("paper", "code"), "methods.mlld.form")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     return {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch], its instance terms in nats times T²."""
-    views = [(student_output, teacher_output), *filter(None, (batch.strong,))]
-    views = [(exact(ours.logits), constant(theirs.logits)) for ours, theirs in views]
+    seen = [(student_output, teacher_output), *filter(None, (batch.strong,))]
+    views = [(exact(ours.logits), constant(theirs.logits)) for ours, theirs in seen]
     if not self.gather:
-      batch = batch.replace(axis=None)
+      batch = dataclasses.replace(batch, axis=None)
+    none = jnp.zeros(batch.mask.shape)
     first = [_terms(*views[0], temperature, batch) for temperature in self.temperatures]
     if self.form == "paper":
       terms = [*first, *(_terms(*view, t, batch) for view in views[1:] for t in self.temperatures)]
-      return sum(sum(levels) for levels in terms), {}
+      return sum((sum(levels, none) for levels in terms), none), {}
     images, classes = _unsure(views[0][1], batch)
-    loss = sum(images * (instance + rows) + classes * columns for instance, rows, columns in first)
+    loss = sum(
+      (images * (instance + rows) + classes * columns for instance, rows, columns in first), none
+    )
     if len(views) == 2:
       strong, weak = self.temperatures[:-2], self.temperatures[-2:]
-      loss += sum(_instance(*views[1], temperature) for temperature in strong)
-      loss += sum(_instance(*views[0], temperature) for temperature in weak)
+      loss += sum((_instance(*views[1], temperature) for temperature in strong), none)
+      loss += sum((_instance(*views[0], temperature) for temperature in weak), none)
     return loss, {}
 
 
-def _terms(ours, theirs, temperature, batch):
+def _terms(
+  ours: Float32[Array, "batch classes"],
+  theirs: Float32[Array, "batch classes"],
+  temperature: float,
+  batch: Batch,
+) -> tuple[PerImage, PerImage, Float32[Array, ""]]:
   """Returns the three levels at one temperature: [batch], [batch], and a number."""
   present = gather(batch.mask, batch)[None]
   rows, columns = [], []
@@ -88,12 +102,16 @@ def _terms(ours, theirs, temperature, batch):
   )
 
 
-def _instance(ours, theirs, temperature):
+def _instance(
+  ours: Float32[Array, "batch classes"], theirs: Float32[Array, "batch classes"], temperature: float
+) -> PerImage:
   student, teacher = (jax.nn.log_softmax(logits / temperature) for logits in (ours, theirs))
   return temperature**2 * optax.losses.kl_divergence_with_log_targets(student, teacher)
 
 
-def _unsure(theirs, batch):
+def _unsure(
+  theirs: Float32[Array, "batch classes"], batch: Batch
+) -> tuple[Float32[Array, ""], Float32[Array, ""]]:
   """The shares of images and of classes that the teacher is at most as sure of as of the median."""
   p = jax.nn.softmax(theirs)
   sure = p.max(axis=1)

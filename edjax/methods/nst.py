@@ -17,10 +17,14 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32
 
 from edjax.errors import choose
-from edjax.methods.base import constant, exact, same_stages
+from edjax.methods.base import Batch, constant, exact, same_stages
 from edjax.methods.maps import same_size, unit
+from edjax.models.layers import Output
+from edjax.types import Map, PerImage, RandomKey, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,14 +40,16 @@ class NST:
   pairs: str = ""
   needs_teacher: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     choose(_KERNELS, self.kernel, "methods.nst.kernel")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     same_stages("nst", student_output.features, teacher_output.features, self.pairs)
     return {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch], without unit, 0 or more; each map adds at most 4."""
     maps = same_stages("nst", student_output.features, teacher_output.features, self.pairs)
     kernel = _KERNELS[self.kernel]
@@ -56,21 +62,29 @@ class NST:
     return total, {}
 
 
-def _channels(maps):
+def _channels(maps: Map) -> Float32[Array, "batch places channels"]:
   """[batch, places, channels], each channel of length 1 over places or zero."""
   return unit(maps.reshape(maps.shape[0], -1, maps.shape[-1]), 1)
 
 
-def _products(x, y):
+def _products(
+  x: Float32[Array, "batch places ours"], y: Float32[Array, "batch places theirs"]
+) -> Float32[Array, "batch ours theirs"]:
   return jnp.einsum("bpc,bpd->bcd", x, y, precision="highest")
 
 
-def _distances(x, y):
+def _distances(
+  x: Float32[Array, "batch places ours"], y: Float32[Array, "batch places theirs"]
+) -> Float32[Array, "batch ours theirs"]:
   squares = jnp.sum(x**2, 1)[:, :, None] + jnp.sum(y**2, 1)[:, None, :]
   return jnp.maximum(squares - 2 * _products(x, y), 0)
 
 
-def _gaussian(x, y, variance):
+def _gaussian(
+  x: Float32[Array, "batch places ours"],
+  y: Float32[Array, "batch places theirs"],
+  variance: Float32[Array, "batch 1 1"],
+) -> Float32[Array, "batch ours theirs"]:
   return jnp.exp(-_distances(x, y) / (2 * jnp.where(variance > 0, variance, 1)))
 
 

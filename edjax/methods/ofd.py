@@ -28,9 +28,11 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from edjax.methods.base import constant, depth_weights, exact, same_stages
+from edjax.methods.base import Batch, applied, constant, depth_weights, exact, same_stages
 from edjax.methods.maps import same_size
 from edjax.methods.projectors import Connector
+from edjax.models.layers import Output
+from edjax.types import Map, PerImage, RandomKey, ShapedMap, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +46,7 @@ class OFD:
   pairs: str = ""
   needs_teacher: ClassVar[bool] = True
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     params, memory = {}, {}
     for number, (name, (ours, theirs)) in enumerate(
       self._pairs(student_output, teacher_output).items()
@@ -55,7 +57,9 @@ class OFD:
       memory[name] = {"margin": jnp.zeros(channels), "count": jnp.zeros(channels)}
     return {"params": params, "memory": memory} if params else {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch] and the margins so far, with how many values they are of."""
     losses, memory = jnp.zeros(batch.mask.shape, jnp.float32), {}
     weights = depth_weights(
@@ -65,22 +69,23 @@ class OFD:
       ours, theirs = exact(ours), constant(theirs)
       memory[name] = _margins(constant(variables["memory"][name]), theirs, batch)
       ours, theirs = same_size(ours, theirs)
-      connected = Connector(theirs.shape[-1]).apply(
-        {"params": variables["params"][name]}, ours, batch
-      )
+      connector = Connector(theirs.shape[-1])
+      connected = applied(connector, variables["params"][name], ours, batch)
       target = jnp.maximum(theirs, memory[name]["margin"][None, None, None])
       counts = (connected > target) | (theirs > 0)
       distance = jnp.where(counts, (connected - target) ** 2, 0)
       losses += weights[name] * distance.sum(axis=(1, 2, 3))
     return losses, memory
 
-  def _pairs(self, student_output, teacher_output):
+  def _pairs(
+    self, student_output: Output, teacher_output: Output
+  ) -> dict[str, tuple[ShapedMap, ShapedMap]]:
     return same_stages(
       "ofd", student_output.preactivations, teacher_output.preactivations, self.pairs
     )
 
 
-def _margins(memory, maps, batch):
+def _margins(memory: Variables, maps: Map, batch: Batch) -> Variables:
   """Takes the negative values of [batch, height, width, channels] into the means so far."""
   negative = jnp.where(maps < 0, batch.mask[:, None, None, None], 0)
   total, count = jnp.sum(negative * maps, (0, 1, 2)), jnp.sum(negative, (0, 1, 2))

@@ -4,8 +4,12 @@ import dataclasses
 from typing import ClassVar
 
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32
 
-from edjax.methods.base import constant, exact, gather
+from edjax.methods.base import Batch, constant, exact, gather
+from edjax.models.layers import Output
+from edjax.types import PerImage, RandomKey, Variables
 
 _EPSILON = 1e-7  # the authors' and their successors'
 
@@ -30,13 +34,15 @@ class PKT:
   gather: bool = True
   needs_teacher: ClassVar[bool] = True
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     return {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch]."""
     if not self.gather:
-      batch = batch.replace(axis=None)
+      batch = dataclasses.replace(batch, axis=None)
     present = gather(batch.mask, batch)[None]
     ours, theirs = (
       _finds(values, present, batch)
@@ -47,7 +53,9 @@ class PKT:
     return jnp.sum(present * terms, axis=1) / jnp.maximum(present.sum(), 1), {}
 
 
-def _finds(values, present, batch):
+def _finds(
+  values: Float32[Array, "batch width"], present: Float32[Array, "1 whole"], batch: Batch
+) -> Float32[Array, "batch whole"]:
   """Probabilities [batch, whole batch]; padding is never found."""
   squares = jnp.sum(values**2, axis=1, keepdims=True)
   some = squares > 0

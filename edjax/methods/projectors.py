@@ -3,8 +3,12 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32
 
+from edjax.methods.base import Batch
 from edjax.models.layers import conv_init
+from edjax.types import Map
 
 
 class Norm(nn.Module):
@@ -14,7 +18,9 @@ class Norm(nn.Module):
   """
 
   @nn.compact
-  def __call__(self, x, batch=None):
+  def __call__(
+    self, x: Float32[Array, "batch ... channels"], batch: Batch | None = None
+  ) -> Float32[Array, "batch ... channels"]:
     """Normalises [batch, …, channels]; without a `Batch` (to initialise) all images count."""
     scale = self.param("scale", nn.initializers.ones_init(), x.shape[-1:])
     bias = self.param("bias", nn.initializers.zeros_init(), x.shape[-1:])
@@ -22,7 +28,7 @@ class Norm(nn.Module):
     weights = jnp.broadcast_to(mask.reshape(-1, *(1,) * (x.ndim - 1)), (*x.shape[:-1], 1))
     axes = tuple(range(x.ndim - 1))
 
-    def mean(values):
+    def mean(values: Array) -> Array:
       total, count = jnp.sum(weights * values, axes), jnp.sum(weights)
       if batch is not None and batch.axis is not None:
         total, count = jax.lax.psum((total, count), batch.axis)
@@ -46,7 +52,7 @@ class Connector(nn.Module):
   relu: bool = False
 
   @nn.compact
-  def __call__(self, x, batch=None):
+  def __call__(self, x: Map, batch: Batch | None = None) -> Map:
     x = nn.Conv(self.channels, (1, 1), use_bias=False, kernel_init=conv_init, name="conv")(x)
     x = Norm(name="norm")(x, batch)
     return nn.relu(x) if self.relu else x
@@ -65,13 +71,13 @@ class Regressor(nn.Module):
     relu: rectify at last.
   """
 
-  shape: tuple[int, int, int]
+  shape: tuple[int, ...]
   relu: bool = True
 
   @nn.compact
-  def __call__(self, x, batch=None):
-    *size, channels = self.shape
-    here, size = tuple(x.shape[1:3]), tuple(size)
+  def __call__(self, x: Map, batch: Batch | None = None) -> Map:
+    size, channels = self.shape[:2], self.shape[2]
+    here = x.shape[1:3]
     if any(ours < theirs for ours, theirs in zip(here, size, strict=True)):
       if size == tuple(2 * side for side in here):
         x = nn.ConvTranspose(
@@ -86,16 +92,17 @@ class Regressor(nn.Module):
         return self._end(x, batch)
       x = jax.image.resize(x, (x.shape[0], *size, x.shape[-1]), "nearest")
       here = size
+    padding: str | tuple[tuple[int, int], ...]
     if here == tuple(2 * side for side in size):
       kernel, stride, padding = (3, 3), (2, 2), ((1, 1), (1, 1))
     else:
-      kernel = tuple(1 + ours - theirs for ours, theirs in zip(here, size, strict=True))
+      kernel = (1 + here[0] - size[0], 1 + here[1] - size[1])
       stride, padding = (1, 1), "VALID"
     x = nn.Conv(
       channels, kernel, stride, padding, use_bias=False, kernel_init=conv_init, name="conv"
     )(x)
     return self._end(x, batch)
 
-  def _end(self, x, batch):
+  def _end(self, x: Map, batch: Batch | None) -> Map:
     x = Norm(name="norm")(x, batch)
     return nn.relu(x) if self.relu else x

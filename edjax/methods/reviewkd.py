@@ -27,17 +27,19 @@ epochs than `warmup` never reaches the full weight.
 """
 
 import dataclasses
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from edjax.errors import UserError
-from edjax.methods.base import constant, exact, same_stages
+from edjax.methods.base import Batch, applied, constant, exact, same_stages
 from edjax.methods.projectors import Norm
-from edjax.models.layers import dense_init
+from edjax.models.layers import Output, dense_init
 from edjax.models.pooling import average_grid
+from edjax.types import Map, PerImage, RandomKey, ShapedEmbedding, ShapedMap, Variables
 
 _uniform = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
 
@@ -55,31 +57,36 @@ class ReviewKD:
   pairs: str = ""
   needs_teacher: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not self.warmup >= 0:
       raise UserError(f"methods.reviewkd.warmup is {self.warmup}; it is not negative")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     ours, theirs = self._levels(student_output, teacher_output)
     maps = {name: jnp.zeros((1, *x.shape[1:])) for name, x in ours.items()}
     return {"params": _review(theirs).init(key, maps)["params"]}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch] and no memory."""
     ours, theirs = self._levels(exact(student_output), constant(teacher_output))
-    reviews = _review(theirs).apply({"params": variables["params"]}, ours, batch)
-    total = sum(_context(reviews[name], theirs[name]) for name in theirs)
+    reviews = applied(_review(theirs), variables["params"], ours, batch)
+    none = jnp.zeros(batch.mask.shape)
+    total = sum((_context(reviews[name], theirs[name]) for name in theirs), none)
     rise = jnp.minimum(batch.epoch / self.warmup, 1) if self.warmup else 1.0
     return rise * total, {}
 
-  def _levels(self, student_output, teacher_output):
+  def _levels(
+    self, student_output: Output, teacher_output: Output
+  ) -> tuple[dict[str, ShapedMap], dict[str, ShapedMap]]:
     """The student's and the teacher's {name: map}, lowest first, the embedding at last."""
     pairs = same_stages(
       "reviewkd", student_output.features, teacher_output.preactivations, self.pairs
     )
-    tops = (_as_map(output.embedding) for output in (student_output, teacher_output))
-    pairs["embedding"] = tuple(tops)
-    return ({name: pair[side] for name, pair in pairs.items()} for side in (0, 1))
+    pairs["embedding"] = _as_map(student_output.embedding), _as_map(teacher_output.embedding)
+    ours, theirs = ({name: pair[side] for name, pair in pairs.items()} for side in (0, 1))
+    return ours, theirs
 
 
 class Review(nn.Module):
@@ -89,10 +96,10 @@ class Review(nn.Module):
     shapes: (name, (height, width, channels)) of the teacher's maps, in the same order.
   """
 
-  shapes: tuple[tuple[str, tuple[int, int, int]], ...]
+  shapes: tuple[tuple[str, tuple[int, ...]], ...]
 
   @nn.compact
-  def __call__(self, maps, batch=None):
+  def __call__(self, maps: dict[str, Map], batch: Batch | None = None) -> dict[str, Map]:
     """Returns {name: [batch, *shape]}."""
     top = self.shapes[-1][0]
     middle, review, reviews = min(512, maps[top].shape[-1]), None, {}
@@ -101,8 +108,8 @@ class Review(nn.Module):
       x = Norm(name=f"{name}_in_norm")(x, batch)
       if review is not None:
         above = _nearest(review, x.shape[1:3])
-        gates = nn.Conv(2, (1, 1), kernel_init=dense_init, name=f"{name}_gates")
-        gates = nn.sigmoid(gates(jnp.concatenate([x, above], -1)))
+        weigh = nn.Conv(2, (1, 1), kernel_init=dense_init, name=f"{name}_gates")
+        gates = nn.sigmoid(weigh(jnp.concatenate([x, above], -1)))
         x = x * gates[..., :1] + above * gates[..., 1:]
       review = _nearest(x, size)
       reviews[name] = Norm(name=f"{name}_out_norm")(
@@ -111,22 +118,22 @@ class Review(nn.Module):
     return reviews
 
 
-def _review(theirs):
+def _review(theirs: dict[str, ShapedMap]) -> Review:
   return Review(tuple((name, tuple(x.shape[1:])) for name, x in theirs.items()))
 
 
-def _conv(channels, size, name):
+def _conv(channels: int, size: int, name: str) -> nn.Conv:
   return nn.Conv(channels, (size, size), use_bias=False, kernel_init=_uniform, name=name)
 
 
-def _as_map(embedding):
+def _as_map(embedding: ShapedEmbedding) -> ShapedMap:
   if isinstance(embedding, jax.ShapeDtypeStruct):
     batch, width = embedding.shape
-    return jax.ShapeDtypeStruct((batch, 1, 1, width), embedding.dtype)
+    return cast(ShapedMap, jax.ShapeDtypeStruct((batch, 1, 1, width), embedding.dtype))
   return embedding[:, None, None]
 
 
-def _nearest(x, size):
+def _nearest(x: Map, size: Sequence[int]) -> Map:
   """Row i of n of [batch, height, width, channels] is row floor(i·height/n), columns alike."""
   for axis, (here, there) in enumerate(zip(x.shape[1:3], size, strict=True), start=1):
     if here != there:
@@ -134,7 +141,7 @@ def _nearest(x, size):
   return x
 
 
-def _context(ours, theirs):
+def _context(ours: Map, theirs: Map) -> PerImage:
   """HCL of [batch, height, width, channels] per image."""
   weight, weights = 1.0, 1.0
   total = _mean_square(ours, theirs)
@@ -147,5 +154,5 @@ def _context(ours, theirs):
   return total / weights
 
 
-def _mean_square(ours, theirs):
+def _mean_square(ours: Map, theirs: Map) -> PerImage:
   return jnp.mean((ours - theirs) ** 2, axis=(1, 2, 3))

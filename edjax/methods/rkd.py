@@ -6,9 +6,13 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import optax
+from jax import Array
+from jaxtyping import Float32
 
 from edjax.errors import UserError
-from edjax.methods.base import constant, exact, gather, total
+from edjax.methods.base import Batch, constant, exact, gather, total
+from edjax.models.layers import Output
+from edjax.types import PerImage, RandomKey, Variables
 
 _AT_ONCE = 2**24  # floats of differences that are there at the same time
 
@@ -40,24 +44,26 @@ class RKD:
   gather: bool = True
   needs_teacher: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     for name in ("distance", "angle"):
       if not getattr(self, name) >= 0:
         raise UserError(f"methods.rkd.{name} is {getattr(self, name)}; it must not be negative")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     return {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch]."""
     if not self.gather:
-      batch = batch.replace(axis=None)
+      batch = dataclasses.replace(batch, axis=None)
     outputs = exact(student_output.embedding), constant(teacher_output.embedding)
     everyone, present = gather(outputs, batch), gather(batch.mask, batch)
     count = jnp.maximum(present.sum(), 1)
 
     @jax.checkpoint
-    def corner(own):
+    def corner(own: tuple[Array, Array]) -> tuple[list[Array], Array]:
       rows = [_seen_from(one, all_) for one, all_ in zip(own, everyone, strict=True)]
       ours, theirs = (cosines for _, cosines in rows)
       angles = optax.losses.huber_loss(ours, theirs)
@@ -75,7 +81,9 @@ class RKD:
     return self.distance * distances + self.angle * angles, {}
 
 
-def _seen_from(one, everyone):
+def _seen_from(
+  one: Float32[Array, " width"], everyone: Float32[Array, "n width"]
+) -> tuple[Float32[Array, " n"], Float32[Array, "n n"]]:
   """Returns squared distances [n] and the cosines [n, n] of the directions of any two."""
   differences = everyone - one[None]
   squares = jnp.sum(differences**2, axis=1)
@@ -85,7 +93,12 @@ def _seen_from(one, everyone):
   return squares, jnp.matmul(directions, directions.T, precision="highest")
 
 
-def _relative(squares, others, pairs, batch):
+def _relative(
+  squares: Float32[Array, "batch n"],
+  others: Float32[Array, "batch n"],
+  pairs: Float32[Array, ""],
+  batch: Batch,
+) -> Float32[Array, "batch n"]:
   """Distances [batch, n] to others, divided by the mean over the pairs of the whole batch."""
   far = squares > 1e-12
   distances = jnp.where(far, jnp.sqrt(jnp.where(far, squares, 1)), 1e-6)

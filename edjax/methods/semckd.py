@@ -25,12 +25,15 @@ from typing import ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32
 
 from edjax.errors import UserError
-from edjax.methods.base import constant, exact, gather
+from edjax.methods.base import Batch, applied, constant, exact, gather
 from edjax.methods.maps import same_size, unit
 from edjax.methods.projectors import Norm
-from edjax.models.layers import conv_init, dense_init
+from edjax.models.layers import Output, conv_init, dense_init
+from edjax.types import Map, PerImage, RandomKey, ShapedMap, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,15 +49,17 @@ class SemCKD:
   gather: bool = True
   needs_teacher: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not self.images >= 1:
       raise UserError(f"methods.semckd.images is {self.images}; it must be 1 or more")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     """Returns {"params": {"query_1", …, "key_1", …, "projection_1_1", …}}, by stages."""
     students, teachers = _stages(student_output), _stages(teacher_output)
     rows, embed = jnp.zeros((1, self.images)), self._embed()
-    modules = {f"query_{stage}": (embed, rows) for stage in students}
+    modules: dict[str, tuple[nn.Module, Array]] = {
+      f"query_{stage}": (embed, rows) for stage in students
+    }
     modules |= {f"key_{stage}": (embed, rows) for stage in teachers}
     for ours, student in students.items():
       for theirs, teacher in teachers.items():
@@ -68,7 +73,9 @@ class SemCKD:
       }
     }
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch], in squared units of the teacher's maps."""
     params = variables["params"]
     students = {stage: exact(x) for stage, x in _stages(student_output).items()}
@@ -86,17 +93,17 @@ class SemCKD:
       for place, (theirs, teacher) in enumerate(teachers.items()):
         x, target = same_size(student, teacher)
         projection = _Projection(teacher.shape[-1])
-        guess = projection.apply({"params": params[f"projection_{ours}_{theirs}"]}, x, batch)
+        guess = applied(projection, params[f"projection_{ours}_{theirs}"], x, batch)
         total += attention[:, place] * jnp.mean((guess - target) ** 2, (1, 2, 3))
     return total / len(students), {}
 
-  def _embed(self):
+  def _embed(self) -> "_Embedding":
     return _Embedding(max(self.images // 4, 1))
 
-  def _attend(self, params, maps, batch):
+  def _attend(self, params: Variables, maps: Map, batch: Batch) -> Float32[Array, "batch width"]:
     """Query or key [batch, width] of maps."""
     if not self.gather:
-      batch = batch.replace(axis=None)
+      batch = dataclasses.replace(batch, axis=None)
     flat = maps.reshape(maps.shape[0], -1)
     rows = jnp.matmul(flat, gather(flat, batch).T, precision="highest")
     rows *= gather(batch.mask, batch)[None]
@@ -106,10 +113,10 @@ class SemCKD:
         f"images at once; set methods.semckd.images to {rows.shape[1]}"
       )
     rows = jnp.pad(rows, ((0, 0), (0, self.images - rows.shape[1])))
-    return self._embed().apply({"params": params}, rows)
+    return applied(self._embed(), params, rows)
 
 
-def _stages(output):
+def _stages(output: Output) -> dict[int, ShapedMap]:
   """{1: map, …} of the stages that have grown, without the stem."""
   return {stage: x for stage, x in enumerate(output.features) if stage and x is not None}
 
@@ -120,7 +127,7 @@ class _Embedding(nn.Module):
   width: int
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Float32[Array, "batch _"]) -> Float32[Array, "batch {self.width}"]:
     x = nn.relu(nn.Dense(2 * self.width, kernel_init=dense_init, name="dense_0")(x))
     return unit(nn.Dense(self.width, kernel_init=dense_init, name="dense_1")(x))
 
@@ -131,7 +138,7 @@ class _Projection(nn.Module):
   channels: int
 
   @nn.compact
-  def __call__(self, x, batch=None):
+  def __call__(self, x: Map, batch: Batch | None = None) -> Map:
     for number, (width, size) in enumerate(((2, 1), (2, 3), (1, 1))):
       if number:
         x = nn.relu(Norm(name=f"norm_{number - 1}")(x, batch))

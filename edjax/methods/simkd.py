@@ -19,8 +19,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from edjax.errors import UserError
-from edjax.methods.base import constant, exact
+from edjax.methods.base import Batch, constant, exact, whole
+from edjax.models.layers import Output
 from edjax.models.pooling import average_grid
+from edjax.types import PerImage, RandomKey, ShapedMap, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +31,10 @@ class SimKD:
 
   needs_teacher: ClassVar[bool] = True
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     """Raises UserError where the student cannot end in this teacher's classifier."""
     width = teacher_output.embedding.shape[-1]
-    if teacher_output.preactivations[-1].shape[-1] != width:
+    if whole(teacher_output.preactivations)[-1].shape[-1] != width:
       raise UserError("methods.simkd: the teacher's classifier does not see its last map, pooled")
     grown = student_output.features[-1] is not None
     if grown and (not _projects(student_output) or _projected(student_output).shape[-1] != width):
@@ -42,21 +44,23 @@ class SimKD:
       )
     return {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch]; zeros where the student has not grown to its head."""
     if not _projects(student_output):
       return jnp.zeros(len(batch.labels), jnp.float32), {}
     ours = exact(_projected(student_output))
-    theirs = nn.relu(constant(teacher_output.preactivations[-1]))
+    theirs = nn.relu(constant(whole(teacher_output.preactivations)[-1]))
     size = tuple(map(min, ours.shape[1:3], theirs.shape[1:3]))
     gap = average_grid(ours, size) - average_grid(theirs, size)
     return jnp.mean(gap**2, axis=(1, 2, 3)), {}
 
 
-def _projects(output):
+def _projects(output: Output) -> bool:
   """The head of a student that reuses a classifier adds its projected map to the others."""
   return len(output.preactivations) > len(output.features)
 
 
-def _projected(output):
-  return output.preactivations[-1]
+def _projected(output: Output) -> ShapedMap:
+  return whole(output.preactivations)[-1]

@@ -15,9 +15,13 @@ import dataclasses
 from typing import ClassVar
 
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32
 
-from edjax.methods.base import constant, exact, gather, last_stage
+from edjax.methods.base import Batch, constant, exact, gather, last_stage
 from edjax.methods.maps import unit
+from edjax.models.layers import Output
+from edjax.types import Map, PerImage, RandomKey, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,15 +37,17 @@ class SP:
   pairs: str = ""
   needs_teacher: ClassVar[bool] = True
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     last_stage("sp", student_output.features, teacher_output.features, self.pairs)
     return {}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch], without unit, 0 to 4/batch."""
     maps = last_stage("sp", student_output.features, teacher_output.features, self.pairs)
     if not self.gather:
-      batch = batch.replace(axis=None)
+      batch = dataclasses.replace(batch, axis=None)
     total, there = jnp.zeros(batch.mask.shape), gather(batch.mask, batch)
     for student, teacher in maps.values():
       ours, theirs = (
@@ -52,7 +58,9 @@ class SP:
     return total, {}
 
 
-def _similarities(maps, there, batch):
+def _similarities(
+  maps: Map, there: Float32[Array, " whole"], batch: Batch
+) -> Float32[Array, "batch whole"]:
   """[images here, images of all], rows of length 1; nothing is similar to padding."""
   flat = maps.reshape(maps.shape[0], -1)
   products = jnp.matmul(flat, gather(flat, batch).T, precision="highest")

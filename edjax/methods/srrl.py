@@ -24,8 +24,10 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from edjax.errors import UserError, choose
-from edjax.methods.base import constant, exact
+from edjax.methods.base import Batch, applied, constant, exact
 from edjax.methods.projectors import Connector
+from edjax.models.layers import Output
+from edjax.types import PerImage, RandomKey, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,18 +43,20 @@ class SRRL:
   before: str = "map"
   needs_teacher: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     choose(_TAPS, self.before, "methods.srrl.before")
     if not self.regression >= 0:
       raise UserError(f"methods.srrl.regression is {self.regression}; it is not negative")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     channels = _TAPS[self.before](student_output).shape[-1]
     connector = Connector(teacher_output.embedding.shape[-1], relu=True)
     fresh = connector.init(key, jnp.zeros((1, 1, 1, channels)))["params"]
     return {"params": {"connector": fresh}}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch] and no memory.
 
     Raises:
@@ -66,7 +70,7 @@ class SRRL:
     x = exact(_TAPS[self.before](student_output))
     x = x.reshape(x.shape[0], -1, 1, x.shape[-1])  # an embedding is a map of one place
     connector = Connector(embedding.shape[-1], relu=True)
-    x = connector.apply({"params": variables["params"]["connector"]}, x, batch)
+    x = applied(connector, variables["params"]["connector"], x, batch)
     x, classifier = x.mean(axis=(1, 2)), constant(batch.classifier)
     said = jnp.dot(x, classifier["kernel"], precision="highest") + classifier["bias"][None]
     features = jnp.mean((x - embedding) ** 2, axis=-1)

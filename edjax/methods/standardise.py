@@ -1,11 +1,15 @@
 """Logit standardisation (Sun et al. 2024, arXiv:2403.01427), before any method on logits."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Bool, Float32
 
-from edjax.methods.base import constant, exact
+from edjax.methods.base import Batch, Method, constant, exact
+from edjax.models.layers import Output
+from edjax.types import PerImage, RandomKey, Variables
 
 _UNKNOWN = -5e3  # teachers' logits below it stand for classes that they do not know
 
@@ -27,34 +31,38 @@ class Standardised:
     method: the one to tell, of those with `on_logits`.
   """
 
-  method: Any
+  method: Method
   needs_teacher: ClassVar[bool] = True
   on_logits: ClassVar[bool] = True
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     return self.method.init(key, student_output, teacher_output)
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns what the method does."""
     if batch.strong is not None:
-      batch = batch.replace(strong=_told(*batch.strong))
+      batch = dataclasses.replace(batch, strong=_told(*batch.strong))
     return self.method.loss(variables, *_told(student_output, teacher_output), batch)
 
 
-def _told(student_output, teacher_output):
+def _told(student_output: Output, teacher_output: Output) -> tuple[Output, Output]:
   student, teacher = exact(student_output.logits), constant(teacher_output.logits)
   known = teacher > _UNKNOWN
   teacher = jnp.where(known, _standardised(teacher, known), teacher)
   return (
-    student_output.replace(logits=_standardised(student, known)),
-    teacher_output.replace(logits=teacher),
+    dataclasses.replace(student_output, logits=_standardised(student, known)),
+    dataclasses.replace(teacher_output, logits=teacher),
   )
 
 
-def _standardised(logits, known):
+def _standardised(
+  logits: Float32[Array, "batch classes"], known: Bool[Array, "batch classes"]
+) -> Float32[Array, "batch classes"]:
   count = jnp.sum(known, axis=1, keepdims=True)
 
-  def total(values):
+  def total(values: Array) -> Array:
     return jnp.sum(jnp.where(known, values, 0), axis=1, keepdims=True)
 
   centred = logits - total(logits) / jnp.maximum(count, 1)

@@ -19,11 +19,14 @@ from typing import ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32
 
 from edjax.errors import UserError
-from edjax.methods.base import constant, exact, same_stages
+from edjax.methods.base import Batch, applied, constant, exact, same_stages
 from edjax.methods.maps import same_size
-from edjax.models.layers import dense_init
+from edjax.models.layers import Output, dense_init
+from edjax.types import Map, PerImage, RandomKey, Variables
 
 _LEAST = 1e-5  # of a variance
 
@@ -41,11 +44,11 @@ class VID:
   pairs: str = ""
   needs_teacher: ClassVar[bool] = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not _LEAST < self.variance < math.inf:
       raise UserError(f"methods.vid.variance is {self.variance}; it must be above {_LEAST}")
 
-  def init(self, key, student_output, teacher_output):
+  def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     """Returns {"params": {"map_1": {"conv_0", "conv_1", "conv_2", "spread"}, …}}."""
     maps = same_stages("vid", student_output.features, teacher_output.features, self.pairs)
     params = {}
@@ -55,14 +58,16 @@ class VID:
       params[name] = belief.init(own, jnp.zeros((1, 1, 1, student.shape[-1])))["params"]
     return {"params": params}
 
-  def loss(self, variables, student_output, teacher_output, batch):
+  def loss(
+    self, variables: Variables, student_output: Output, teacher_output: Output, batch: Batch
+  ) -> tuple[PerImage, Variables]:
     """Returns float32 [batch], in nats per entry of a map less ½ log 2π; it can be negative."""
     maps = same_stages("vid", student_output.features, teacher_output.features, self.pairs)
     total = jnp.zeros(batch.mask.shape)
     for name, (student, teacher) in maps.items():
       student, teacher = same_size(exact(student), constant(teacher))
       belief = _Belief(teacher.shape[-1], self.variance)
-      mean, variance = belief.apply({"params": variables["params"][name]}, student)
+      mean, variance = applied(belief, variables["params"][name], student)
       surprise = (teacher - mean) ** 2 / variance + jnp.log(variance)
       total += 0.5 * jnp.mean(surprise, (1, 2, 3))
     return total, {}
@@ -75,7 +80,7 @@ class _Belief(nn.Module):
   variance: float
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Map) -> tuple[Map, Float32[Array, "1 1 1 channels"]]:
     for number in range(3):
       x = nn.relu(x) if number else x
       # A Dense layer over channels is a 1×1 convolution.

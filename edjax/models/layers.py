@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from edjax.models.cpu import convolution, normalisation
 from edjax.models.pooling import average_grid
+from edjax.types import Embedding, Logits, Map
 
 conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
 dense_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # LeCun et al. 1998
@@ -29,18 +30,19 @@ class Output:
   """What every network returns.
 
   Attributes:
-    logits: [batch, classes].
-    features: per stage, stem first, [batch, height, width, channels], where the field taps it:
-      after the activation, in pre-activation networks (WRN) the raw sum that leaves the stage.
+    logits: a column per class.
+    features: per stage, stem first, where the field taps it: after the activation, in
+      pre-activation networks (WRN) the raw sum that leaves the stage. Methods are shown None for
+      the stages that a student has not grown yet.
     preactivations: the same places before the last ReLU (WRN: after the normalisation that
       follows).
-    embedding: [batch, width], pooled, what the classifier sees.
+    embedding: pooled, what the classifier sees.
   """
 
-  logits: jax.Array
-  features: tuple[jax.Array, ...]
-  preactivations: tuple[jax.Array, ...]
-  embedding: jax.Array
+  logits: Logits
+  features: tuple[Map | None, ...]
+  preactivations: tuple[Map | None, ...]
+  embedding: Embedding
 
 
 @flax.struct.dataclass

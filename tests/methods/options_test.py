@@ -55,6 +55,13 @@ def test_no_pair_of_maps_is_dropped(pairs, read):
   assert base.same_stages("at", maps, maps, "1:2,2:2") == {"map_1": (1, 2), "map_2": (2, 2)}
 
 
+@pytest.mark.parametrize("pairs", ["1", "1:x", "1:2:3", "1:1,", ":"])
+def test_what_is_no_pair_of_maps_is_an_error_of_the_user(pairs):
+  maps = tuple(range(4))
+  with pytest.raises(UserError, match="methods.at.pairs is .*; write it as '1:1,2:3'"):
+    base.same_stages("at", maps, maps, pairs)
+
+
 def test_pairs_of_maps_may_be_given_in_any_order():
   maps, shuffled = tuple(range(4)), "3:3,1:2"
   assert list(base.same_stages("at", maps, maps, shuffled).items()) == [
