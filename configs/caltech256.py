@@ -46,8 +46,7 @@ def kd(config):
 
 def paper(config):
   """The published curriculum, its 150 + 30 + 60 epochs scaled."""
-  common.paper(config, (62, 13, 25))
-  config.grades.learning_rate = (_RATE,)
+  common.paper(config, (62, 13, 25), _RATE)
   config.recipe.update(schedule="steps", milestones=(62, 75, 87))
 
 

@@ -39,8 +39,7 @@ def kd(config):
 
 def paper(config):
   """The published curriculum."""
-  common.paper(config, (150, 30, 60))
-  config.grades.learning_rate = (0.05,)
+  common.paper(config, (150, 30, 60), 0.05)
   config.recipe.update(schedule="steps", milestones=(150, 180, 210))
 
 

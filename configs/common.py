@@ -1,16 +1,17 @@
 """What every config starts from, and how variants such as `:kd,quick` are applied.
 
-Settings of the grades are tuples with one entry per grade; a tuple of one entry holds for every
-grade. On the command line: `--config.grades.epochs=3,6,15`.
+Grades are rows, see `grade`. On the command line a setting of one is `--config.grades.grade_2.
+epochs=6`, one of all of them `--config.grades.epochs=3,6,15`, or `=5` where all have the same.
 """
 
+import dataclasses
 import difflib
 
 from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_dict import placeholder
 
 from configs import published
-from edjax import settings
+from edjax import rows, settings
 
 AXES = ("curriculum", "method", "size")  # of the variants; a run has one of each, in this order
 
@@ -38,23 +39,7 @@ def base(name, dataset):
       "student": {"model": "resnet20"},
       "subjects": (1, 1, 1),  # ratios of the classes, in class order
       "class_order": "given",
-      "grades": {
-        "fragments": (1, 2, 0),  # how many are there; 0: all
-        "subjects": (1, 2, 0),  # how many are seen; 0: all
-        "teachers": ("specialists",),
-        "epochs": (1, 1, 1),
-        "learning_rate": (0.1,),
-        "final_rate": (0.0,),  # share of learning_rate at the end of the grade's cosine
-        "warmup_epochs": (0.0,),
-        "frozen": (0,),
-        "lower_rate": (1.0,),
-        "carry_momentum": (False,),
-        "rehearsal": (1.0,),
-        "methods": ("",),  # those that teach, as in "kd+ce"; "": all
-        "reference_width": (0,),  # 0: as wide as the graduate's embedding
-        "reference_grid": (1,),
-        "reference_relu": (True,),
-      },
+      "grades": _named(grade(fragments=1, subjects=1), grade(fragments=2, subjects=2), grade()),
       "recipe": {
         "batch_size": 128,
         "optimiser": "sgd",
@@ -114,19 +99,34 @@ def teacher(checkpoint):
   }
 
 
+def grade(**changes):
+  """Returns the row of a grade; what is not named is as in `rows.GradeRow`."""
+  return dataclasses.asdict(rows.GradeRow(**changes))
+
+
+def curriculum(config, *grades):
+  """Makes these rows the grades of a config, in this order."""
+  config.grades = ConfigDict(_named(*grades))
+
+
+def every(config, **changes):
+  """Changes settings of every grade."""
+  for row in config.grades.values():
+    row.update(changes)
+
+
+def _named(*grades):
+  return {f"grade_{number}": row for number, row in enumerate(grades, 1)}
+
+
 def one_grade(config, teachers, epochs, learning_rate):
   """Makes a curriculum of one grade: the whole student, all classes from the start."""
-  config.grades.update(
-    fragments=(0,), subjects=(0,), teachers=(teachers,), epochs=(epochs,),
-    learning_rate=(learning_rate,), final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,),
-    lower_rate=(1.0,), carry_momentum=(False,), rehearsal=(1.0,), methods=("",),
-    reference_grid=(1,),
-  )  # fmt: skip
+  curriculum(config, grade(teachers=teachers, epochs=epochs, learning_rate=learning_rate))
   if teachers == "none":
     config.methods = ConfigDict({"ce": {"weight": 1.0}})
 
 
-def education(config, epochs, learning_rate, teachers=("generalist",)):
+def education(config, epochs, learning_rate, teachers="generalist"):
   """edjax's default curriculum: four grades, within the student compute of `epochs` without grades.
 
   Two short grades raise the lower fragments on the first subjects, gently and under references that
@@ -139,22 +139,21 @@ def education(config, epochs, learning_rate, teachers=("generalist",)):
   """
   short, third = max(1, epochs // 8), max(1, 3 * epochs // 4)
   fourth = max(1, -(-3 * epochs // 4))
+  gentle, half = 0.2 * learning_rate, 0.5 * learning_rate
   config.class_order = "similar"
-  config.grades.update(
-    fragments=(1, 2, 0, 0),
-    subjects=(1, 2, 0, 0),
-    teachers=teachers,
-    epochs=(short, short, third, fourth),
-    learning_rate=tuple(learning_rate * share for share in (0.2, 0.2, 1.0, 0.5)),
-    final_rate=(0.5, 0.5, 0.5, 0.0),
-    frozen=(0, 0, 0, 1),
-    rehearsal=(1.0, 0.5, 0.5, 0.5),
-    carry_momentum=(True,),
-    reference_grid=(7, 4, 1, 1),
-  )
+  curriculum(
+    config,
+    grade(fragments=1, subjects=1, epochs=short, learning_rate=gentle, final_rate=0.5,
+          reference_grid=7),
+    grade(fragments=2, subjects=2, epochs=short, learning_rate=gentle, final_rate=0.5,
+          rehearsal=0.5, reference_grid=4),
+    grade(epochs=third, learning_rate=learning_rate, final_rate=0.5, rehearsal=0.5),
+    grade(epochs=fourth, learning_rate=half, rehearsal=0.5, frozen=1),
+  )  # fmt: skip
+  every(config, teachers=teachers, carry_momentum=True)
 
 
-def paper(config, epochs):
+def paper(config, epochs, learning_rate):
   """The published curriculum (arXiv:2311.13811), with its class order and references.
 
   Specialists only, on the slices of their own classes, α 0.3, temperature 4; the references of
@@ -164,19 +163,21 @@ def paper(config, epochs):
   config.subjects = (1, 1, 1)
   config.recipe.target = "slice"
   config.methods = ConfigDict({"ce": {"weight": 0.3}, "kd": {"weight": 0.7, "temperature": 4.0}})
-  config.grades.update(
-    fragments=(1, 2, 0), subjects=(1, 2, 0), teachers=("specialists",), epochs=epochs,
-    final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,), lower_rate=(1.0,),
-    carry_momentum=(False,), rehearsal=(1.0,), reference_grid=(4, 1, 1), reference_relu=(False,),
-  )  # fmt: skip
+  first, second, third = epochs
+  curriculum(
+    config,
+    grade(fragments=1, subjects=1, epochs=first, reference_grid=4),
+    grade(fragments=2, subjects=2, epochs=second),
+    grade(epochs=third),
+  )
+  every(config, learning_rate=learning_rate, reference_relu=False)
 
 
 def smoke(config, train_limit):
   """Goes the whole way: few images, one epoch per grade and teacher, the smallest networks."""
   config.data.train_limit = train_limit
   config.student.model = "resnet8_half"
-  config.grades.epochs = (1,) * len(config.grades.epochs)
-  config.grades.warmup_epochs = (0.0,)
+  every(config, epochs=1, warmup_epochs=0.0)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.epochs = 1
     if part.model is not None:
@@ -200,12 +201,12 @@ def apply(config, arg, variants):
   """
   chosen = _chosen(config.name, [name for name in arg.split(",") if name], variants)
   size, method = chosen.get("size"), chosen.get("method")
-  curriculum = chosen.get("curriculum", "kd" if method else "ed")
+  taught = chosen.get("curriculum", "kd" if method else "ed")
   if size and size != "smoke":
     variants["size"][size](config)
-  variants["curriculum"][curriculum](config)
+  variants["curriculum"][taught](config)
   if method:
-    _check(curriculum, method, set(config.grades.teachers))
+    _check(taught, method, {row.teachers for row in config.grades.values()})
     variants["method"][method](config)
   if size == "smoke":
     variants["size"][size](config)

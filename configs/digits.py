@@ -31,17 +31,18 @@ def kd(config):
 
 def paper(config):
   """The published curriculum, its 150 + 30 + 60 epochs scaled to 25 + 5 + 10."""
-  common.paper(config, (25, 5, 10))
-  config.grades.learning_rate = (0.05,)
+  common.paper(config, (25, 5, 10), 0.05)
   config.recipe.update(schedule="steps", milestones=(25, 30, 35))
 
 
 def ed(config):
   """The default curriculum: three grades."""
-  config.grades.update(
-    fragments=(1, 2, 0), subjects=(1, 2, 0), epochs=(5, 10, 25), learning_rate=(0.05,),
-    teachers=("specialists", "specialists", "both"),
-  )  # fmt: skip
+  common.curriculum(
+    config,
+    common.grade(fragments=1, subjects=1, epochs=5, learning_rate=0.05),
+    common.grade(fragments=2, subjects=2, epochs=10, learning_rate=0.05),
+    common.grade(epochs=25, learning_rate=0.05, teachers="both"),
+  )
 
 
 def smoke(config):

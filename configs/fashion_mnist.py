@@ -11,6 +11,7 @@ grades were chosen on the validation part, see README; `mixed`, `both`, `growth`
 """
 
 from configs import common, published
+from edjax import rows
 
 _EPOCHS = 6
 
@@ -56,8 +57,7 @@ def kd(config):
 def paper(config):
   """The published curriculum, its 150 + 30 + 60 epochs scaled."""
   first, second, third = (5, 1, 2) if config.data.train_limit else (8, 1, 3)
-  common.paper(config, (first, second, third))
-  config.grades.learning_rate = (0.05,)
+  common.paper(config, (first, second, third), 0.05)
   milestones = (first, first + second, first + second + third // 2)
   config.recipe.update(schedule="steps", milestones=milestones)
 
@@ -70,25 +70,28 @@ def mixed(config):
 
 def specialists(config):
   """The default curriculum where nobody has a generalist."""
-  common.education(config, _epochs(config), 0.1, teachers=("specialists",))
+  common.education(config, _epochs(config), 0.1, teachers="specialists")
   config.methods.ce.weight = 1.0
 
 
 def growth(config):
   """Growth only: all classes from the start, one generalist, nothing frozen."""
   common.education(config, _epochs(config), 0.1)
-  config.grades.update(subjects=(0,), rehearsal=(1.0,), frozen=(0,))
-  config.grades.epochs = (1, 1, 3, 3) if config.data.train_limit else (1, 1, 2, 2)
+  common.every(config, subjects=0, rehearsal=1.0, frozen=0)
+  longer = 3 if config.data.train_limit else 2
+  for row, epochs in zip(rows.in_order(config.grades), (1, 1, longer, longer), strict=True):
+    row.epochs = epochs
 
 
 def fixed(config):
   """Freezing only: the whole network from the start, its lowest fragment frozen half-way."""
-  common.one_grade(config, "generalist", 1, 0.1)
   half = _epochs(config) // 2
-  config.grades.update(
-    fragments=(0,), epochs=(half, half + 1), learning_rate=(0.1, 0.05), final_rate=(0.5, 0.0),
-    frozen=(0, 1), carry_momentum=(True,),
-  )  # fmt: skip
+  common.curriculum(
+    config,
+    common.grade(epochs=half, learning_rate=0.1, final_rate=0.5),
+    common.grade(epochs=half + 1, learning_rate=0.05, frozen=1),
+  )
+  common.every(config, teachers="generalist", carry_momentum=True)
 
 
 def both(config):

@@ -37,8 +37,7 @@ def kd(config):
 
 def paper(config):
   """The published curriculum, its 150 + 30 + 60 epochs scaled."""
-  common.paper(config, (19, 4, 7))
-  config.grades.learning_rate = (0.05,)
+  common.paper(config, (19, 4, 7), 0.05)
   config.recipe.update(schedule="steps", milestones=(19, 23, 27))
 
 

@@ -46,8 +46,7 @@ def kd(config):
 
 def paper(config):
   """The published curriculum, its 150 + 30 + 60 epochs scaled."""
-  common.paper(config, (62, 13, 25))
-  config.grades.learning_rate = (_RATE,)
+  common.paper(config, (62, 13, 25), _RATE)
   config.recipe.update(schedule="steps", milestones=(62, 75, 87))
 
 
@@ -60,7 +59,7 @@ def function(config):
   """Function matching as published for this set; the shortest of its three lengths."""
   published.variants("imagenet")["function"](config)
   config.recipe.batch_size = 512
-  config.grades.warmup_epochs = (11.3,)  # 1,500 steps
+  common.every(config, warmup_epochs=11.3)  # 1,500 steps
 
 
 def smoke(config):

@@ -12,6 +12,8 @@ import functools
 
 from ml_collections import ConfigDict
 
+from edjax import rows
+
 _CE = {"weight": 1.0}
 _KD = {"weight": 1.0, "temperature": 4.0}
 _SHARED_KD = {"weight": None, "temperature": 4.0}  # by how many teachers share an image
@@ -104,16 +106,17 @@ def kd(config, scale="cifar"):
 
 def _apply(name, scale, config):
   config.methods = ConfigDict(scale["methods"][name])
-  alone = len(config.grades.epochs) == 1
+  alone = len(config.grades) == 1
   if name in ("fsp", "self"):
     for part in (config.faculty.specialist, config.faculty.generalist):
       part.model = None  # by the student, whatever that will be
   if name in ("ab", "fsp") and alone:
     _first_phase(config)
-    config.grades.update(teachers=(*config.grades.teachers[:1], "none"), methods=(name, "ce"))
+    first, rest = rows.in_order(config.grades)
+    first.methods, rest.methods, rest.teachers = name, "ce", "none"
   elif name == "ft":
     _paraphrase(config)
-  elif name == "simkd" and any(config.grades.fragments):
+  elif name == "simkd" and any(row.fragments for row in config.grades.values()):
     _teach_below(config, "kd")
   elif name == "mlld":
     config.recipe.views = "two"
@@ -133,37 +136,32 @@ def _match_functions(config):
     part.weight_decay = config.recipe.weight_decay
   config.recipe.update(optimiser="adamw", mixup=1.0, clip=1.0, weight_decay=1e-3)
   config.recipe.update(schedule="cosine", milestones=())
-  rates = config.grades.learning_rate
-  config.grades.learning_rate = tuple(_FUNCTION_RATE * rate / max(rates) for rate in rates)
+  highest = max(row.learning_rate for row in config.grades.values())
+  for row in config.grades.values():
+    row.learning_rate = _FUNCTION_RATE * row.learning_rate / highest
 
 
 def _paraphrase(config):
   """FT's paraphrasers learn before the student does."""
   _first_phase(config)
-  rest = len(config.grades.epochs) - 1
-  config.grades.update(
-    methods=("ft:paraphrase", *("ft+ce",) * rest),
-    frozen=(-1, *config.grades.frozen[1:]),
-    learning_rate=(
-      _PARAPHRASE_RATE * config.grades.learning_rate[0],
-      *config.grades.learning_rate[1:],
-    ),
-  )
+  for row in config.grades.values():
+    row.methods = "ft+ce"
+  first = config.grades.grade_1
+  first.update(methods="ft:paraphrase", frozen=-1)
+  first.learning_rate = _PARAPHRASE_RATE * first.learning_rate
 
 
 def _teach_below(config, method):
   """Another method teaches in the grades that have no head to project to."""
   config.methods = ConfigDict(config.methods.to_dict() | {method: _KD})
-  config.grades.methods = tuple("simkd" if not n else method for n in config.grades.fragments)
+  for row in config.grades.values():
+    row.methods = method if row.fragments else "simkd"
 
 
 def _first_phase(config):
   """Puts a grade before the others: like the first, an eighth of all epochs, at a steady rate."""
-  grades, total = config.grades, sum(config.grades.epochs)
-  first, length = max(1, round(_PHASE * total)), len(config.grades.epochs)
-  for name, column in grades.items():
-    whole = column * length if len(column) == 1 else column
-    grades[name] = (whole[0], *whole)
-  grades.epochs = (first, *grades.epochs[1:])
-  grades.final_rate = (1.0, *grades.final_rate[1:])
-  config.recipe.milestones = tuple(first + milestone for milestone in config.recipe.milestones)
+  grades = [row.to_dict() for row in rows.in_order(config.grades)]
+  epochs = max(1, round(_PHASE * sum(row["epochs"] for row in grades)))
+  grades.insert(0, grades[0] | {"epochs": epochs, "final_rate": 1.0})
+  config.grades = ConfigDict({f"grade_{number}": row for number, row in enumerate(grades, 1)})
+  config.recipe.milestones = tuple(epochs + milestone for milestone in config.recipe.milestones)

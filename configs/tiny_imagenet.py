@@ -43,8 +43,7 @@ def kd(config):
 
 def paper(config):
   """The published curriculum, its 150 + 30 + 60 epochs scaled."""
-  common.paper(config, (125, 25, 50))
-  config.grades.learning_rate = (_RATE,)
+  common.paper(config, (125, 25, 50), _RATE)
   config.recipe.update(schedule="steps", milestones=(125, 150, 175))
 
 

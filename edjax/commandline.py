@@ -10,6 +10,7 @@ import sys
 from absl import flags
 from ml_collections.config_flags import config_flags, tuple_parser
 
+from edjax import rows
 from edjax.errors import UserError
 
 # What other tools call a setting -> what edjax does.
@@ -27,7 +28,13 @@ _loaded = {}  # the config that the flag has read last, by "config", for what er
 
 
 class ConfigFile(config_flags.ConfigFileFlagParser):
-  """Reads a config wherever it is, with its neighbours, and opens all options of its methods."""
+  """Reads a config wherever it is, with its neighbours, and opens all options of its methods.
+
+  Attributes:
+    columns: settings of all grades, which the config gets before those of a single one.
+  """
+
+  columns = {}
 
   def parse(self, path):
     """Returns the locked config of `path`, a file or a config's name, and `:variants`."""
@@ -43,6 +50,8 @@ class ConfigFile(config_flags.ConfigFileFlagParser):
     if hasattr(config, "unlocked") and "methods" in config:
       with config.unlocked():
         settings.complete(config)
+    if self.columns:
+      settings.set_columns(config, self.columns)
     _loaded["config"] = config
     return config
 
@@ -53,6 +62,22 @@ class Tuple(tuple_parser.TupleParser):
   def parse(self, argument):
     """Returns a tuple; what is no number, True or False needs no quotes."""
     return _several(argument) if isinstance(argument, str) else super().parse(argument)
+
+
+def without_columns(argv):
+  """Takes settings of all grades, as `--config.grades.epochs=3,6,15`, out of what was typed.
+
+  Returns:
+    (the other flags, {"epochs": (3, 6, 15)}); of several the last.
+  """
+  left, columns, coming = [], {}, iter(argv)
+  for given in coming:
+    match = re.fullmatch(r"--?config\.grades\.(\w+)(?:=(.*))?", given, re.DOTALL)
+    if match and match[1] in rows.GradeRow.__dataclass_fields__:
+      columns[match[1]] = _several(next(coming, "") if match[2] is None else match[2])
+    else:
+      left.append(given)
+  return left, columns
 
 
 def _unless_none(parser):
@@ -133,6 +158,8 @@ def reason(error, argv):
       match = re.match(rf"--?(?:no)?config\.((?:.*\.)?{key})(\.|=|$)", given)
       if match:
         return f"{given}: the config has no setting {match[1]!r}{_hint(match[1])}"
+  if isinstance(error.__context__, UserError):  # a column of the grades
+    return str(error.__context__)
   wrapped = isinstance(error, OSError) or "Traceback" in str(error)
   while wrapped and (error.__cause__ or error.__context__):
     error = error.__cause__ or error.__context__
@@ -162,6 +189,14 @@ def _hint(key):
       f"\"--config.methods={{'ce':{{'weight':1.0}},'{name}':{{'weight':1.0}}}}\""
     )
   leaves = list(workdirs.flat(config.to_dict()))
+  if place == "grades" and name.startswith("grade_"):
+    return (
+      f"; it has {len(config.grades)} grades: make another one in a config file, or give a value "
+      "for each grade to all settings in which they differ, as in --config.grades.epochs=1,2,3"
+    )
+  if not place.startswith("grades."):  # of all grades at once
+    columns = [re.sub(r"^grades\.grade_\d+\.", "grades.", leaf) for leaf in leaves]
+    leaves = list(dict.fromkeys(columns))
   wanted = _ALSO.get(name, name)
   if wanted == "workdir":
     return "; it is --workdir"

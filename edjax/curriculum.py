@@ -6,14 +6,13 @@ in which the subjects teach them); the school maps them to the data set's own la
 
 import dataclasses
 import itertools
-import math
 
 import numpy as np
 
+from edjax import rows
 from edjax.errors import UserError, one_of, within
 
 GENERALIST = "generalist"  # the first; the others are "generalist_2", "generalist_3", …
-TEACHING = ("none", "specialists", "generalist", "both")
 SCHEDULES = ("cosine", "steps")
 TARGETS = ("slice", "seen")
 VIEWS = ("one", "two")
@@ -39,18 +38,9 @@ class Grade:
     fragments: how many, from the bottom of the network, are present.
     subjects: those seen, in order; together their classes are a prefix of the class order.
     teachers: names of the teachers that answer: a subject's name or "generalist".
-    epochs: passes over the images of the seen subjects.
     start_epoch: epochs of the school before this grade.
-    learning_rate: peak rate.
-    final_rate: where the cosine ends, as a share of the peak.
-    warmup_epochs: linear rise from 0 to the peak, part of `epochs`.
-    frozen: so many fragments, from the bottom, do not learn (parameters and statistics); −1:
-      nothing of the student does, in a phase in which only a method learns.
-    lower_rate: factor on the learning rate of fragments that an earlier grade has trained.
-    carry_momentum: keep the optimiser's momentum of what was there before the graft.
-    rehearsal: share of the images of all but the newest subjects that an epoch shows.
-    methods: those that teach, see `methods.chosen`; "" for all of the run's.
     reference: options of the teaching reference (`models.pupil`), ignored with all fragments.
+    Others: as of a `rows.GradeRow`.
   """
 
   name: str
@@ -70,8 +60,9 @@ class Grade:
   reference: tuple[tuple[str, object], ...] = ()
 
   def __post_init__(self):
-    own = dataclasses.asdict(self)
-    _check(own | {f"reference_{key}": value for key, value in self.reference}, None, self.name)
+    _check_fragments(self.fragments, self.frozen, None, self.name)
+    reference = {f"reference_{key}": value for key, value in self.reference}
+    rows.check(vars(self) | reference, self.name)
 
   @property
   def num_classes(self):
@@ -246,10 +237,7 @@ def build(grades, ratios, num_classes, num_fragments, generalists=1):
   """Builds the curriculum of a student.
 
   Args:
-    grades: dict of one tuple per attribute, one entry per grade (a tuple of one entry holds for
-      every grade): fragments and subjects (how many; 0: all), teachers (one of `TEACHING`),
-      epochs, learning_rate, final_rate, warmup_epochs, frozen, lower_rate, carry_momentum,
-      rehearsal, methods, reference_width, reference_grid, reference_relu.
+    grades: `rows.GradeRow`s.
     ratios: sizes of the subjects, see `subjects_of`.
     num_classes: of the data set.
     num_fragments: of the whole student.
@@ -258,8 +246,7 @@ def build(grades, ratios, num_classes, num_fragments, generalists=1):
   Raises:
     UserError: naming the setting that cannot be.
   """
-  subjects = subjects_of(ratios, num_classes)
-  rows, notes = _rows(grades), ()
+  subjects, notes = subjects_of(ratios, num_classes), ()
   if len(subjects) < len(ratios):
     counted = "1 subject" if len(subjects) == 1 else f"{len(subjects)} subjects"
     notes = (
@@ -267,23 +254,25 @@ def build(grades, ratios, num_classes, num_fragments, generalists=1):
       "two classes or more",
     )
   built, epoch = [], 0
-  for number, row in enumerate(rows):
-    where = f"grade {number + 1} of {len(rows)}"
-    row["fragments"] = row["fragments"] or num_fragments
-    seen = _seen(subjects, len(ratios), row["subjects"], where)
-    _check(row, num_fragments, where)
+  for number, row in enumerate(grades):
+    where = f"grade {number + 1} of {len(grades)}"
+    seen, fragments = _seen(subjects, len(ratios), row.subjects, where), row.fragments
+    fragments = fragments or num_fragments
+    _check_fragments(fragments, row.frozen, num_fragments, where)
     built.append(
       Grade(
         name=f"grade_{number + 1}",
-        fragments=row["fragments"],
+        fragments=fragments,
         subjects=seen,
-        teachers=_teachers(row["teachers"], seen, generalists),
+        teachers=_teachers(row.teachers, seen, generalists),
         start_epoch=epoch,
-        reference=tuple((key, row[f"reference_{key}"]) for key in ("width", "grid", "relu")),
-        **{key: row[key] for key in _COPIED},
+        reference=tuple(
+          (key, getattr(row, f"reference_{key}")) for key in ("width", "grid", "relu")
+        ),
+        **{key: getattr(row, key) for key in _COPIED},
       )
     )
-    epoch += row["epochs"]
+    epoch += row.epochs
   _check_growth(built, num_fragments, num_classes)
   return Curriculum(subjects, tuple(built), notes)
 
@@ -305,48 +294,11 @@ def ordinary(subject, num_fragments, epochs, learning_rate, warmup_epochs=0.0):
   return Curriculum((subject,), (grade,))
 
 
-_COPIED = (
-  "epochs",
-  "learning_rate",
-  "final_rate",
-  "warmup_epochs",
-  "frozen",
-  "lower_rate",
-  "carry_momentum",
-  "rehearsal",
-  "methods",
-)
-
-
-_KINDS = {
-  "fragments": int,
-  "subjects": int,
-  "teachers": str,
-  "methods": str,
-  "epochs": int,
-  "frozen": int,
-  "carry_momentum": bool,
-  "reference_width": int,
-  "reference_grid": int,
-  "reference_relu": bool,
+_COPIED = rows.GradeRow.__dataclass_fields__.keys() & Grade.__dataclass_fields__.keys() - {
+  "fragments",
+  "subjects",
+  "teachers",
 }
-
-
-def _rows(grades):
-  length = max(len(column) for column in grades.values())
-  for key, column in grades.items():
-    if len(column) not in (1, length):
-      raise UserError(
-        f"grades.{key} has {len(column)} entries, but there are {length} grades; give 1 or {length}"
-      )
-    kind = _KINDS.get(key, (float, int))
-    if not all(isinstance(value, kind) for value in column):
-      wanted = {int: "whole numbers", bool: "True or False", str: "names"}.get(kind, "numbers")
-      raise UserError(f"grades.{key} is {tuple(column)}; give {wanted}, separated by commas")
-  return [
-    {key: column[number if len(column) > 1 else 0] for key, column in grades.items()}
-    for number in range(length)
-  ]
 
 
 def _seen(subjects, wanted, count, where):
@@ -359,7 +311,6 @@ def _seen(subjects, wanted, count, where):
 
 
 def _teachers(teaching, seen, generalists):
-  one_of(teaching, TEACHING, "grades.teachers")
   specialists = tuple(s.name for s in seen) if teaching in ("specialists", "both") else ()
   if teaching not in ("generalist", "both"):
     return specialists
@@ -367,31 +318,15 @@ def _teachers(teaching, seen, generalists):
   return (*specialists, GENERALIST, *others)
 
 
-def _check(row, num_fragments, where):
-  if not row["epochs"] >= 1:
-    raise UserError(f"{where} has {row['epochs']} epochs; it needs at least 1")
-  if num_fragments is None and not row["fragments"] >= 1:
-    raise UserError(f"{where} has {row['fragments']} fragments; it needs at least 1")
-  if num_fragments is not None and not 1 <= row["fragments"] <= num_fragments:
+def _check_fragments(count, frozen, num_fragments, where):
+  if num_fragments is None and not count >= 1:
+    raise UserError(f"{where} has {count} fragments; it needs at least 1")
+  if num_fragments is not None and not 1 <= count <= num_fragments:
     raise UserError(
-      f"{where} has {row['fragments']} fragments, but the student has {num_fragments}; "
-      "set grades.fragments"
+      f"{where} has {count} fragments, but the student has {num_fragments}; set grades.fragments"
     )
-  if not -1 <= row["frozen"] <= row["fragments"]:
-    raise UserError(f"{where} freezes {row['frozen']} of {row['fragments']} fragments")
-  if not 0 <= row["final_rate"] <= 1:
-    raise UserError(f"{where} has final_rate {row['final_rate']}; it is a share of learning_rate")
-  if not 0 < row["rehearsal"] <= 1:
-    raise UserError(f"{where} has rehearsal {row['rehearsal']}; it is a share above 0, at most 1")
-  if not 0 <= row["warmup_epochs"] <= row["epochs"]:
-    raise UserError(f"{where} warms up for {row['warmup_epochs']} of its {row['epochs']} epochs")
-  if row.get("reference_grid", 1) < 1 or row.get("reference_width", 0) < 0:
-    raise UserError(f"{where}: reference_grid must be at least 1 and reference_width at least 0")
-  if not (0 < row["learning_rate"] < math.inf and 0 < row["lower_rate"] < math.inf):
-    raise UserError(
-      f"{where}: learning_rate and lower_rate must be positive (freeze instead), not "
-      f"{row['learning_rate']} and {row['lower_rate']}"
-    )
+  if not -1 <= frozen <= count:
+    raise UserError(f"{where} freezes {frozen} of {count} fragments")
 
 
 def _check_growth(grades, num_fragments, num_classes):

@@ -3,7 +3,7 @@
 Only what is certain is here. A setting that is as it usually is was not set in vain.
 """
 
-from edjax import curriculum
+from edjax import curriculum, rows
 
 
 def notes(config, recipe, plan):
@@ -15,6 +15,7 @@ def notes(config, recipe, plan):
     plan: its `curriculum.Curriculum`.
   """
   settings = config.to_dict()
+  settings["grades"] = rows.columns(settings["grades"])
   lines = []
   for key, usual, idle, why in ROWS:
     value = settings

@@ -17,8 +17,9 @@ from edjax.data import datasets
 from edjax.devices import xla
 from edjax.errors import UserError, one_line
 
+_ARGV = []  # the flags that are being parsed, but for columns of grades
 _CONFIG = config_flags.DEFINE_config_file(
-  "config", None, "The run: a file that defines get_config, with :variants.", lock_config=True
+  "config", None, "The run: a file that defines get_config, with :variants.", sys_argv=_ARGV
 )
 flags.FLAGS["config"].parser = commandline.ConfigFile("config")
 _WORKDIR = flags.DEFINE_string("workdir", "", "Where to write; runs/<config name> if not given.")
@@ -103,7 +104,9 @@ def run():
 def _parse(argv):
   """Parses flags; absl, ml_collections and config files raise many kinds of errors."""
   try:
-    rest = flags.FLAGS(argv)
+    argv = flags.FLAGS.read_flags_from_files(argv)
+    _ARGV[:], flags.FLAGS["config"].parser.columns = commandline.without_columns(argv)
+    rest = flags.FLAGS(_ARGV)
     # A file that could not be read says so when it is first asked something.
     if _CONFIG.value is not None and "name" not in _CONFIG.value:
       raise UserError("the config has no name")

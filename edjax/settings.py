@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
 from edjax import methods as methods_table
-from edjax import models
+from edjax import models, rows
 
 # (teacher, student) -> {method: what is published for this pair}. β of DKD and the ImageNet pairs
 # are of mdistiller's configs, the weights of ReviewKD on CIFAR-100 of its authors' script.
@@ -103,6 +103,23 @@ def complete(config):
         row[option] = default
 
 
+def set_columns(config, columns):
+  """Changes a setting of all grades of a config, which it changes: so many grades there are then.
+
+  Args:
+    config: a `ConfigDict`.
+    columns: {field of `rows.GradeRow`: a tuple of one value per grade, or of one for all}.
+
+  Raises:
+    UserError: if there are other numbers of values, or a value is of another kind.
+  """
+  grades = rows.from_columns(rows.columns(config.grades.to_dict()) | columns)
+  locked = config.is_locked
+  config.grades = ConfigDict(grades)
+  if locked:
+    config.grades.lock()
+
+
 def resolve(config):
   """Returns a locked copy of a config in which nothing is open.
 
@@ -149,7 +166,7 @@ def _answering(settings):
   """How many teachers answer an image at most."""
   counts = {"none": 0, "specialists": 1, "generalist": settings["faculty"]["generalists"]}
   counts["both"] = counts["generalist"] + 1
-  return max(counts.get(teachers, 1) for teachers in settings["grades"]["teachers"])
+  return max(counts.get(row["teachers"], 1) for row in settings["grades"].values())
 
 
 def _methods(methods, pair, recipe, teachers):

@@ -4,6 +4,7 @@ import json
 
 from ml_collections import ConfigDict
 
+from edjax import rows
 from edjax.data import identity
 from edjax.errors import UserError
 from edjax.settings import resolve
@@ -112,8 +113,13 @@ def begun(workdir):
 
 
 def _closed(settings):
-  """Returns settings with what an earlier version left unsaid; those that make no sense as is."""
+  """Returns settings as this version says them; those that make no sense as is.
+
+  Earlier ones left some unsaid, and said the grades in columns.
+  """
   try:
+    if all(isinstance(column, list) for column in settings["grades"].values()):
+      settings = settings | {"grades": rows.from_columns(settings["grades"])}
     return json.loads(json.dumps(resolve(ConfigDict(settings)).to_dict()))
   except (AttributeError, KeyError, TypeError, ValueError):
     return settings

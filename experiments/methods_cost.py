@@ -22,7 +22,7 @@ import jax
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from configs import published
-from edjax import curriculum, methods, models, settings
+from edjax import curriculum, methods, models, rows, settings
 from edjax.data import datasets
 from edjax.devices import pmap, xla
 from edjax.study import Study
@@ -75,7 +75,11 @@ def _round(name, room, options):
   count = len(room.dataset.class_names)
   fragments = len(models.body(config.student.model).fragments)
   plan = curriculum.build(
-    dict(config.grades), config.subjects, count, fragments, config.faculty.generalists
+    rows.build(config.grades.to_dict()),
+    config.subjects,
+    count,
+    fragments,
+    config.faculty.generalists,
   )
   study = Study(
     label=name,

@@ -10,7 +10,7 @@ import sys
 import jax
 import pytest
 
-from edjax import curriculum, methods, models, settings, workdirs
+from edjax import curriculum, methods, models, rows, settings, workdirs
 from edjax.data import datasets
 from edjax.errors import UserError
 from edjax.methods import base
@@ -65,6 +65,40 @@ def test_several_values(text, value, typed):
   assert config.faculty.specialist.checkpoint == value
 
 
+@pytest.mark.parametrize(
+  "given, epochs",
+  [
+    (["grades.epochs=3,6,15"], [3, 6, 15]),
+    (["grades.epochs=3"], [3, 3, 3]),
+    (["grades.grade_2.epochs=6"], [5, 6, 25]),
+    (["grades.grade_2.epochs=6", "grades.epochs=1"], [1, 6, 1]),  # in whatever order
+    (["grades.epochs=1,2,3", "grades.epochs=4"], [4, 4, 4]),
+    (["grades.fragments=1,0", "grades.subjects=0", "grades.epochs=2,4", "grades.teachers=both"],
+     [2, 4]),
+  ],
+)  # fmt: skip
+def test_settings_of_one_grade_and_of_all(given, epochs, typed):
+  config = typed("--config=configs/digits.py", *(f"--config.{text}" for text in given))
+  built = rows.build(config.grades.to_dict())
+  assert [row.epochs for row in built] == epochs
+  assert {row.learning_rate for row in built} == {0.05}
+  with pytest.raises(AttributeError, match="epoch"):
+    config.grades.grade_1.epoch = 1
+
+
+def test_what_is_said_of_settings_of_grades(typed):
+  for given, said in (
+    ("grades.grade_4.epochs=1", "it has 3 grades: make another one in a config file, or give"),
+    ("grades.epoch=1", "no setting 'grades.epoch' .did you mean 'epochs'"),
+    ("grades.grade_2.epoch=1", "no setting 'grades.grade_2.epoch' .did you mean 'epochs'"),
+    ("grades.epochs=1,2", "^grades.epochs has 2 entries, but there are 3 grades; give 1 or 3$"),
+    ("grades.epochs=", "^grades.epochs has 0 entries"),
+    ("grades.grade_1.carry_momentum=2", "grade_1.carry_momentum"),
+  ):
+    with pytest.raises(UserError, match=said):
+      typed("--config=configs/digits.py", f"--config.{given}")
+
+
 @pytest.mark.parametrize("method", methods.METHODS)
 def test_every_option_of_a_method_can_be_typed(method, typed):
   """With the default that its class has, the option stays what it is."""
@@ -111,7 +145,11 @@ def banked(config):
 def planned(config):
   fragments = len(models.body(config.student.model).fragments)
   return curriculum.build(
-    dict(config.grades), config.subjects, 10, fragments, config.faculty.generalists
+    rows.build(config.grades.to_dict()),
+    config.subjects,
+    10,
+    fragments,
+    config.faculty.generalists,
   )
 
 

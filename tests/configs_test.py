@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from configs import common, published
-from edjax import curriculum, methods, models, settings, workdirs
+from edjax import curriculum, methods, models, rows, settings, workdirs
 from edjax.data import datasets
 from edjax.data.photographs import archives as published_archives
 from edjax.storage import checkpoint
@@ -39,7 +39,9 @@ def plan(config, num_classes):
   fragments = len(models.body(config.student.model).fragments)
   for part in (config.faculty.specialist, config.faculty.generalist):
     models.body(part.model)
-  return curriculum.build(dict(config.grades), config.subjects, num_classes, fragments)
+  return curriculum.build(
+    rows.build(config.grades.to_dict()), config.subjects, num_classes, fragments
+  )
 
 
 def test_no_config_is_left_out():
@@ -105,7 +107,7 @@ def test_what_the_variants_promise(name):
   _, default = built("")
   assert len(default.grades) > 1 and default.grades[0].fragments == 1
   small, _ = built("smoke")
-  assert set(small.grades.epochs) == {1} and 0 < small.data.train_limit <= 500
+  assert {row.epochs for row in small.grades.values()} == {1} and 0 < small.data.train_limit <= 500
 
 
 def test_the_papers_cifar100():
@@ -119,8 +121,10 @@ def test_the_papers_cifar100():
 def test_variants_combine(name, arg):
   config = MODULES[name].get_config(arg)
   assert config.name == f"{name}_kd_smoke" and config.is_locked
-  assert config.grades.teachers == ("generalist",)
-  assert config.grades.epochs == (1,)  # smoke means seconds, wherever it stands
+  assert [row.teachers for row in config.grades.values()] == ["generalist"]
+  assert [row.epochs for row in config.grades.values()] == [
+    1
+  ]  # smoke means seconds, wherever it stands
   assert config.data.train_limit == MODULES[name].get_config("smoke").data.train_limit
   plan(config, CLASSES[name])
 
@@ -143,6 +147,8 @@ def test_smoke_changes_nothing_but_size():
 def test_base_is_complete():
   given = common.base("name", "digits")
   assert set(given.grades) == set(MODULES["digits"].get_config().grades)
+  fields = set(inspect.signature(rows.GradeRow).parameters)
+  assert all(set(row) == fields for row in given.grades.values())
   assert set(given.recipe) <= set(inspect.signature(curriculum.Recipe).parameters)
 
 
@@ -264,7 +270,7 @@ def test_smoke(name, arg, model, data_dirs, small, tmp_path, monkeypatch, capsys
 def test_the_order_in_which_variants_are_named_does_not_matter():
   one, other = (MODULES["fashion_mnist"].get_config(arg) for arg in ("quick,kd", "kd,quick"))
   assert one.grades == other.grades and one.data == other.data
-  assert one.grades.fragments == (0,) and one.data.train_limit == 20_000
+  assert [row.fragments for row in one.grades.values()] == [0] and one.data.train_limit == 20_000
 
 
 @pytest.mark.parametrize("classes", [2, 3])

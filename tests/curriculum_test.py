@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from configs import common
-from edjax import curriculum, models
+from edjax import curriculum, models, rows
 from edjax.errors import UserError, choose
 
-GRADES = common.base("test", "digits").grades.to_dict() | {
+GRADES = rows.columns(common.base("test", "digits").grades.to_dict()) | {
   "fragments": (1, 2, 3),
   "subjects": (1, 2, 3),
   "teachers": ("specialists",),
@@ -22,7 +22,8 @@ GRADES = common.base("test", "digits").grades.to_dict() | {
 
 
 def build(ratios=(1, 1, 1), classes=10, **changes):
-  return curriculum.build(GRADES | changes, ratios, classes, num_fragments=3)
+  grades = rows.build(rows.from_columns(GRADES | changes))
+  return curriculum.build(grades, ratios, classes, num_fragments=3)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +76,8 @@ def test_grades_follow_one_another():
 
 
 def test_one_entry_holds_for_every_grade():
-  settings = {key: column * 3 if len(column) == 1 else column for key, column in GRADES.items()}
-  assert curriculum.build(settings, (1, 1, 1), 10, 3) == build()
+  columns = {key: column * 3 if len(column) == 1 else column for key, column in GRADES.items()}
+  assert build(**columns) == build()
 
 
 def test_teachers_by_grade():

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from configs import common, digits
-from edjax import curriculum, idle, models, settings
+from edjax import curriculum, idle, models, rows, settings
 from tests import command
 from tests.configs_test import CLASSES, MODULES
 
@@ -14,7 +14,11 @@ def notes(config, num_classes=10):
   config = settings.resolve(config)
   fragments = len(models.body(config.student.model).fragments)
   plan = curriculum.build(
-    dict(config.grades), config.subjects, num_classes, fragments, config.faculty.generalists
+    rows.build(config.grades.to_dict()),
+    config.subjects,
+    num_classes,
+    fragments,
+    config.faculty.generalists,
   )
   return idle.notes(config, curriculum.Recipe(**config.recipe), plan)
 
@@ -22,7 +26,9 @@ def notes(config, num_classes=10):
 def changed(arg, changes):
   config = digits.get_config(arg)
   with config.unlocked():
-    config.update_from_flattened_dict(changes)
+    columns = {key.removeprefix("grades."): changes[key] for key in changes if "grades." in key}
+    settings.set_columns(config, columns)
+    config.update_from_flattened_dict({k: v for k, v in changes.items() if "grades." not in k})
   return notes(config)
 
 

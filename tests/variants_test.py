@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from configs import common, published
-from edjax import curriculum, models, settings
+from edjax import curriculum, models, rows, settings
 from tests.configs_test import CLASSES, MODULES, plan
 
 NAMES = {
@@ -59,17 +59,18 @@ def test_a_curriculum_is_taught_by_the_method_that_is_named(method):
     return
   config, paper = made("cifar100", "paper", method), made("cifar100", "paper")
   assert set(config.methods) == set(published.METHODS[method])
-  phases = len(config.grades.epochs) - len(paper.grades.epochs)
+  phases = len(config.grades) - len(paper.grades)
   assert phases == (method == "ft")
   for key in ("fragments", "subjects", "epochs"):
-    assert config.grades[key][phases:] == paper.grades[key]
+    taught, plain = (rows.in_order(each.grades) for each in (config, paper))
+    assert [row[key] for row in taught[phases:]] == [row[key] for row in plain]
   assert config.student == paper.student
 
 
 def test_without_a_curriculum_a_method_is_ordinary_distillation():
   alone, named = made("cifar100", "dkd"), made("cifar100", "kd", "dkd")
   assert state(alone) | {"name": ""} == state(named) | {"name": ""}
-  assert alone.grades.teachers == ("generalist",) and alone.name == "cifar100_dkd"
+  assert rows.columns(alone.grades)["teachers"] == ("generalist",) and alone.name == "cifar100_dkd"
   assert state(made("digits")) | {"name": ""} == state(made("digits", "ed")) | {"name": ""}
 
 
@@ -93,7 +94,8 @@ def test_students_rates_under_function_matching():
   """Its peak is 0.01 under every curriculum, and the teachers keep the config's own recipe."""
   for part in ("kd", "ed", "paper"):
     config, plain = made("food101", part, "function"), made("food101", part)
-    assert max(config.grades.learning_rate) == pytest.approx(0.01)
+    rates = rows.columns(config.grades)["learning_rate"]
+    assert max(rates) == pytest.approx(0.01)
     recipe = settings.resolve(config).recipe
     assert (recipe.optimiser, recipe.schedule, recipe.clip) == ("adamw", "cosine", 1.0)
     for kind in ("specialist", "generalist"):
@@ -107,9 +109,9 @@ def test_simkd_ends_in_whatever_teaches():
   resolved = settings.resolve(config)
   assert resolved.student.model == "resnet20+simkd256"
   config = made("digits", "simkd", "ed")
-  assert config.grades.methods == ("kd", "kd", "simkd")
+  assert rows.columns(config.grades)["methods"] == ("kd", "kd", "simkd")
   fragments = len(models.body(settings.resolve(config).student.model).fragments)
-  curriculum.build(dict(config.grades), config.subjects, 10, fragments)
+  curriculum.build(rows.build(config.grades.to_dict()), config.subjects, 10, fragments)
 
 
 def test_configs_are_found_by_their_variants():

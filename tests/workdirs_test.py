@@ -353,6 +353,25 @@ def test_a_config_of_an_earlier_version_lacks_what_there_was_not(now, words, tmp
     workdirs.check(tmp_path / "run", asked, WAS.identity)
 
 
+@pytest.mark.parametrize(
+  ("epochs", "words"), [((5, 10, 25), ""), ((5, 9, 25), "grades.grade_2.epochs was 9, is now 10")]
+)
+def test_a_config_of_an_earlier_version_has_its_grades_in_columns(epochs, words, tmp_path):
+  """As 7f2a900 wrote those of configs/digits.py."""
+  begin(tmp_path / "run", WAS.identity)
+  asked = settings.resolve(digits.get_config()).to_dict()
+  columns = {
+    "carry_momentum": [False], "epochs": epochs, "final_rate": [0.0], "fragments": [1, 2, 0],
+    "frozen": [0], "learning_rate": [0.05], "lower_rate": [1.0], "methods": [""],
+    "reference_grid": [1], "reference_relu": [True], "reference_width": [0], "rehearsal": [1.0],
+    "subjects": [1, 2, 0], "teachers": ["specialists", "specialists", "both"],
+    "warmup_epochs": [0.0],
+  }  # fmt: skip
+  (tmp_path / "run" / "config.json").write_text(json.dumps(asked | {"grades": columns}))
+  with pytest.raises(UserError, match=words) if words else contextlib.nullcontext():
+    workdirs.check(tmp_path / "run", asked, WAS.identity)
+
+
 def test_one_that_another_run_has_just_begun_is_refused(small, finished, tmp_path, monkeypatch):
   """It was free when it was looked at, and is not when its lock is taken."""
   held = files.held

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from edjax import curriculum, idle, models, settings, workdirs
+from edjax import curriculum, idle, models, rows, settings, workdirs
 from edjax import methods as methods_table
 from edjax.data import datasets, identity, placement
 from edjax.data.similarity import similar_order
@@ -70,7 +70,11 @@ def run(config, workdir, command="", stop=None):
   num_classes = len(dataset.class_names)
   processes.tell(lambda: workdirs.check(workdir, config.to_dict(), dataset.identity))
   plan = curriculum.build(
-    dict(config.grades), config.subjects, num_classes, num_fragments, config.faculty.generalists
+    rows.build(config.grades.to_dict()),
+    config.subjects,
+    num_classes,
+    num_fragments,
+    config.faculty.generalists,
   )
   for grade in plan.grades:
     methods_table.chosen(methods, grade.methods)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from edjax import curriculum, methods
+from edjax import curriculum, methods, rows
 from edjax.data import datasets, identity, placement, prefetch, sampler, similarity
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Rows, Split
@@ -44,14 +44,12 @@ def classroom(split, team, where):
 
 def study(epochs=3):
   """Ordinary training of the least network on batches of eight, shifted and mirrored."""
-  row = {"fragments": (0,), "subjects": (0,), "teachers": ("none",), "epochs": (epochs,)}
-  row |= {"learning_rate": (0.1,), "final_rate": (0.0,), "warmup_epochs": (0.0,), "frozen": (0,)}
-  row |= {"lower_rate": (1.0,), "carry_momentum": (False,), "rehearsal": (1.0,), "methods": ("",)}
-  row |= {"reference_width": (0,), "reference_grid": (1,), "reference_relu": (True,)}
   return Study(
     label="student",
     model="small",
-    curriculum=curriculum.build(row, (1, 1), school.CLASSES, 3),
+    curriculum=curriculum.build(
+      [rows.GradeRow(teachers="none", epochs=epochs)], (1, 1), school.CLASSES, 3
+    ),
     order=tuple(range(school.CLASSES)),
     teachers={},
     recipe=curriculum.Recipe(batch_size=8, pad=2, flip=True),

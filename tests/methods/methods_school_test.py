@@ -6,7 +6,7 @@ import functools
 import pytest
 
 from configs import digits, published
-from edjax import methods, models
+from edjax import methods, models, settings
 from edjax.training import loop
 from tests import small
 from tests.training import resume_test
@@ -50,9 +50,10 @@ def test_a_student_learns(variant, under, compiled, cache, tmp_path, monkeypatch
   config.devices, config.faculty.cache = 1, str(cache)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="pupil", epochs=12)
-  phases = len(config.grades.epochs)
+  phases = len(config.grades)
   epochs = {1: (12,), 2: (3, 12), 3: (2, 4, 10), 4: (2, 2, 4, 10)}[phases]
-  config.grades.epochs = tuple(PATIENCE.get(variant, 1) * length for length in epochs)
+  epochs = tuple(PATIENCE.get(variant, 1) * length for length in epochs)
+  settings.set_columns(config, {"epochs": epochs})
   report = loop.run(config, tmp_path / "run")
   assert len(report["grades"]) == phases and report["student"]["exam_count"] == 451
   assert report["student"]["top1"] > 4 * CHANCE, report["student"]["top1"]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import digits
+from configs import common, digits
 from edjax import models
 from edjax.data import datasets
 from edjax.errors import UserError
@@ -87,10 +87,11 @@ def test_a_school_ends_in_the_teachers_classifier(compiled, tmp_path):
   config.devices = 1
   with config.unlocked():
     config.methods = {"ce": {"weight": 1.0}, "simkd": {"weight": 1.0}}
-  config.grades.update(
-    fragments=(1, 0), subjects=(0,), epochs=(1, 2), methods=("ce", "simkd"),
-    learning_rate=(0.05,), final_rate=(0.0,),
-  )  # fmt: skip
+  common.curriculum(
+    config,
+    common.grade(fragments=1, methods="ce", teachers="generalist", learning_rate=0.05),
+    common.grade(epochs=2, methods="simkd", teachers="generalist", learning_rate=0.05),
+  )
   report = loop.run(config, tmp_path / "run")
   data = datasets.load("digits", **config.data)
   labels = tuple(range(10))
@@ -103,6 +104,6 @@ def test_a_school_ends_in_the_teachers_classifier(compiled, tmp_path):
   )
   assert report["student"]["model"] == "resnet8_half+simkd32"
   assert report["student"]["exam_count"] == 451
-  config.grades.teachers = ("specialists",)
+  common.every(config, teachers="specialists")
   with pytest.raises(UserError, match="grade_2.*needs a teacher of all classes"):
     loop.run(config, tmp_path / "other")

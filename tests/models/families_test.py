@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs import folder
+from configs import common, folder
 from edjax import models
 from edjax.models import layers
 from edjax.training import loop
@@ -55,10 +55,13 @@ def test_three_grades(name, pictures, tmp_path):
   config.student.model = name
   config.data.image_size = 32
   config.recipe.batch_size = 8
-  config.grades.update(
-    fragments=(1, 2, 0), subjects=(1, 2, 0), epochs=(1,), frozen=(0,), rehearsal=(1.0,),
-    learning_rate=(0.01,), final_rate=(0.0,), reference_grid=(2, 1, 1), teachers=("specialists",),
-  )  # fmt: skip
+  common.curriculum(
+    config,
+    common.grade(fragments=1, subjects=1, reference_grid=2),
+    common.grade(fragments=2, subjects=2),
+    common.grade(),
+  )
+  common.every(config, learning_rate=0.01, carry_momentum=True)
   report = loop.run(config, tmp_path / "run")
   whole = len(models.body(name).fragments)
   assert [len(row["fragments"]) for row in report["grades"]] == [1, 2, whole]

@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from edjax import curriculum
+from edjax import curriculum, rows
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
 from edjax.report.outlook import Outlook, announcement
@@ -64,12 +64,10 @@ def test_what_was_not_foreseen_has_no_time_left():
 
 
 def _study(ratios=(1, 1)):
-  grades = {
-    "fragments": (1, 3), "subjects": (1, 0), "teachers": ("specialists", "both"), "epochs": (1, 12),
-    "learning_rate": (0.1,), "final_rate": (0.0,), "warmup_epochs": (0.0,), "frozen": (0,),
-    "lower_rate": (1.0,), "carry_momentum": (False,), "rehearsal": (1.0,), "methods": ("",),
-    "reference_width": (0,), "reference_grid": (1,), "reference_relu": (True,),
-  }  # fmt: skip
+  grades = [
+    rows.GradeRow(fragments=1, subjects=1),
+    rows.GradeRow(fragments=3, teachers="both", epochs=12),
+  ]
   return Study(
     label="student",
     model="resnet8_half",

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from configs import cifar100
-from edjax import curriculum, methods, models
+from edjax import curriculum, methods, models, rows
 from edjax.errors import UserError
 from edjax.teachers import bank
 
 
 def settings(made, workdir, processes=1):
   recipe = curriculum.Recipe(**made.recipe)
-  plan = curriculum.build(dict(made.grades), made.subjects, 100, 3, made.faculty.generalists)
+  plan = curriculum.build(
+    rows.build(made.grades.to_dict()), made.subjects, 100, 3, made.faculty.generalists
+  )
   return bank.settings(made.faculty, workdir, plan, recipe, methods.build(made.methods), processes)
 
 
@@ -68,9 +70,9 @@ def test_methods_that_read_more_than_logits(name, tmp_path):
   said = f"methods.{name} needs more of a teacher than its logits.*faculty.bank 'float32'"
   with pytest.raises(UserError, match=said):
     settings(made, tmp_path)
-  made.grades.methods = ("ce",)  # it teaches in no grade
+  made.grades.grade_1.methods = "ce"  # it teaches in no grade
   assert settings(made, tmp_path)
-  made.grades.methods, made.grades.teachers = ("",), ("none",)
+  made.grades.grade_1.update(methods="", teachers="none")
   assert settings(made, tmp_path)
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import digits
+from configs import common, digits
 from edjax import models
 from edjax.data import datasets
 from edjax.storage import checkpoint
@@ -43,7 +43,7 @@ def smoke(compiled, tmp_path_factory):
   """
   workdir = tmp_path_factory.mktemp("smoke") / "run"
   config = digits.get_config("paper,smoke")
-  config.grades.teachers = ("both",)
+  common.every(config, teachers="both")
   for part in (config.student, config.faculty.specialist, config.faculty.generalist):
     part.model = SMALL
   return workdir, loop.run(config, workdir), config

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from edjax import curriculum, methods
+from edjax import curriculum, methods, rows
 from edjax.data.datasets import Dataset, Split
 from edjax.study import Study
 from edjax.training import grade
@@ -16,14 +16,12 @@ def test_all_but_the_newest_subjects_are_rehearsed_until_the_end():
   split = Split(images, labels)
   names = tuple(map(str, range(school.CLASSES)))
   dataset = Dataset("random", names, split, split, split, (0.5,) * 3, (0.25,) * 3)
-  columns = dict(fragments=(3,), subjects=(1, 2, 2, 3, 3), teachers=("none",), epochs=(1,))
-  columns |= dict(learning_rate=(0.1,), final_rate=(0.0,), warmup_epochs=(0.0,), frozen=(0,))
-  columns |= dict(lower_rate=(1.0,), carry_momentum=(False,), rehearsal=(0.5, 0.5, 0.2, 0.1, 0.5))
-  columns |= dict(methods=("",), reference_width=(0,), reference_grid=(1,), reference_relu=(True,))
+  shares = (1, 0.5), (2, 0.5), (2, 0.2), (3, 0.1), (3, 0.5)
+  plan = [rows.GradeRow(subjects=seen, teachers="none", rehearsal=share) for seen, share in shares]
   study = Study(
     label="student",
     model="resnet8_half",
-    curriculum=curriculum.build(columns, (1, 1, 1), school.CLASSES, 3),
+    curriculum=curriculum.build(plan, (1, 1, 1), school.CLASSES, 3),
     order=tuple(range(school.CLASSES)),
     teachers={},
     recipe=curriculum.Recipe(batch_size=4),

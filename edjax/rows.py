@@ -1,0 +1,170 @@
+"""Grades as a config says them, a row each; a column is one setting of all of them.
+
+Pure. `curriculum.build` makes the grades of a student and of a data set of them.
+"""
+
+import dataclasses
+import math
+
+from edjax.errors import UserError, one_of
+
+TEACHING = ("none", "specialists", "generalist", "both")
+_NAME = "a grade"  # of one that does not know which it is
+_KINDS = {int: "a whole number", bool: "True or False", str: "a name", float: "a number"}
+
+
+@dataclasses.dataclass(frozen=True)
+class GradeRow:
+  """What a config says of a grade.
+
+  Attributes:
+    fragments: how many of the student are there, from the bottom; 0: all.
+    subjects: how many are seen; 0: all.
+    teachers: one of `TEACHING`.
+    epochs: passes over the images of the seen subjects.
+    learning_rate: peak rate.
+    final_rate: where the cosine ends, as a share of the peak.
+    warmup_epochs: linear rise from 0 to the peak, part of `epochs`.
+    frozen: so many fragments, from the bottom, do not learn (parameters and statistics); −1:
+      nothing of the student does, in a phase in which only a method learns.
+    lower_rate: factor on the learning rate of fragments that an earlier grade has trained.
+    carry_momentum: keep the optimiser's momentum of what was there before the graft.
+    rehearsal: share of the images of all but the newest subjects that an epoch shows.
+    methods: those that teach, as in "kd+ce", see `methods.chosen`; "": all of the run's.
+    reference_width: channels of the teaching reference; 0: the graduate's embedding.
+    reference_grid: side of the map that it ends in.
+    reference_relu: whether it ends in a ReLU.
+  """
+
+  fragments: int = 0
+  subjects: int = 0
+  teachers: str = "specialists"
+  epochs: int = 1
+  learning_rate: float = 0.1
+  final_rate: float = 0.0
+  warmup_epochs: float = 0.0
+  frozen: int = 0
+  lower_rate: float = 1.0
+  carry_momentum: bool = False
+  rehearsal: float = 1.0
+  methods: str = ""
+  reference_width: int = 0
+  reference_grid: int = 1
+  reference_relu: bool = True
+
+  def __post_init__(self):
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if not _is(field.type, value):
+        raise UserError(f"{_NAME}: {field.name} is {value!r}; give {_KINDS[field.type]}")
+      object.__setattr__(self, field.name, field.type(value))  # 1 is a number as 1.0 is
+    one_of(self.teachers, TEACHING, "grades.teachers")
+    check(vars(self), _NAME)
+
+
+def check(row, where):
+  """Checks what a grade's settings say, whatever the student and the data set are.
+
+  Args:
+    row: {field of `GradeRow`: value}; the options of a reference may be left out.
+    where: which grade it is, for the message.
+
+  Raises:
+    UserError: naming the setting that cannot be.
+  """
+  if not row["epochs"] >= 1:
+    raise UserError(f"{where} has {row['epochs']} epochs; it needs at least 1")
+  if not 0 <= row["final_rate"] <= 1:
+    raise UserError(f"{where} has final_rate {row['final_rate']}; it is a share of learning_rate")
+  if not 0 < row["rehearsal"] <= 1:
+    raise UserError(f"{where} has rehearsal {row['rehearsal']}; it is a share above 0, at most 1")
+  if not 0 <= row["warmup_epochs"] <= row["epochs"]:
+    raise UserError(f"{where} warms up for {row['warmup_epochs']} of its {row['epochs']} epochs")
+  if row.get("reference_grid", 1) < 1 or row.get("reference_width", 0) < 0:
+    raise UserError(f"{where}: reference_grid must be at least 1 and reference_width at least 0")
+  if not (0 < row["learning_rate"] < math.inf and 0 < row["lower_rate"] < math.inf):
+    raise UserError(
+      f"{where}: learning_rate and lower_rate must be positive (freeze instead), not "
+      f"{row['learning_rate']} and {row['lower_rate']}"
+    )
+
+
+def build(named):
+  """Returns the `GradeRow`s of {"grade_1": {field: value, …}, "grade_2": …}.
+
+  Raises:
+    UserError: naming the grade and the setting that cannot be.
+  """
+  built = []
+  for number, row in enumerate(in_order(named)):
+    unknown = row.keys() - GradeRow.__dataclass_fields__.keys()
+    if unknown:
+      known = ", ".join(GradeRow.__dataclass_fields__)
+      raise UserError(f"grades.{_name(number)} has no setting {min(unknown)!r}; it has {known}")
+    try:
+      built.append(GradeRow(**row))
+    except UserError as error:  # which grade it is
+      where = f"grade {number + 1} of {len(named)}"
+      raise UserError(str(error).replace(_NAME, where, 1)) from error
+  return tuple(built)
+
+
+def in_order(named):
+  """Returns the rows of {"grade_1": row, "grade_2": row, …}, which may be in any order.
+
+  Raises:
+    UserError: if they have other names.
+  """
+  names = [_name(number) for number in range(len(named))]
+  if not names or {*names} != {*named}:
+    raise UserError(
+      f"grades has {', '.join(named) or 'no row'}; let its rows be grade_1, grade_2 and so on"
+    )
+  return [named[name] for name in names]
+
+
+def named(rows):
+  """Returns {"grade_1": {field: value, …}, …} of `GradeRow`s: `build`'s argument."""
+  return {_name(number): dataclasses.asdict(row) for number, row in enumerate(rows)}
+
+
+def columns(named):
+  """Returns {field: a tuple of one value per grade, or of one where all have the same}."""
+  rows = in_order(named)
+  whole = {key: tuple(row[key] for row in rows) for key in rows[0]}
+  return {key: column[:1] if len({*column}) == 1 else column for key, column in whole.items()}
+
+
+def from_columns(columns):
+  """Returns {"grade_1": {field: value, …}, …} of {field: one value per grade, or one for all}.
+
+  Raises:
+    UserError: if columns are of unlike lengths, or a value is of another kind.
+  """
+  length = max(map(len, columns.values()))
+  for key, column in columns.items():
+    if len(column) not in (1, length):
+      raise UserError(
+        f"grades.{key} has {len(column)} entries, but there are {length} grades; give 1 or {length}"
+      )
+    kind = GradeRow.__dataclass_fields__[key].type
+    if not all(_is(kind, value) for value in column):
+      wanted = {int: "whole numbers", bool: "True or False", str: "names"}.get(kind, "numbers")
+      raise UserError(f"grades.{key} is {tuple(column)}; give {wanted}, separated by commas")
+  kinds = {key: GradeRow.__dataclass_fields__[key].type for key in columns}
+  return {
+    _name(number): {
+      key: kinds[key](column[number if len(column) > 1 else 0]) for key, column in columns.items()
+    }
+    for number in range(length)
+  }
+
+
+def _name(number):
+  return f"grade_{number + 1}"
+
+
+def _is(kind, value):
+  if isinstance(value, bool) or kind in (bool, str):
+    return isinstance(value, kind) and (kind is bool) == isinstance(value, bool)
+  return isinstance(value, (int, float) if kind is float else kind)
