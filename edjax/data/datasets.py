@@ -203,6 +203,31 @@ def load(
       f"dataset {name!r} has images of {side[0]}x{side[1]} pixels and is not resized;"
       " set data.image_size to 0"
     )
+  usual = (row.mean, row.std) if row.mean else ()
+  kept = tuple(note for note in notes if note)
+  figures = functools.partial(figures_of, mean=mean, std=std, usual=usual)
+  return cut(name, train, test, class_names, figures, validation_fraction, train_limit, kept)
+
+
+def from_folder(directory, **options):
+  """Loads a folder of images, one sub-folder per class: `load("folder", data_dir=directory, …)`."""
+  return load("folder", data_dir=str(directory), **options)
+
+
+def cut(name, train, test, class_names, figures, validation_fraction, train_limit=0, notes=()):
+  """Returns the `Dataset` of images that have been read, see `load`.
+
+  Args:
+    name: of the data set.
+    train, test: `Split`s.
+    class_names: of the labels, in order.
+    figures: `images -> (mean, std)`, asked for those that are trained on.
+    validation_fraction, train_limit: see `load`.
+    notes: lines about what was read and what was not.
+
+  Raises:
+    UserError: if a class has no training image, or as `figures` does.
+  """
   held_out = splits.held_out(train.labels, validation_fraction)
   train, validation = splits.take(train, ~held_out), splits.take(train, held_out)
   if train_limit:
@@ -216,11 +241,14 @@ def load(
       f"dataset {name!r} has no training image of {', '.join(class_names[k] for k in none[:5])}"
       f"{' …' if len(none) > 5 else ''}; a class needs one at least"
     )
-  usual = (row.mean, row.std) if row.mean else channel_statistics(train.images)
-  said = given_figures("data", mean, std, train.images.shape[-1])
-  mean, std = said.get("mean", usual[0]), said.get("std", usual[1])
-  notes = tuple(note for note in notes if note)
-  return Dataset(name, class_names, train, validation, test, mean, std, notes)
+  return Dataset(name, class_names, train, validation, test, *figures(train.images), notes)
+
+
+def figures_of(images, mean=(), std=(), usual=()):
+  """Returns (mean, std) per channel: what is said, else what is usual, else those of the images."""
+  usual = usual or channel_statistics(images)
+  said = given_figures("data", mean, std, images.shape[-1])
+  return said.get("mean", usual[0]), said.get("std", usual[1])
 
 
 def given_figures(name, mean, std, channels):

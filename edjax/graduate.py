@@ -1,0 +1,136 @@
+"""A trained network as an object: it knows its classes and how images are shown to it."""
+
+import dataclasses
+import functools
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from edjax import models
+from edjax.convert import view
+from edjax.errors import UserError
+from edjax.storage import checkpoint
+
+_BATCH = 64  # images at once: one shape, one compilation
+
+
+@dataclasses.dataclass(frozen=True)
+class Graduate:
+  """A network and what it needs to be asked.
+
+      student = edjax.load("graduate")
+      student.predict(images)      # probabilities [n, classes]
+      student.names(images)        # the likeliest class of each
+
+  Attributes:
+    model: its name in `models.MODELS`.
+    class_names: of its columns, in order.
+    image_shape: (height, width, channels) of the images it is shown.
+    mean, std: of pixels scaled to [0, 1], per channel, by which it is shown images.
+    variables: its parameters and batch statistics, on the host.
+    info: further JSON that is kept with it.
+  """
+
+  model: str
+  class_names: tuple[str, ...]
+  image_shape: tuple[int, int, int]
+  mean: tuple[float, ...]
+  std: tuple[float, ...]
+  variables: dict[str, Any] = dataclasses.field(repr=False)
+  info: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+
+  @property
+  def num_parameters(self) -> int:
+    """How many numbers were trained."""
+    return sum(int(leaf.size) for leaf in jax.tree.leaves(self.variables["params"]))
+
+  def logits(self, images: np.ndarray) -> np.ndarray:
+    """Asks the network.
+
+    Args:
+      images: uint8 [n, height, width, channels] of its `image_shape`; [n, height, width] will do
+        for grey ones.
+
+    Returns:
+      float32 [n, classes].
+
+    Raises:
+      UserError: for other images.
+    """
+    images = np.asarray(images)
+    if images.ndim == 3 and self.image_shape[-1] == 1:
+      images = images[..., None]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.image_shape:
+      raise UserError(
+        f"the images are {images.dtype} {list(images.shape)}; this network takes bytes (uint8) "
+        f"[n, {', '.join(map(str, self.image_shape))}]"
+      )
+    answers = [np.zeros((0, len(self.class_names)), np.float32)]
+    for start in range(0, len(images), _BATCH):
+      batch = images[start : start + _BATCH]
+      padded = np.pad(batch, [(0, _BATCH - len(batch)), (0, 0), (0, 0), (0, 0)])
+      answers.append(np.asarray(self._ask(jnp.asarray(padded)))[: len(batch)])
+    return np.concatenate(answers)
+
+  def predict(self, images: np.ndarray) -> np.ndarray:
+    """Returns the probability of each class, float32 [n, classes]; see `logits`."""
+    return np.asarray(jax.nn.softmax(self.logits(images)))
+
+  __call__ = predict
+
+  def names(self, images: np.ndarray) -> list[str]:
+    """Returns the name of each image's likeliest class; of equal ones the first."""
+    return [self.class_names[column] for column in self.logits(images).argmax(1)]
+
+  def save(self, directory: str | os.PathLike) -> None:
+    """Writes it to a folder, which `edjax.load` reads, and which can teach or be converted.
+
+    Raises:
+      UserError: if there is anything but a network.
+    """
+    kept = {
+      "model": self.model,
+      "classes": list(self.class_names),
+      "image_shape": list(self.image_shape),
+      "mean": list(self.mean),
+      "std": list(self.std),
+    }
+    checkpoint.save_variables(directory, self.variables, self.info | kept)
+
+  @functools.cached_property
+  def _ask(self):
+    how = {"mean": self.mean, "std": self.std}
+    about = {"model": self.model, "num_classes": len(self.class_names)}
+    return jax.jit(view.asking(self.variables, about, how))
+
+
+_OWN = ("model", "classes", "image_shape", "mean", "std", "digest", "sha256", "num_classes")
+
+
+def load(directory: str | os.PathLike) -> Graduate:
+  """Reads a graduate, a teacher, or a converted network from its folder.
+
+  Raises:
+    UserError: if there is no sound network, or nothing says how images are shown to it.
+  """
+  variables, info = checkpoint.load_variables(directory)
+  missing = [key for key in ("image_shape", "mean", "std") if not info.get(key)]
+  if missing:
+    raise UserError(
+      f"the network in {directory} does not say its {', '.join(missing)}; convert it again with "
+      "--size, --mean and --std"
+    )
+  models.body(info["model"])  # or a line that says which there are
+  names = info.get("classes") or range(info["num_classes"])
+  return Graduate(
+    model=info["model"],
+    class_names=tuple(map(str, names)),
+    image_shape=tuple(info["image_shape"]),
+    mean=tuple(info["mean"]),
+    std=tuple(info["std"]),
+    variables=variables,
+    info={key: value for key, value in info.items() if key not in _OWN},
+  )
