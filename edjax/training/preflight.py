@@ -8,6 +8,7 @@ method or network, and not after hours of teachers.
 import contextlib
 import dataclasses
 import functools
+import gc
 import os
 import pathlib
 import tempfile
@@ -45,6 +46,11 @@ def check(config, room, study):
   """
   if config.faculty.cache:
     processes.tell(lambda: _writable(config.faculty.cache))
+  with _garbage_left():
+    return _check(config, room, study)
+
+
+def _check(config, room, study):
   teachers, traced, work = dict(study.teachers), {}, {}
   for name in study.curriculum.teachers:
     if name in teachers:
@@ -165,6 +171,18 @@ def _examine(network, variables, num_classes, image_shape):
       f"it answers {_EXAMINED} images with logits {list(output.logits.shape)}, where "
       f"[{_EXAMINED}, {num_classes}] are needed; mend its head"
     )
+
+
+@contextlib.contextmanager
+def _garbage_left():
+  """Lets no search for garbage interrupt: tracing makes many objects, nearly all of them in use."""
+  searched = gc.isenabled()
+  gc.disable()
+  try:
+    yield
+  finally:
+    if searched:
+      gc.enable()
 
 
 @contextlib.contextmanager

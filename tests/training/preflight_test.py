@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gc
 
 import flax.linen as nn
 import jax
@@ -132,6 +133,31 @@ def test_a_head_of_another_name_is_refused_where_its_columns_must_move(config, b
   made.class_order = "given"
   with pytest.raises(AssertionError, match="student began"):
     loop.run(made, tmp_path / "other")
+
+
+@pytest.mark.parametrize("searches", [True, False])
+def test_garbage_is_searched_for_afterwards_as_before(
+  searches, config, begun, tmp_path, monkeypatch
+):
+  during, step = [], preflight.train_step
+
+  def watched(*arguments):
+    during.append(gc.isenabled())
+    return step(*arguments)
+
+  monkeypatch.setattr(preflight, "train_step", watched)
+  was = gc.isenabled()
+  try:
+    (gc.enable if searches else gc.disable)()
+    with pytest.raises(AssertionError, match="began"):  # once all was gone through
+      loop.run(config("ce"), tmp_path / "run")
+    after = [gc.isenabled()]
+    refused(config("ce", "narrow"), tmp_path / "refused", "'narrow'")
+    after.append(gc.isenabled())
+  finally:
+    (gc.enable if was else gc.disable)()
+  assert during and not any(during)
+  assert after == [searches] * 2
 
 
 class Broken:

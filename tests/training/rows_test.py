@@ -1,5 +1,6 @@
 """Every shipped row, config by variant, can start: the school is gone through up to training."""
 
+import functools
 import importlib
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from configs import published
 from edjax.data.datasets import Dataset, Split
+from edjax.data.splits import Rows
 from edjax.training import loop
 
 # config -> (classes, training images, shape of an image), as published and seated
@@ -20,6 +22,7 @@ DATA = {
   "tiny_imagenet": (200, 90_000, (64, 64, 3)),
 }
 MODULES = {name: importlib.import_module(f"configs.{name}") for name in DATA}
+PHOTOGRAPHS = {"food101", "caltech256", "tiny_imagenet"}
 CURRICULA = ("ed", "paper")  # that a method may teach under, as well as alone
 
 GENERAL = {"average", "ebkd", "aekd", "camkd", "simkd"}  # need teachers of all classes
@@ -54,17 +57,23 @@ class Begun(Exception):
   """The first network would be trained now."""
 
 
+@functools.cache
+def _dataset(name):
+  """Returns the data set of a config, for all its rows; photographs are `Rows`, as when read."""
+  classes, count, shape = DATA[name]
+  images = np.broadcast_to(np.uint8(0), (count, *shape))
+  if name in PHOTOGRAPHS:
+    images = Rows(images, np.arange(count))
+  split = Split(images, (np.arange(count) % classes).astype(np.int32))
+  few = Split(split.images[:classes], split.labels[:classes])
+  names, figures = tuple(f"class {n}" for n in range(classes)), ((0.5,) * shape[2],) * 2
+  return Dataset(name, names, split, few, few, *figures)
+
+
 def starts(row, workdir, monkeypatch):
   """Runs a row on images of the right shape, all one shade, until something is to be trained."""
   name, _, arg = row.partition(":")
-  classes, count, shape = DATA[name]
-  config = MODULES[name].get_config(arg)
-  split = Split(
-    np.broadcast_to(np.uint8(0), (count, *shape)), (np.arange(count) % classes).astype(np.int32)
-  )
-  few = Split(split.images[:classes], split.labels[:classes])
-  names, figures = tuple(f"class {n}" for n in range(classes)), ((0.5,) * shape[2],) * 2
-  dataset = Dataset(name, names, split, few, few, *figures)
+  config, dataset = MODULES[name].get_config(arg), _dataset(name)
 
   def attend(*_):
     raise Begun
