@@ -3,7 +3,12 @@
 import math
 import os
 import sys
+import threading
 import time
+
+from tqdm import auto
+
+_WIDGETS = auto.notebook_tqdm is not auto.std_tqdm  # whether this is a notebook that has them
 
 
 def duration(seconds):
@@ -23,30 +28,30 @@ def duration(seconds):
 class Progress:
   """Tells a person how a run is getting on.
 
-  On a terminal one line is rewritten in place, at most ten times a second. Elsewhere (a log file, a
-  pipe) a whole line is printed for the last update of every epoch and at most one per ten seconds
-  in between. Where a terminal is narrow, what is needed least is left out, so that nothing is cut
-  and the time left stays. A stream that fails, such as that of a closed terminal, is given up in
-  silence: a long run must not end because nobody watches it.
+  On a terminal one line is rewritten in place, at most ten times a second; in a notebook it is one
+  bar. Elsewhere (a log file, a pipe) a whole line is printed for the last update of every epoch and
+  at most one per ten seconds in between. Where a terminal is narrow, what is needed least is
+  left out, so that nothing is cut and the time left stays.
   """
 
   BAR_CELLS = 10
 
   def __init__(self, stream=None, clock=time.monotonic):
-    """Takes a text stream (standard error if None) and a clock in seconds that never goes back."""
-    self._stream = sys.stderr if stream is None else stream
+    """Takes a text stream and a clock in seconds that never goes back.
+
+    If the stream is None, it is standard error; in a notebook, which paints that red, the output.
+    """
+    notebook = stream is None and _in_a_notebook()
+    if stream is None:
+      stream = sys.stdout if notebook else sys.stderr
+    self._stream = _Stream(stream)
     self._clock = clock
-    self._encoding = getattr(self._stream, "encoding", None) or "utf-8"
-    self._terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
-    self._interval = 0.1 if self._terminal else 10.0
-    self._last_time = -math.inf if self._terminal else clock()
+    self._live = notebook or (stream.isatty() and os.environ.get("TERM") != "dumb")
+    self._interval = 0.1 if self._live else 10.0
+    self._last_time = -math.inf if self._live else clock()
     self._state = None  # the latest update, if it has not been shown
-    self._live = False  # whether the cursor stands at the end of a live line
-    self._ascii = False
-    try:
-      "·━─…".encode(self._encoding)
-    except UnicodeEncodeError:
-      self._ascii = True
+    self._bar = None
+    self._shown = False  # whether the bar says what is going on
 
   def update(
     self,
@@ -83,61 +88,76 @@ class Progress:
       seconds_left=seconds_left,
     )
     previous, self._state = self._state, state
-    if not self._terminal and previous is not None:
+    if not self._live and previous is not None:
       if (previous["label"], previous["epoch"]) != (label, epoch):
-        self._write(self._text(previous) + "\n")
-    ended = not self._terminal and step >= steps
+        self._print(self._text(previous))
+    ended = not self._live and step >= steps
     if ended or self._clock() - self._last_time >= self._interval:
       self._show()
 
   def busy(self, text):
     """Shows on a terminal, at once, what is going on where there is no telling how far it is."""
-    if self._terminal:
+    if self._live:
       self._state = None
-      self._rewrite(text)
+      columns = self._columns() - 1
+      self._draw(text if len(text) <= columns else text[: max(0, columns - 1)] + "…", 0.0)
       self._last_time = -math.inf
 
   def line(self, text):
     """Prints a line that stays; a live one comes back with the next update."""
-    if self._terminal:
+    if self._live:
       self._state = None  # else an update from before would be shown after it
-    clear = "\r\x1b[K" if self._live else ""
-    self._live = False
-    # The live line comes back with the next update, not a tenth of a second later.
-    if self._terminal:
-      self._last_time = -math.inf
-    self._write(f"{clear}{text}\n")
+      self._last_time = -math.inf  # the next is shown, not that of a tenth of a second later
+    if self._shown:
+      self._bar.clear()
+      self._shown = False
+    self._print(text)
 
   def close(self):
     """Shows the latest update if it has not been shown, and ends the live line."""
     if self._state is not None:
       self._show()
-    if self._live:
-      self._live = False
-      self._write("\n")
+    if self._bar is not None:
+      self._bar.leave = self._shown
+      if not self._shown:
+        self._bar.total = None  # a notebook takes a bar that is not full for a failure
+      self._bar.close()
+      self._bar, self._shown = None, False
 
   def _show(self):
-    if self._terminal:
-      self._rewrite(self._text(self._state, self._columns() - 1))
+    if self._live:
+      self._draw(self._text(self._state, self._columns() - 1), _share(self._state))
     else:
-      self._write(self._text(self._state) + "\n")
+      self._print(self._text(self._state))
     self._state = None
     self._last_time = self._clock()
 
-  def _rewrite(self, text):
-    columns = self._columns() - 1
-    text = text if len(text) <= columns else text[: max(0, columns - 1)] + "…"
-    self._write(f"\r{text}\x1b[K")
-    self._live = True
+  def _draw(self, text, share):
+    """Lets the bar say a text; in a widget, the cells in it are the widget's own."""
+    text = text.replace("{", "{{").replace("}", "}}")
+    if _WIDGETS:
+      text = text.replace(self._cells(share), "{bar}")
+    if self._bar is None:
+      self._bar = _Bar(total=1, initial=share, bar_format=text, file=self._stream)
+    else:
+      self._bar.n, self._bar.bar_format = share, text
+      self._bar.refresh()
+    self._shown = True
+
+  def _print(self, text):
+    self._stream.write(f"{text}\n")
+
+  def _cells(self, share):
+    filled = int(share * self.BAR_CELLS)
+    return "━" * filled + "─" * (self.BAR_CELLS - filled)
 
   def _text(self, state, columns=math.inf):
     """An update as text: the fullest that fits into so many columns."""
-    share = min(1.0, max(0.0, state["step"] / max(1, state["steps"])))
-    filled = int(share * self.BAR_CELLS)
+    share = _share(state)
     parts = {
       "label": state["label"],
       "epoch": state["epochs"] and f"epoch {state['epoch']:g}/{state['epochs']:g}",
-      "bar": "━" * filled + "─" * (self.BAR_CELLS - filled),
+      "bar": self._cells(share),
       "share": f"{share:4.0%}",
       "loss": state["loss"] is not None and f"loss {state['loss']:.3f}",
       "top1": state["top1"] is not None and f"top-1 {100 * state['top1']:.1f} %",
@@ -161,12 +181,40 @@ class Progress:
     return text
 
   def _columns(self):
+    if _WIDGETS:
+      return math.inf
     try:
       return os.get_terminal_size(self._stream.fileno()).columns or 80
     except (OSError, ValueError, AttributeError):
       return 80
 
-  def _write(self, text):
+
+class _Bar(auto.tqdm):
+  """The line of a terminal, or the bar of a notebook."""
+
+  monitor_interval = 0  # no thread that refreshes it
+
+
+# The default lock is one of processes, which fixes how the caller's process may start others.
+_Bar.set_lock(threading.RLock())
+
+
+class _Stream:
+  """A text stream that is told what it can take, and given up in silence when it fails.
+
+  The terminal may be closed: a long run must not end because nobody watches it.
+  """
+
+  def __init__(self, stream):
+    self._stream = stream
+    self._encoding = getattr(stream, "encoding", None) or "utf-8"
+    self._ascii = False
+    try:
+      "·━─…".encode(self._encoding)
+    except UnicodeEncodeError:
+      self._ascii = True
+
+  def write(self, text):
     if self._ascii:
       text = text.translate({ord("·"): "|", ord("━"): "#", ord("─"): ".", ord("…"): "~"})
     text = text.encode(self._encoding, "replace").decode(self._encoding)
@@ -175,6 +223,19 @@ class Progress:
       self._stream.flush()
     except OSError:
       pass
+
+  def fileno(self):
+    return self._stream.fileno()
+
+
+def _in_a_notebook():
+  """Whether this process answers a notebook: its shell then has a kernel."""
+  shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+  return hasattr(shell, "kernel")
+
+
+def _share(state):
+  return min(1.0, max(0.0, state["step"] / max(1, state["steps"])))
 
 
 def _joined(parts):
