@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import jax
@@ -172,6 +173,46 @@ def test_a_second_run_is_refused_and_a_killed_one_leaves_no_lock(tmp_path):
     holder.communicate()
   with files.held(tmp_path / "lock", print):
     pass
+  assert not list(tmp_path.iterdir())
+
+
+def test_who_waits_is_told_so_once_and_is_alone_in_turn(tmp_path):
+  """Who holds a lock removes its file, which others have opened and wait for."""
+  told, inside, entered = [], [], []
+
+  def enter():
+    for _ in range(2):
+      mine = []
+      told.append(mine)
+      with files.held(tmp_path / "lock", mine.append, "waiting"):
+        inside.append(1)
+        entered.append(len(inside))
+        time.sleep(0.02)
+        inside.pop()
+
+  threads = [threading.Thread(target=enter) for _ in range(6)]
+  with files.held(tmp_path / "lock", print):
+    for thread in threads:
+      thread.start()
+    while told.count(["waiting"]) < 6:
+      time.sleep(0.01)
+    assert not entered
+  for thread in threads:
+    thread.join(20)
+  assert entered == [1] * 12 and all(each in ([], ["waiting"]) for each in told)
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_no_reason_to_refuse_a_lock(tmp_path):
+  code = """
+import pathlib, resource, sys
+from edjax.storage import files
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+with files.held(pathlib.Path(sys.argv[1]), print):
+  print("held")
+"""
+  run = [sys.executable, "-c", code, str(tmp_path / "lock")]
+  assert subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True).stdout == "held\n"
   assert not list(tmp_path.iterdir())
 
 

@@ -112,34 +112,36 @@ def _try_lock(handle):
 
 
 @contextlib.contextmanager
-def held(path, warn):
+def held(path, tell, waiting=""):
   """Holds a lock file, which is there only as long as its process.
 
   Args:
     path: of the file, a `pathlib.Path`; it says who holds it.
-    warn: `text -> None`, told where the file system keeps no locks.
+    tell: `text -> None`, of what a person should know: that the file system keeps no locks.
+    waiting: what else it is told, once, while another process holds the lock; "": nobody waits.
 
   Raises:
-    UserError: if another process holds it, saying which.
+    UserError: if another process holds it and nobody waits, saying which.
   """
   import fcntl
 
+  told = False
   while True:
-    file = open(path, "a+")  # noqa: SIM115  # it is closed below, whatever happens
+    # Unbuffered: what a full disk does not take would come up again when it is closed.
+    file = open(path, "a+b", buffering=0)  # noqa: SIM115  # it is closed below, whatever happens
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-      file.seek(0)
-      who = file.read(200).strip() or "which has just begun"
-      file.close()
-      raise UserError(
-        f"{path.parent} is in use by another run ({who}); wait until it has ended, or use another "
-        "--workdir"
-      ) from error
+      if not waiting:
+        raise _in_use(path, file) from error
+      if not told:
+        tell(waiting)
+        told = True
+      fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as error:
-      warn(
+      tell(
         f"{path}: this file system keeps no locks ({error.strerror}); take care that no other run "
-        "uses this work directory"
+        f"uses {path.parent}"
       )
       break
     with contextlib.suppress(FileNotFoundError):
@@ -149,13 +151,23 @@ def held(path, warn):
   with contextlib.suppress(OSError):  # it is the lock that counts, not what is in the file
     file.truncate(0)
     began = time.strftime("%Y-%m-%d %H:%M:%S")
-    file.write(f"process {os.getpid()} on {socket.gethostname()}, since {began}\n")
-    file.flush()
+    file.write(f"process {os.getpid()} on {socket.gethostname()}, since {began}\n".encode())
   try:
     yield
   finally:
-    pathlib.Path(path).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
     file.close()
+
+
+def _in_use(path, file):
+  """Closes a lock file that another process holds; returns the error that says so."""
+  with file:
+    file.seek(0)
+    who = file.read(200).decode(errors="replace").strip() or "which has just begun"
+  return UserError(
+    f"{path.parent} is in use by another run ({who}); wait until it has ended, or use another "
+    "--workdir"
+  )
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The cache of decoded photographs: mapped, continued, shared, damaged, and on a full disk."""
 
 import dataclasses
+import errno
 import fcntl
 import functools
 import hashlib
@@ -26,7 +27,7 @@ fails = functools.partial(made.refuses, made.load)
 
 
 def contents(place):
-  return {path.name: path.read_bytes() for path in place.iterdir() if path.name != "lock"}
+  return {path.name: path.read_bytes() for path in place.iterdir()}
 
 
 def test_the_command(tmp_path, food, capsys):
@@ -177,6 +178,17 @@ def test_two_processes_do_not_prepare_at_once(tmp_path, food):
     (place / "meta.json").write_bytes(meta + b"\n")
   thread.join(20)
   assert (place / "meta.json").read_bytes() == meta + b"\n"
+  assert not (place / "lock").exists()
+
+
+def test_a_cache_is_prepared_where_there_are_no_locks(tmp_path, food, monkeypatch, capsys):
+  def refuse(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+  monkeypatch.setattr(fcntl, "flock", refuse)
+  made.load(tmp_path)
+  assert cache.is_ready(cache.folder(tmp_path, "food101", 16))
+  assert "No locks available" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("damage", ["short", "format", "labels", "no labels", "no json"])

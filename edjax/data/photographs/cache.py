@@ -7,7 +7,6 @@ unfinished cache, which the next run continues. Every byte is decided by the arc
 the decoder: not by the number of threads, nor by when preparing was interrupted.
 """
 
-import contextlib
 import json
 import shutil
 
@@ -16,6 +15,7 @@ import numpy as np
 from edjax.data.photographs import decoding, filling
 from edjax.data.splits import Rows, Split
 from edjax.errors import UserError
+from edjax.storage.files import held
 
 
 def folder(directory, name, size):
@@ -78,7 +78,9 @@ def prepare(place, source, size, *, bad_images="error", decoder="", progress=Non
   decoding.check(decoder)
   try:
     place.mkdir(parents=True, exist_ok=True)
-    with _alone(place, progress):
+    # Of several processes one prepares and the others wait for it.
+    waiting = f"waiting for the process that prepares {place}"
+    with held(place / "lock", progress.line if progress else lambda text: None, waiting):
       if not is_ready(place):
         filling.fill(place, source, size, bad_images, decoder, progress)
       return meta(place)
@@ -99,18 +101,3 @@ def _map_part(place, part, stated):
   left_out = [row["row"] for row in stated["skipped"] if row["part"] == part]
   kept = np.delete(np.arange(len(labels)), left_out)
   return Split(Rows(images, kept), labels[kept])
-
-
-@contextlib.contextmanager
-def _alone(place, progress):
-  """Holds the folder's lock; of several processes one prepares and the others wait for it."""
-  import fcntl  # there is none on Windows
-
-  with open(place / "lock", "w") as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      if progress:
-        progress.line(f"waiting for the process that prepares {place}")
-      fcntl.flock(file, fcntl.LOCK_EX)
-    yield
