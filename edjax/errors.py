@@ -16,6 +16,18 @@ class UserError(ValueError):
   """
 
 
+class Foreign(UserError):
+  """What is asked for belongs to another run, or to other data.
+
+  Attributes:
+    reason: whose it is; the message says what to do as well.
+  """
+
+  def __init__(self, reason, advice):
+    super().__init__(f"{reason}; {advice}")
+    self.reason = reason
+
+
 class Stopped(Exception):
   """A run that was asked to stop has saved a checkpoint, from which the same command continues."""
 

@@ -22,7 +22,9 @@ _CONFIG = config_flags.DEFINE_config_file(
   "config", None, "The run: a file that defines get_config, with :variants.", sys_argv=_ARGV
 )
 flags.FLAGS["config"].parser = commandline.ConfigFile("config")
-_WORKDIR = flags.DEFINE_string("workdir", "", "Where to write; runs/<config name> if not given.")
+_WORKDIR = flags.DEFINE_string(
+  "workdir", "", "Where to write; runs/<config name> if not given, or -2, -3 … of other runs'."
+)
 _MODE = flags.DEFINE_enum("mode", "train", ["train", "exam"], "Run the school, or only the exam.")
 _MULTIHOST = flags.DEFINE_bool("multihost", False, "This is one of several processes that train.")
 _JOB = (
@@ -40,7 +42,7 @@ def main(argv):
   if _CONFIG.value is None:
     raise UserError("give a config, such as --config=configs/digits.py")
   config, mode = _CONFIG.value, _MODE.value
-  workdir = _WORKDIR.value or os.path.join("runs", config.name)
+  workdir = _WORKDIR.value
   job = {flag.name: flag.value for flag in _JOB}
   if _MULTIHOST.value:
     from edjax.devices import processes
@@ -59,11 +61,16 @@ def main(argv):
 
 def _run(config, workdir, mode):
   # After the flags and the files: they take seconds to import.
+  from edjax import settings
   from edjax.devices import compilation_cache, pmap, processes
+  from edjax.storage import workdirs
   from edjax.training import loop
 
   compilation_cache.keep_for_user(config.compilation_cache)
   if mode == "exam":
+    if not workdir:
+      workdir = processes.tell(lambda: str(workdirs.examined(settings.resolve(config).to_dict())))
+      processes.alone(lambda: print(f"examined: {workdir}", file=sys.stderr))
     scores = loop.exam(config, workdir)
     figures = {key: scores[key] for key in ("count", "top1", "interval", "top5", "nll", "ece")}
     processes.alone(lambda: print(json.dumps(figures)))
@@ -71,7 +78,7 @@ def _run(config, workdir, mode):
   pmap.keep_freed_memory()
   with _terminated() as stop:
     command = shlex.join(["python", "-m", "edjax.main", *sys.argv[1:]])
-    loop.run(config, workdir, command, stop)
+    loop.run(config, workdir or None, command, stop)
 
 
 @contextlib.contextmanager

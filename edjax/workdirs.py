@@ -1,12 +1,15 @@
 """Whose work directory is it? A run may only continue what the same config and data began."""
 
+import contextlib
+import itertools
 import json
+import pathlib
 
 from ml_collections import ConfigDict
 
 from edjax import rows
 from edjax.data import identity
-from edjax.errors import UserError
+from edjax.errors import Foreign, UserError
 from edjax.settings import resolve
 from edjax.storage import checkpoint, files
 
@@ -14,6 +17,7 @@ MAY_DIFFER = (
   "data_dir", "checkpoint.", "compilation_cache", "devices", "residence", "faculty.cache",
   "faculty.check",
 )  # fmt: skip
+_RUNS = pathlib.Path("runs")  # where work directories are that nobody has named
 _UNSET = "not set"
 _BEFORE = {"data.source": "auto"}  # what was meant before there were such settings
 _WRITTEN = (
@@ -34,8 +38,8 @@ def check(workdir, settings, data):
     data: of the run, from `identity.describe`.
 
   Raises:
-    UserError: naming the first setting that differs, or what differs in the data, or what is there
-      that no run of edjax's has written.
+    Foreign: naming the first setting that differs, or what differs in the data.
+    UserError: naming what is there that no run of edjax's has written.
   """
   checkpoint.check_target(workdir / "graduate")
   path = workdir / "config.json"
@@ -49,19 +53,112 @@ def check(workdir, settings, data):
     return
   theirs = _read(path)
   if not theirs.keys() >= _OURS:
-    raise UserError(f"{path} is not a config of edjax's; use another --workdir")
+    raise Foreign(f"{path} is not a config of edjax's", "use another --workdir")
   if not begun(workdir):
     return
-  theirs, mine = flat(_closed(theirs)), flat(json.loads(json.dumps(settings)))
-  for key in mine | theirs:
-    was, now = (each.get(key, _BEFORE.get(key, _UNSET)) for each in (theirs, mine))
-    same = was == now or (was == _UNSET and not now)
-    if not same and not key.startswith(MAY_DIFFER):
-      raise UserError(
-        f"{workdir} belongs to another config: {key} was {was!r}, is now {now!r}; use another "
-        "--workdir or the old setting"
-      )
+  differing = _difference(theirs, settings)
+  if differing:
+    raise Foreign(
+      f"{workdir} belongs to another config: {differing}",
+      "use another --workdir or the old setting",
+    )
   identity.refuse(f"{workdir} (data.json)", _data(workdir), data)
+
+
+def take(workdir, settings, data, say):
+  """Locks a work directory and makes it this config's, unless it is already.
+
+  Args:
+    workdir: a `pathlib.Path`. None for one by the config's name: the one that this run has begun,
+      or else the first that no other run has, of runs/NAME, runs/NAME-2, runs/NAME-3 …
+    settings, data: as in `check`.
+    say: `text -> None`, told why it is not runs/NAME, and where there are no locks.
+
+  Returns:
+    (the work directory, a context that gives its lock back at its end).
+
+  Raises:
+    UserError: as `check`; or `files.InUse` if the same run is under way there.
+  """
+  others = []
+  for place in [workdir] if workdir else _by_name(settings["name"]):
+    try:
+      held = _take(place, settings, data, say)
+    except Foreign as error:
+      same = isinstance(error, files.InUse) and not _differs(place, settings)
+      if workdir or same:
+        raise
+      others.append(error.reason)
+      continue
+    if others:
+      more = f", and {len(others) - 1} more is another run's" if len(others) > 1 else ""
+      say(f"{others[0]}{more}; so the work directory is {place}")
+    return place, held
+  raise AssertionError("there are always more")
+
+
+def examined(settings):
+  """Returns the newest work directory by a config's name that holds a graduate of this config.
+
+  Raises:
+    UserError: if there is none, saying what differs in the newest of others.
+  """
+  name = settings["name"]
+  found = [
+    (path.stat().st_mtime, path.parent.parent)
+    for place in _there(name)
+    for path in place.glob("graduate/info.json")
+  ]
+  newest_first = [place for _, place in sorted(found, reverse=True)]
+  if not newest_first:
+    raise UserError(
+      f"{_RUNS / name} holds no graduate to examine; give the same command without --mode=exam "
+      "first, or --workdir"
+    )
+  for place in newest_first:
+    if not _differs(place, settings):
+      return place
+  place = newest_first[0]
+  raise UserError(
+    f"{place} belongs to another config: {_differs(place, settings)}; give --workdir={place} to "
+    "examine its graduate all the same"
+  )
+
+
+def _take(workdir, settings, data, say):
+  """Does what `take` does of one place; returns the context that holds the lock."""
+  check(workdir, settings, data)
+  workdir.mkdir(parents=True, exist_ok=True)
+  with contextlib.ExitStack() as held:
+    held.enter_context(files.held(workdir / "lock", say))
+    check(workdir, settings, data)  # another may have begun meanwhile
+    claim(workdir, settings)
+    return held.pop_all()
+
+
+def _there(name):
+  """The work directories by a config's name that are there, in order."""
+  first = _RUNS / name
+  counted = {
+    int(path.name.removeprefix(f"{name}-")): path
+    for path in _RUNS.glob("*")
+    if path.name.startswith(f"{name}-") and path.name.removeprefix(f"{name}-").isdecimal()
+  }
+  return [path for path in (first, *map(counted.get, sorted(counted))) if path.is_dir()]
+
+
+def _by_name(name):
+  """Yields the work directories that a config may have by its name, without end.
+
+  Those in which a step has been taken come first: a run goes on where it is, even if one before it
+  has been removed.
+  """
+  used = [place for place in _there(name) if begun(place)]
+  yield from used
+  for number in itertools.count(1):
+    place = _RUNS / (f"{name}-{number}" if number > 1 else name)
+    if place not in used:
+      yield place
 
 
 def claim(workdir, settings):
@@ -110,6 +207,22 @@ def flat(tree, prefix=""):
 def begun(workdir):
   """Says whether a step has been taken, by the student or a teacher."""
   return next(workdir.rglob("metrics.jsonl"), None) is not None
+
+
+def _differs(workdir, settings):
+  """Says in which setting the config of a work directory is another; "" if in none."""
+  path = workdir / "config.json"
+  return _difference(_read(path), settings) if path.exists() else "it has no config.json"
+
+
+def _difference(theirs, mine):
+  theirs, mine = flat(_closed(theirs)), flat(json.loads(json.dumps(mine)))
+  for key in mine | theirs:
+    was, now = (each.get(key, _BEFORE.get(key, _UNSET)) for each in (theirs, mine))
+    same = was == now or (was == _UNSET and not now)
+    if not same and not key.startswith(MAY_DIFFER):
+      return f"{key} was {was!r}, is now {now!r}"
+  return ""
 
 
 def _closed(settings):

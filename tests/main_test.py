@@ -327,6 +327,15 @@ def test_a_name_for_the_work_directory(small, capfd, place):
   assert report["run"]["command"] == shlex.join(["python", "-m", "edjax.main", *QUICK])
   assert f"top-1 {100 * report['student']['top1']:.1f} % of 451 (95 % interval " in ended.err
   assert "runs/digits_ce_smoke/report.html" in ended.err
+  other = command.give(capfd, *QUICK, "--config.seed=1")
+  assert other.code == 0 and "runs/digits_ce_smoke-2/report.html" in other.err
+  line = next(line for line in other.err.splitlines() if "another config" in line)
+  assert "seed was 0, is now 1; so the work directory is runs/digits_ce_smoke-2" in line
+  for given, name in (((), ""), (("--config.seed=1",), "-2")):
+    examined = command.give(capfd, *QUICK, *given, "--mode=exam")
+    assert f"examined: runs/digits_ce_smoke{name}\n" in examined.err
+    report = json.loads((place / "runs" / f"digits_ce_smoke{name}" / "report.json").read_text())
+    assert json.loads(examined.out)["top1"] == report["student"]["top1"]
 
 
 def test_a_folder_of_programs_that_others_may_write(capfd, place):

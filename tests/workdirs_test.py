@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import errno
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -144,6 +145,77 @@ def test_what_others_wrote_is_not_taken(name, tmp_path):
   with pytest.raises(UserError, match=name):
     workdirs.check(tmp_path, SETTINGS, WAS.identity)
   assert command.files(tmp_path) == before
+
+
+# --- one by the config's name --------------------------------------------------------------------
+
+
+def taken(settings, data, workdir=None):
+  """Takes a work directory and takes a step there; returns its name and what was said."""
+  said = []
+  place, lock = workdirs.take(workdir, settings, data.identity, said.append)
+  with lock:
+    assert (place / "lock").exists()
+    metrics.Journal(place / "metrics.jsonl").write({"step": 1})
+    workdirs.settle(place, data.identity, (0, 1, 2))
+  assert not (place / "lock").exists()
+  return str(place), said
+
+
+def test_it_is_counted_up_where_it_is_another_runs(place):
+  other, more = SETTINGS | {"seed": 1}, OTHERS["train"][0]
+  assert taken(SETTINGS, WAS) == ("runs/a", [])
+  name, (line,) = taken(other, WAS)
+  assert name == "runs/a-2" and "runs/a belongs to another config: seed was 'not set'" in line
+  assert line.endswith("so the work directory is runs/a-2")
+  name, (line,) = taken(SETTINGS, more)
+  assert name == "runs/a-3" and "runs/a (data.json) belongs to other data" in line
+  assert ", and 1 more is another run's; so" in line
+  # Each goes on in its own, even where an earlier one is free by now.
+  shutil.rmtree("runs/a")
+  assert taken(other, WAS)[0] == "runs/a-2" and taken(SETTINGS, more)[0] == "runs/a-3"
+  assert taken(SETTINGS | {"seed": 2}, WAS)[0] == "runs/a"
+  with pytest.raises(UserError, match="runs/a-2 belongs to another config"):
+    taken(SETTINGS, WAS, pathlib.Path("runs/a-2"))  # which was asked for
+
+
+def test_what_is_no_runs_is_passed_by(place):
+  for name, content in (("a", '{"hidden_size": 768}'), ("a-x", "{}"), ("a-02", "{}"), ("ab", "{}")):
+    (place / "runs" / name).mkdir(parents=True)
+    (place / "runs" / name / "config.json").write_text(content)
+  before = command.files(place / "runs")
+  assert taken(SETTINGS, WAS)[0] == "runs/a-2"
+  assert before.items() <= command.files(place / "runs").items()
+  (place / "runs" / "a-2" / "config.json").write_text("{")
+  with pytest.raises(UserError, match="runs/a-2/config.json is damaged"):
+    taken(SETTINGS, WAS)
+
+
+def test_two_at_once_do_not_share_it(place):
+  """Neither has taken a step; the same twice is an error, another one counts up."""
+  said = []
+  first, lock = workdirs.take(None, SETTINGS, WAS.identity, said.append)
+  with lock:
+    with pytest.raises(files.InUse, match="runs/a is in use by another run"):
+      workdirs.take(None, SETTINGS, WAS.identity, said.append)
+    name, (line,) = taken(SETTINGS | {"seed": 1}, WAS)
+  assert (str(first), name, said) == ("runs/a", "runs/a-2", []) and "in use" in line
+
+
+def test_the_newest_graduate_of_a_config_is_examined(place):
+  with pytest.raises(UserError, match="runs/a holds no graduate.*without --mode=exam"):
+    workdirs.examined(SETTINGS)
+  names = [taken(SETTINGS, data)[0] for data in (WAS, OTHERS["train"][0], OTHERS["test"][0])]
+  assert taken(SETTINGS | {"seed": 1}, WAS)[0] == "runs/a-4"  # which has none yet
+  for name, when in zip(names, (5, 9, 7), strict=True):
+    (place / name / "graduate").mkdir()
+    (place / name / "graduate" / "info.json").write_text("{}")
+    os.utime(place / name / "graduate" / "info.json", (0, when))
+  assert str(workdirs.examined(SETTINGS)) == "runs/a-2"
+  with pytest.raises(
+    UserError, match="runs/a-2 .*seed was 'not set', is now 1.*--workdir=runs/a-2"
+  ):
+    workdirs.examined(SETTINGS | {"seed": 1})
 
 
 # --- one run at a time ---------------------------------------------------------------------------

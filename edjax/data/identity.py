@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from edjax.data.splits import Rows
-from edjax.errors import UserError
+from edjax.errors import Foreign
 
 _PARTS = "train", "validation", "test"
 _SHOWN = 6  # names in a message
@@ -32,7 +32,7 @@ def describe(dataset):
 
 
 def refuse(holder, was, now, parts=_PARTS, advice="use another --workdir, or the old data"):
-  """Raises UserError if something belongs to other data than these.
+  """Raises Foreign if something belongs to other data than these.
 
   Args:
     holder: what belongs to data, for the message.
@@ -43,7 +43,7 @@ def refuse(holder, was, now, parts=_PARTS, advice="use another --workdir, or the
   """
   reason = was and _difference(was, now, parts)
   if reason:
-    raise UserError(f"{holder} belongs to other data: {reason}; {advice}")
+    raise Foreign(f"{holder} belongs to other data: {reason}", advice)
 
 
 def _digest(split):

@@ -10,9 +10,13 @@ import socket
 import time
 import uuid
 
-from edjax.errors import UserError
+from edjax.errors import Foreign
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # fcntl.h, linux/fs.h
+
+
+class InUse(Foreign):
+  """Another process holds a lock."""
 
 
 def replace_folder(directory, write, check, same):
@@ -121,7 +125,7 @@ def held(path, tell, waiting=""):
     waiting: what else it is told, once, while another process holds the lock; "": nobody waits.
 
   Raises:
-    UserError: if another process holds it and nobody waits, saying which.
+    InUse: if another process holds it and nobody waits, saying which.
   """
   import fcntl
 
@@ -164,9 +168,9 @@ def _in_use(path, file):
   with file:
     file.seek(0)
     who = file.read(200).decode(errors="replace").strip() or "which has just begun"
-  return UserError(
-    f"{path.parent} is in use by another run ({who}); wait until it has ended, or use another "
-    "--workdir"
+  return InUse(
+    f"{path.parent} is in use by another run ({who})",
+    "wait until it has ended, or use another --workdir",
   )
 
 

@@ -27,7 +27,7 @@ from edjax.report.journal import Journal
 from edjax.report.outlook import Outlook, announcement, many
 from edjax.report.scores import exam_scores, percent_of
 from edjax.report.summary import costs, grade_row, left_out, transcript, unshown
-from edjax.storage import checkpoint, files
+from edjax.storage import checkpoint
 from edjax.study import Study
 from edjax.teachers import acquire, bank, examination, faculty
 from edjax.training import growth, preflight
@@ -41,7 +41,7 @@ def run(config, workdir, command="", stop=None):
 
   Args:
     config: a locked ml_collections `ConfigDict`, see `configs/common.py`.
-    workdir: where everything is written.
+    workdir: where everything is written; None for one by the config's name, see `workdirs.take`.
     command: that asked for it, for the report.
     stop: `() -> bool`, asked between steps whether to save a checkpoint and end; of several
       processes all must have one, or none.
@@ -59,7 +59,7 @@ def run(config, workdir, command="", stop=None):
   """
   # What a teacher's folder says is asked by the first process, which alone must have it.
   config = ConfigDict(processes.tell(lambda: settings.resolve(config).to_dict())).lock()
-  workdir, began = pathlib.Path(workdir), time.monotonic()
+  workdir, began = workdir and pathlib.Path(workdir), time.monotonic()
   recipe = curriculum.Recipe(**config.recipe)
   methods = methods_table.build(config.methods)
   num_fragments = len(models.body(config.student.model).fragments)
@@ -68,7 +68,8 @@ def run(config, workdir, command="", stop=None):
   fleet = pmap.fleet(config.devices, recipe.batch_size)
   dataset = _dataset(config)
   num_classes = len(dataset.class_names)
-  processes.tell(lambda: workdirs.check(workdir, config.to_dict(), dataset.identity))
+  if workdir:
+    processes.tell(lambda: workdirs.check(workdir, config.to_dict(), dataset.identity))
   plan = curriculum.build(
     rows.build(config.grades.to_dict()),
     config.subjects,
@@ -79,21 +80,20 @@ def run(config, workdir, command="", stop=None):
   for grade in plan.grades:
     methods_table.chosen(methods, grade.methods)
   acquire.check(config, plan, recipe)
-  kept = bank.settings(config.faculty, workdir, plan, recipe, methods, processes.count())
   progress = processes.alone(Progress)
   held = contextlib.ExitStack()
 
   def claim():
-    workdir.mkdir(parents=True, exist_ok=True)
-    held.enter_context(files.held(workdir / "lock", progress.line))
-    workdirs.check(workdir, config.to_dict(), dataset.identity)  # another may have begun meanwhile
-    workdirs.claim(workdir, config.to_dict())
+    place, lock = workdirs.take(workdir, config.to_dict(), dataset.identity, progress.line)
+    held.enter_context(lock)
+    return place
 
   def settle(order):
     return workdirs.settle(workdir, dataset.identity, order)
 
   with held, contextlib.closing(progress):
-    processes.tell(claim)
+    workdir = processes.tell(claim)
+    kept = bank.settings(config.faculty, workdir, plan, recipe, methods, processes.count())
     room = Classroom(dataset, fleet, config.residence)
     for line in (*dataset.notes, *plan.notes, *idle.notes(config, recipe, plan), room.said):
       if line:
