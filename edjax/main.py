@@ -61,9 +61,8 @@ def main(argv):
 
 def _run(config, workdir, mode):
   # After the flags and the files: they take seconds to import.
-  from edjax import settings
+  from edjax import settings, workdirs
   from edjax.devices import compilation_cache, pmap, processes
-  from edjax.storage import workdirs
   from edjax.training import loop
 
   compilation_cache.keep_for_user(config.compilation_cache)

@@ -156,7 +156,7 @@ def taken(settings, data, workdir=None):
   place, lock = workdirs.take(workdir, settings, data.identity, said.append)
   with lock:
     assert (place / "lock").exists()
-    metrics.Journal(place / "metrics.jsonl").write({"step": 1})
+    journal.Journal(place / "metrics.jsonl").write({"step": 1})
     workdirs.settle(place, data.identity, (0, 1, 2))
   assert not (place / "lock").exists()
   return str(place), said

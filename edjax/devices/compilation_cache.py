@@ -1,17 +1,22 @@
 """Compiled programs, kept for later runs: compiling is most of what a short run does."""
 
+import contextlib
 import hashlib
+import importlib
 import os
 import pathlib
 import platform
 import stat
 import sys
+import zlib
 
 import jax
 
 from edjax.errors import UserError
 
 AUTO = "auto"
+_SWEPT = ".swept"  # a file as old as the newest program that has been looked at
+_ZSTD = b"\x28\xb5\x2f\xfd"  # what begins as these is packed by Zstandard, if that is installed
 _MOST = 2 << 30  # bytes of the user's own folder; half of it stays when it is cleared
 
 
@@ -85,9 +90,51 @@ def _own(place):
 
 
 def _use(place):
+  with contextlib.suppress(OSError):  # others clear it away as well, or it cannot be written
+    _sweep(place)
   jax.config.update("jax_compilation_cache_dir", str(place))
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
   jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _sweep(place):
+  """Removes programs of which a killed process has written a part, so that they are made anew.
+
+  JAX writes them in place, warns of a part whenever it meets it, and does not replace it. What has
+  been looked at once is not looked at again.
+  """
+  stamp = place / _SWEPT
+  since = stamp.stat().st_mtime_ns if stamp.exists() else 0
+  found = [(entry.stat().st_mtime_ns, pathlib.Path(entry.path)) for entry in _files(place)]
+  fresh = [(at, path) for at, path in found if at >= since and path.name.endswith("-cache")]
+  for _, path in fresh:
+    if not _whole(path.read_bytes()):
+      path.unlink(missing_ok=True)
+  if fresh:
+    newest = max(at for at, _ in fresh)
+    stamp.touch()
+    os.utime(stamp, ns=(newest, newest))
+
+
+def _whole(program):
+  """Whether a program can be unpacked, as far as can be told here."""
+  if program.startswith(_ZSTD):
+    for name in ("compression.zstd", "zstandard"):  # as JAX looks for them
+      with contextlib.suppress(ImportError):
+        unpack = importlib.import_module(name)
+        break
+    else:
+      return True
+    try:
+      unpack.decompress(program)
+    except unpack.ZstdError:
+      return False
+  elif program.startswith(b"\x78"):
+    try:
+      zlib.decompress(program)
+    except zlib.error:
+      return False
+  return bool(program)
 
 
 def _clear(place, most=_MOST):

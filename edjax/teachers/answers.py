@@ -21,6 +21,7 @@ from edjax.storage.files import naming
 
 NUMBERS = {"float32": np.float32, "bfloat16": jnp.bfloat16}
 _CHUNK = 65_536  # rows that are checked at once
+_SEALED = "_sealed"  # ends the name of a ledger's file
 
 
 class Table:
@@ -112,7 +113,8 @@ class Ledger:
 
   A batch is entered before it is computed. So a run that was killed in between can compute the very
   same batch again, with the same last bits, which depend on the place in a batch; and it can tell
-  at the end what it has computed, however often it was killed.
+  at the end what it has computed, however often it was killed. An entry ends with a seal, by which
+  one that is damaged is told.
   """
 
   def __init__(self, path, size):
@@ -121,27 +123,40 @@ class Ledger:
 
   def enter(self, rows):
     """Adds a batch of at most `size` rows."""
-    entry = np.full(self._size, -1, np.int64)
+    entry = np.full(self._size + 1, -1, np.int64)
     entry[: len(rows)] = rows
+    entry[-1] = zlib.crc32(entry[:-1].tobytes())
     self._path.parent.mkdir(parents=True, exist_ok=True)
-    with naming(self._file()), open(self._file(), "ab") as file:
+    path = self._path.with_name(f"{self._path.name}.{self._size}{_SEALED}")
+    with naming(path), open(path, "ab") as file:
       file.truncate(file.tell() // entry.nbytes * entry.nbytes)  # half an entry of a killed run
       file.write(entry.tobytes())
 
   def batches(self):
-    """Returns the batches that were entered, a list of int64 arrays."""
-    if not self._file().exists():
-      return []
-    entries = np.fromfile(self._file(), np.int64)
-    entries = entries[: len(entries) // self._size * self._size].reshape(-1, self._size)
-    return [entry[entry >= 0] for entry in entries]
+    """Returns the batches of this size that were entered and are sound, a list of int64 arrays."""
+    own = [entries for size, entries, _ in self._files() if size == self._size]
+    return [entry[entry >= 0] for entries in own for entry in entries]
 
   def count(self):
     """How many different rows were entered, with batches of whatever size."""
-    files = self._path.parent.glob(f"{self._path.name}.*")
-    entered = [np.fromfile(file, np.int64) for file in files]
+    entered = [entries.ravel() for _, entries, _ in self._files()]
     rows = np.unique(np.concatenate([np.zeros(0, np.int64), *entered]))
     return int((rows >= 0).sum())
 
-  def _file(self):
-    return self._path.with_name(f"{self._path.name}.{self._size}")
+  def damaged(self):
+    """How many entries are not as they were written."""
+    return sum(damaged for _, _, damaged in self._files())
+
+  def _files(self):
+    """Yields (size of a batch, its sound entries [n, size], how many are not) of each file."""
+    for path in sorted(self._path.parent.glob(f"{self._path.name}.*")):
+      size, sealed, _ = path.suffix[1:].partition(_SEALED)
+      width = int(size) + bool(sealed)
+      with naming(path):
+        numbers = np.fromfile(path, np.int64)
+      entries = numbers[: len(numbers) // width * width].reshape(-1, width)
+      if not sealed:  # as an earlier version wrote them
+        yield int(size), entries, 0
+        continue
+      sound = np.array([zlib.crc32(each[:-1].tobytes()) == each[-1] for each in entries], bool)
+      yield int(size), entries[sound, :-1], int((~sound).sum())

@@ -149,7 +149,7 @@ class Bank:
     self._grade, self._variables, self._seats = grade, variables, seats
     self._rows_of, self._stretch = rows_of, stretch
     self._size = room.fleet.at_once * room.fleet.size
-    self._desks = ()
+    self._desks, self._lost = (), {}
     how, steps, batch = lesson.augment, lesson.steps_per_epoch, lesson.batch_size
 
     @jax.jit
@@ -166,10 +166,21 @@ class Bank:
 
     self._numbers_of = numbers_of
 
-  def open(self, progress):
-    """Opens the tables, repairs what a killed run left half done, and fills them if so chosen."""
+  def open(self, progress, computed):
+    """Opens the tables, repairs what a killed run left half done, and fills them if so chosen.
+
+    Args:
+      progress: a `progress.Progress`.
+      computed: what `computed` returned when the checkpoint was made from which the grade goes on.
+    """
     self._desks = tuple(map(self._desk, self._lesson.roles))
     for desk in self._desks:
+      self._lost[desk.name] = max(0, computed.get(desk.name, 0) - desk.ledger.count())
+      if self._lost[desk.name] or desk.ledger.damaged():
+        progress.line(
+          f"bank of {desk.name}: the notes of what this run has computed are damaged; some may be "
+          "missing in the cost of its teachers, and answers may differ in their last bits"
+        )
       for batch in desk.ledger.batches():
         if len(desk.table.missing(batch)):
           self._compute(desk, batch)
@@ -200,9 +211,14 @@ class Bank:
       )
     return laid
 
+  def computed(self):
+    """Returns {name: how many answers this run has computed in this grade}."""
+    return {desk.name: desk.ledger.count() + self._lost[desk.name] for desk in self._desks}
+
   def macs(self):
     """Multiply-accumulates of the answers that this run has computed in this grade."""
-    return sum(desk.macs * desk.ledger.count() for desk in self._desks)
+    computed = self.computed()
+    return sum(desk.macs * computed[desk.name] for desk in self._desks)
 
   def _desk(self, role):
     room, teacher = self._room, self._study.teachers[role.name]

@@ -260,6 +260,7 @@ def attend(study, room, progress, outlook, stop=None):
       if arrays is None:
         state = term.begin(state)
         meta |= {"grade": number, "first_step": first_step, "seconds": 0.0, "pace": [0, 0.0]}
+        meta |= {"computed": {}}
       else:
         try:
           state, arrays = term.restore(arrays), None
@@ -287,11 +288,13 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress, outl
 
   def save():
     nonlocal saved_at
-    store.save(term.first_step + step, state, meta | {"seconds": time.monotonic() - began})
+    known = {"computed": term.bank.computed()} if term.bank else {}
+    known["seconds"] = time.monotonic() - began
+    store.save(term.first_step + step, state, meta | known)
     saved_at = time.monotonic()
 
   if term.bank and step < term.steps:
-    term.bank.open(progress)
+    term.bank.open(progress, meta.get("computed", {}))
   if step < term.steps:
     outlook.begin(study.label, meta["grade"], step / term.steps)
     progress.busy(f"{_label(study, grade)} · compiling …")

@@ -1,9 +1,15 @@
 """Where compiled programs are kept: nowhere but in a folder that is the user's alone."""
 
 import os
+import sys
+import types
+import warnings
+import zlib
 
 import jax
+import jax.numpy as jnp
 import pytest
+from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
 from edjax.devices import compilation_cache
 from edjax.errors import UserError
@@ -100,3 +106,76 @@ def test_the_oldest_programs_go_first(tmp_path):
   assert len(list(tmp_path.iterdir())) == 10
   compilation_cache._clear(tmp_path, most=900)
   assert {path.name for path in tmp_path.iterdir()} == {f"{n}-cache" for n in range(4)}
+
+
+def compiled_anew(number):
+  """Compiles a program that no other test has; returns what JAX warned of."""
+  jax_cache.reset_cache()
+  with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    jax.clear_caches()
+    assert float(jax.jit(lambda x: jnp.sin(x) * number)(1.0)) != 0
+  return [str(each.message) for each in told if "compilation cache" in str(each.message)]
+
+
+def test_half_a_program_of_a_killed_process_is_made_anew(tmp_path):
+  """JAX alone warns of it again and again."""
+  try:
+    compilation_cache.keep(str(tmp_path / "kept"))
+    assert compiled_anew(7) == []
+    whole = {path: path.read_bytes() for path in (tmp_path / "kept").glob("*-cache")}
+    for half in (lambda content: content[: len(content) // 2], lambda content: b""):
+      for path, content in whole.items():
+        path.write_bytes(half(content))
+      assert len(compiled_anew(7)) == len(compiled_anew(7)) == len(whole) > 0
+      compilation_cache.keep(str(tmp_path / "kept"))
+      assert compiled_anew(7) == []
+      assert {path for path in whole if zlib.decompress(path.read_bytes())} == whole.keys()
+  finally:
+    jax.config.update("jax_compilation_cache_dir", None)
+    jax_cache.reset_cache()
+
+
+def test_what_has_been_looked_at_is_not_looked_at_again(tmp_path, monkeypatch):
+  def write(name, content, at):
+    (tmp_path / name).write_bytes(content)
+    os.utime(tmp_path / name, (at, at))
+
+  looked, whole = [], compilation_cache._whole
+  monkeypatch.setattr(compilation_cache, "_whole", lambda one: looked.append(one) or whole(one))
+  good = zlib.compress(b"program" * 100)
+  write("a-cache", good, 1000)
+  write("b-cache", good[:-1], 1001)
+  write("notes", b"not JAX's", 1002)
+  compilation_cache._sweep(tmp_path)
+  assert len(looked) == 2 and not (tmp_path / "b-cache").exists()
+  write("c-cache", b"packed in a way that is not known here", 1003)
+  write("d-cache", good, 1004)
+  compilation_cache._sweep(tmp_path)
+  compilation_cache._sweep(tmp_path)  # the newest may have been written on
+  assert len(looked) == 2 + 2 + 1
+  assert {path.name for path in tmp_path.glob("*-cache")} == {"a-cache", "c-cache", "d-cache"}
+
+
+def test_half_a_program_that_zstandard_packed(tmp_path, monkeypatch):
+  """JAX takes it where it is installed; what cannot be unpacked here may be sound for others."""
+
+  class ZstdError(Exception):
+    pass
+
+  def decompress(content):
+    if not content.endswith(b"end"):
+      raise ZstdError
+
+  for name in ("a", "b"):
+    content = b"\x28\xb5\x2f\xfd and so on" + (b"end" if name == "a" else b"")
+    (tmp_path / f"{name}-cache").write_bytes(content)
+  for name in ("compression", "compression.zstd", "zstandard"):
+    monkeypatch.setitem(sys.modules, name, None)
+  compilation_cache._sweep(tmp_path)
+  assert len(list(tmp_path.glob("*-cache"))) == 2
+  (tmp_path / ".swept").unlink()
+  packer = types.SimpleNamespace(decompress=decompress, ZstdError=ZstdError)
+  monkeypatch.setitem(sys.modules, "zstandard", packer)
+  compilation_cache._sweep(tmp_path)
+  assert [path.name for path in tmp_path.glob("*-cache")] == ["a-cache"]

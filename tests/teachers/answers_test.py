@@ -1,5 +1,7 @@
 """Tables of answers: what is read was written, whatever happened to the file."""
 
+import errno
+import io
 import os
 
 import jax.numpy as jnp
@@ -107,11 +109,19 @@ def test_a_folder_that_cannot_be(tmp_path):
     Table(tmp_path / "file" / "one", ROWS, COLUMNS, "float32", {})
 
 
+class FullDisk(io.FileIO):
+  """A file of which no more than five bytes can be written."""
+
+  def write(self, content):
+    super().write(content[:5])
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_a_ledger(tmp_path):
   ledger = Ledger(tmp_path / "new" / "answered", 4)
   assert ledger.batches() == [] and ledger.count() == 0
   ledger.enter(np.array([5, 2, 9, 0]))
-  with open(tmp_path / "new" / "answered.4", "ab") as file:
+  with open(tmp_path / "new" / "answered.4_sealed", "ab") as file:
     file.write(b"half an entry")
   ledger.enter(np.array([7]))
   ledger.enter(np.array([9, 5]))
@@ -120,3 +130,37 @@ def test_a_ledger(tmp_path):
   assert ledger.count() == 6
   Ledger(tmp_path / "new" / "other", 2).enter(np.array([30]))
   assert ledger.count() == 6
+  assert ledger.damaged() == 0
+
+
+def test_a_ledger_of_an_earlier_version(tmp_path):
+  np.array([[5, 2, 9], [7, -1, -1]], np.int64).tofile(tmp_path / "answered.3")
+  ledger = Ledger(tmp_path / "answered", 3)
+  ledger.enter(np.array([1, 2]))
+  assert [batch.tolist() for batch in ledger.batches()] == [[5, 2, 9], [7], [1, 2]]
+  assert ledger.count() == 5 and ledger.damaged() == 0
+
+
+@pytest.mark.parametrize("byte", range(24))
+def test_a_damaged_entry_is_passed_over(tmp_path, byte):
+  ledger = Ledger(tmp_path / "answered", 2)
+  for rows in ([3, 4], [5, 6], [7, 8]):
+    ledger.enter(np.array(rows))
+  (file,) = tmp_path.iterdir()
+  content = bytearray(file.read_bytes())
+  content[24 + byte] ^= 4
+  file.write_bytes(content)
+  assert [batch.tolist() for batch in ledger.batches()] == [[3, 4], [7, 8]]
+  assert ledger.count() == 4 and ledger.damaged() == 1
+
+
+def test_a_disk_that_is_full_at_a_ledger(tmp_path, monkeypatch):
+  ledger = Ledger(tmp_path / "answered", 2)
+  ledger.enter(np.array([3, 4]))
+  with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left") as caught:
+    patch.setattr(answers, "open", FullDisk, raising=False)
+    ledger.enter(np.array([5, 6]))
+  assert caught.value.filename == str(tmp_path / "answered.2_sealed")
+  assert os.stat(caught.value.filename).st_size == 24 + 5
+  ledger.enter(np.array([7, 8]))
+  assert [batch.tolist() for batch in ledger.batches()] == [[3, 4], [7, 8]]

@@ -1,6 +1,7 @@
 """Kept answers: those of live teachers, computed once, whatever kills a run in between."""
 
 import dataclasses
+import errno
 import json
 import shutil
 
@@ -13,13 +14,16 @@ from configs import digits
 from edjax import models
 from edjax.data import datasets
 from edjax.data.augment.pipeline import Augment
-from edjax.storage import checkpoint
+from edjax.errors import one_line
+from edjax.storage import checkpoint, files
 from edjax.teachers import answers, bank, faculty
 from edjax.teachers.answers import Table
 from edjax.training import loop, step
 from tests import command
 from tests import school as tiny
 from tests.small import SMALL
+from tests.storage.checkpoint_test import spoil
+from tests.teachers.answers_test import FullDisk
 from tests.training import resume_test
 from tests.training.resume_test import report, same, sha256
 
@@ -93,6 +97,13 @@ def close(workdir, other, rtol=1e-5):
   )
   for one, two in zip(ours, theirs, strict=True):
     np.testing.assert_allclose(one, two, rtol=0, atol=rtol * np.abs(two).max())
+
+
+def entered(workdir):
+  """The batches in the ledger of a run with one teacher and one grade, [n, size], −1 for none."""
+  (file,) = (workdir / "teachers" / "generalist").glob("answered_*")
+  size = int(file.suffix[1:].removesuffix("_sealed"))
+  return np.fromfile(file, np.int64).reshape(-1, size + 1)[:, :size]
 
 
 def teachers_macs(workdir):
@@ -230,8 +241,7 @@ def test_a_filled_bank_needs_no_teacher(small, schools, tmp_path, no_teacher, ki
 
 def test_a_teacher_is_asked_in_whole_batches(schools):
   """But for a grade's last, though no epoch ends with a batch."""
-  (file,) = (schools("generalist") / "kept" / "teachers" / "generalist").glob("answered_*")
-  batches = np.fromfile(file, np.int64).reshape(-1, int(file.suffix[1:]))
+  batches = entered(schools("generalist") / "kept")
   assert len(batches) > 4 and 300 % batches.shape[1]
   assert (batches[:-1] >= 0).all()
 
@@ -315,15 +325,14 @@ def test_killed_while_answers_are_written(small, schools, tmp_path, monkeypatch,
   """The same bits in the end, and the same cost, wherever in a batch the pen was dropped."""
   place, changes = schools("generalist"), fresh(schools, tmp_path)
   kill(monkeypatch, answers.os, "pwrite", config(**changes), tmp_path / "run", writes)
-  (file,) = (tmp_path / "run" / "teachers" / "generalist").glob("answered_*")
-  entered = np.fromfile(file, np.int64).reshape(-1, int(file.suffix[1:]))[-1]
+  last = entered(tmp_path / "run")[-1]
   asked, compute = [], bank.Bank._compute
   monkeypatch.setattr(
     bank.Bank, "_compute", lambda self, desk, rows: asked.append(rows) or compute(self, desk, rows)
   )
   loop.run(config(**changes), tmp_path / "run")
   # A batch of other images could give other last bits, if not from so small a network.
-  assert np.array_equal(asked[0], entered[entered >= 0])
+  assert np.array_equal(asked[0], last[last >= 0])
   same(tmp_path / "run", place / "kept")
 
 
@@ -357,6 +366,96 @@ def test_a_damaged_table_is_made_anew(small, schools, tmp_path):
   loop.run(config(**changes), tmp_path / "run")
   close(tmp_path / "run", place / "kept")
   assert 0 < teachers_macs(tmp_path / "run") < teachers_macs(place / "kept")
+
+
+def test_a_full_disk_ends_in_a_line_and_the_run_goes_on(small, schools, tmp_path, monkeypatch):
+  """At the ledger, at the table, at what is said of it; half of each is written."""
+  changes, workdir, pwrite = fresh(schools, tmp_path), tmp_path / "run", answers.os.pwrite
+  written, replace = [], files.os.replace
+
+  def full_at_the_table(file, content, place):
+    written.append(place)
+    return pwrite(file, content[: 5 if len(written) == 200 else None], place)
+
+  def full_at_its_note(one, other):
+    if "bank_" in str(other):
+      raise OSError(errno.EIO, "Input/output error")
+    replace(one, other)
+
+  for module, name, fault, said in (
+    (files.os, "replace", full_at_its_note, "Input/output error"),
+    (answers, "open", FullDisk, "No space left on device"),
+    (answers.os, "pwrite", full_at_the_table, "No space left on device"),
+  ):
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
+      patch.setattr(module, name, fault, raising=False)
+      with one_line("the same command continues"):
+        loop.run(config(**changes), workdir)
+    line = str(ended.value.code)
+    assert line.startswith("edjax: cannot ") and said in line and "same command" in line
+    assert ("answered_" if module is answers else "bank_") in line and "\n" not in line
+    assert not list(tmp_path.rglob("*.tmp"))
+  loop.run(config(**changes), workdir)
+  same(workdir, schools("generalist") / "kept")
+
+
+# Of a whole work directory and its cache, what no other test of damage looks at, all at once.
+UNSOUND = {
+  "cache/bank_*/info.json": "emptied",
+  "cache/bank_*/logits": "flipped",
+  "run/teachers/generalist/answered_*": "flipped",
+  "run/checkpoints/*/meta/metadata": "cut",
+}
+
+
+@pytest.fixture(scope="module")
+def killed(schools, tmp_path_factory):
+  """The folder of a work directory and the cache of a run that was killed as it filled a bank."""
+  root = tmp_path_factory.mktemp("killed")
+  shutil.copytree(schools("generalist") / "teachers", root / "cache")
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(models.MODELS, "small", SMALL)
+    kill(patch, answers.os, "pwrite", walked(root), root / "run", 700)
+  return root
+
+
+def walked(root):
+  return config(**{"faculty.cache": str(root / "cache"), "faculty.bank": "float32"})
+
+
+def test_what_is_damaged_in_a_killed_run(small, killed, schools, tmp_path, capfd):
+  shutil.copytree(killed, tmp_path, dirs_exist_ok=True)
+  for pattern, how in UNSOUND.items():
+    found = sorted(tmp_path.glob(pattern))
+    assert found, pattern
+    spoil(found[-1], how)
+  loop.run(walked(tmp_path), tmp_path / "run")
+  assert "bank of generalist: the notes of what this run" in capfd.readouterr().err
+  close(tmp_path / "run", schools("generalist") / "kept")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # tensorstore's
+@pytest.mark.parametrize("how", ["flipped", "cut", "emptied", "removed"])
+def test_every_file_of_a_killed_run(how, small, killed, schools, tmp_path, capfd):
+  """The run goes on, to the same bits where nothing is said of answers, or ends in a line."""
+  for file in [path.relative_to(killed) for path in killed.rglob("*") if path.is_file()]:
+    place = tmp_path / "copy"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(killed, place)
+    spoil(place / file, how)
+    capfd.readouterr()
+    try:
+      with one_line("the same command continues"):
+        loop.run(walked(place), place / "run")
+    except SystemExit as ended:
+      line = str(ended.code)
+      assert line.startswith("edjax: ") and str(place) in line and "\n" not in line, file
+      continue
+    if "the notes of what this run" in capfd.readouterr().err or "logits" in file.name:
+      close(place / "run", schools("generalist") / "kept")
+    else:
+      same(place / "run", schools("generalist") / "kept")
 
 
 BANK = ("--config.faculty.bank=float32", "--config.grades.teachers=('specialists','both')")

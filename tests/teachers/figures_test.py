@@ -165,7 +165,7 @@ def test_a_bank_keeps_what_a_teacher_says_by_its_own_figures(graduate, tmp_path)
   kept = bank.Bank(
     kept, study, room, lesson, grade, variables, {}, jax.random.key(0), lambda epoch: None, 1
   )
-  kept.open(None)
+  kept.open(None, {})
   (one,) = kept._desks
   index = np.arange(6, dtype=np.int32)
   images = room.dataset.train.images[:6]
@@ -176,5 +176,5 @@ def test_a_bank_keeps_what_a_teacher_says_by_its_own_figures(graduate, tmp_path)
   by_the_runs = bank.Bank(
     other, study, room, plain, grade, variables, {}, jax.random.key(0), lambda epoch: None, 1
   )
-  by_the_runs.open(None)
+  by_the_runs.open(None, {})
   assert by_the_runs._desks[0].table.place != one.table.place
