@@ -6,14 +6,15 @@ somebody has set stays as it is.
 """
 
 import dataclasses
+import functools
 import json
 import pathlib
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
+from edjax import convert, models, rows
 from edjax import methods as methods_table
-from edjax import models, rows
 
 # (teacher, student) -> {method: what is published for this pair}. β of DKD and the ImageNet pairs
 # are of mdistiller's configs, the weights of ReviewKD on CIFAR-100 of its authors' script.
@@ -125,6 +126,10 @@ def resolve(config):
 
   Args:
     config: a `ConfigDict`, see `configs/common.py`, after all overrides.
+
+  Raises:
+    UserError: if something depends on which network a file of PyTorch's holds, and that cannot be
+      told.
   """
   config = ConfigDict(config.to_dict())
   complete(config)
@@ -135,11 +140,11 @@ def resolve(config):
     like = FLOW_TEACHERS.get(like, like)
   for part in (faculty["specialist"], faculty["generalist"]):
     _teacher(part, recipe, like)
-  teacher = _general(faculty["generalist"])
+  teacher = functools.cache(lambda: _general(faculty["generalist"]))  # it may have to be read
   methods = settings["methods"]
-  _methods(methods, (teacher, student["model"]), recipe, _answering(settings))
+  _methods(methods, teacher, student["model"], recipe, _answering(settings))
   if methods.get("simkd", {}).get("weight") and "+simkd" not in student["model"]:
-    student["model"] += f"+simkd{models.body(teacher).width}"
+    student["model"] += f"+simkd{models.body(teacher()).width}"
   return ConfigDict(settings).lock()
 
 
@@ -153,8 +158,10 @@ def _teacher(part, recipe, like):
 
 
 def _general(generalist):
-  """The model of the generalists: that of the network where one is given as a folder."""
+  """The model of the generalists: that of the network where one is given."""
   given = generalist["checkpoint"].split(",")[0]
+  if given and convert.is_file(given):
+    return convert.model_of(given)
   path = pathlib.Path(given).expanduser() / "info.json"
   try:
     return json.loads(path.read_text())["model"] if given else generalist["model"]
@@ -169,15 +176,21 @@ def _answering(settings):
   return max(counts.get(row["teachers"], 1) for row in settings["grades"].values())
 
 
-def _methods(methods, pair, recipe, teachers):
-  pair = pair[0], pair[1].partition("+")[0]
-  of_pair = PAIRS.get(pair, {})
+def _of_pair(table, teacher, student):
+  """Returns what a table has of a pair, or None; asks for the teacher only if that matters."""
+  student = student.partition("+")[0]
+  paired = any(other == student for _, other in table)
+  return table.get((teacher(), student)) if paired else None
+
+
+def _methods(methods, teacher, student, recipe, teachers):
   divided = DIVIDED.get(recipe["consensus"], lambda count: 1.0)
   for name, row in methods.items():
     if row.get("pairs") == "":
-      row["pairs"] = STAGES.get(pair, "")
+      row["pairs"] = _of_pair(STAGES, teacher, student) or ""
     for option in [option for option, value in row.items() if value is None]:
-      known = OTHERWISE.get(name, {}) | of_pair.get(name, {})
+      published = {pair: row for pair, rows in PAIRS.items() for row in [rows.get(name)] if row}
+      known = OTHERWISE.get(name, {}) | (_of_pair(published, teacher, student) or {})
       if (name, option) == ("semckd", "images"):
         row[option] = recipe["batch_size"]
       else:

@@ -6,14 +6,17 @@ import types
 
 import numpy as np
 import pytest
+import torch
 
 from configs import caltech256, cifar100, digits, food101, published
 from edjax import curriculum, settings, workdirs
 from edjax import methods as methods_table
 from edjax.data.datasets import Split
 from edjax.devices import processes
+from edjax.errors import UserError
 from edjax.teachers import acquire, faculty
 from edjax.training import loop
+from tests.reference import zoo
 
 
 def resolved(made, **changes):
@@ -64,6 +67,22 @@ def test_the_pair_of_a_network_that_is_given_as_a_folder(tmp_path):
   (tmp_path / "info.json").write_text(json.dumps({"model": "wrn_40_2"}))
   given = {"faculty__generalist__checkpoint": str(tmp_path), "student__model": "wrn_16_2"}
   assert resolved(cifar100.get_config("dkd"), **given).methods.dkd.beta == 6
+
+
+def test_the_pair_of_a_network_that_is_given_as_a_file(tmp_path):
+  path = tmp_path / "teacher.pth"
+  given = {"faculty__generalist__checkpoint": str(path), "student__model": "wrn_16_2"}
+  torch.save({"net": zoo.make("wrn_40_2", 100).state_dict()}, path)
+  row = resolved(cifar100.get_config("dkd"), **given).methods.dkd
+  assert row.beta == 6  # and not that of the model that nobody has changed
+  path.write_bytes(b"")
+  with pytest.raises(UserError, match="teacher.pth is empty"):
+    resolved(cifar100.get_config("dkd"), **given)
+  # Where nothing depends on it, it is not read before it is hired.
+  own = given | {"methods__dkd__beta": 3.0}
+  assert resolved(cifar100.get_config("dkd"), **own).methods.dkd.beta == 3
+  assert resolved(cifar100.get_config("kd"), **given).methods.kd.weight == 0.9
+  assert resolved(cifar100.get_config("dkd"), **given | {"student__model": "resnet8"}).methods.dkd
 
 
 def test_of_several_processes_the_first_alone_needs_that_folder(tmp_path, monkeypatch):

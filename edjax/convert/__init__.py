@@ -24,6 +24,7 @@ __all__ = [
   "first_scheme",
   "has_notes",
   "is_file",
+  "model_of",
   "read",
   "write",
 ]
@@ -81,6 +82,12 @@ def read(source, model=None, num_classes=None, scheme=None, key=None, tell=None)
   info = dict.fromkeys(_KEPT) | _own_note(notes, found.num_classes)
   info |= {"model": found.model, "num_classes": found.num_classes}
   return variables, info, found.scheme
+
+
+def model_of(source):
+  """Returns the model of the network in a file; Raises as `read`, which takes what it takes."""
+  content, _ = files.read(source)
+  return networks.pick(source, content, None, recognise)[0].model
 
 
 def _own_note(notes, num_classes):
