@@ -72,15 +72,16 @@ class Journal:
     """Drops the rows whose "step" is later than `step`, so that a resumed run does not repeat them.
 
     The other rows, those without a step among them, stay as they are to the byte.
+
+    Returns:
+      The last step of which there is a row; 0 if there is none.
     """
     lines = self._lines()
-    kept = [
-      line
-      for number, line in enumerate(lines, 1)
-      if self._row(number, line).get("step", step) <= step
-    ]
+    steps = [self._row(number, line).get("step", 0) for number, line in enumerate(lines, 1)]
+    kept = [line for line, at in zip(lines, steps, strict=True) if at <= step]
     if len(kept) < len(lines):
       replace_file(self.path, b"".join(line + b"\n" for line in kept))
+    return max((at for at in steps if at <= step), default=0)
 
   def _content(self):
     return self.path.read_bytes() if self.path.exists() else b""

@@ -239,7 +239,12 @@ def attend(study, room, progress, outlook, stop=None):
       found = store.newest()
       if found:
         identity.refuse(f"the checkpoint in {study.directory}", found[2].get("data"), data)
-        journal.rewind(found[0])
+        last = journal.rewind(found[0])
+        if last < found[0]:
+          progress.line(
+            f"{study.label}: {journal.path} has rows up to step {last:,} only; those up to step "
+            f"{found[0]:,} are lost, and missing in the curves of the report"
+          )
         return found
       before = journal.set_aside()
       if before:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pathlib
 import random
 import shutil
 import signal
@@ -251,10 +252,11 @@ def finished(compiled, tmp_path_factory):
   return workdir
 
 
-def test_the_same_again(small, finished, tmp_path):
+def test_the_same_again(small, finished, tmp_path, capfd):
   before = sha256(finished), (finished / "metrics.jsonl").read_bytes()
   kept = {path: path.stat().st_mtime for path in (finished / "checkpoints").rglob("*")}
   loop.run(config(), finished)
+  assert "rows up to step" not in capfd.readouterr().err
   assert (sha256(finished), (finished / "metrics.jsonl").read_bytes()) == before
   assert {path: path.stat().st_mtime for path in (finished / "checkpoints").rglob("*")} == kept
   loop.run(config(), tmp_path / "again")
@@ -287,6 +289,15 @@ def test_no_sound_checkpoint(small, finished, tmp_path):
     path.rename(path.with_name(path.name[:-1]))
   loop.run(config(), tmp_path / "run")
   same(tmp_path / "run", finished)
+
+
+@pytest.mark.parametrize("how", [truncate, pathlib.Path.unlink])
+def test_rows_that_are_lost_are_said(how, small, finished, tmp_path, capfd):
+  shutil.copytree(finished, tmp_path / "run")
+  how(tmp_path / "run" / "metrics.jsonl")
+  loop.run(config(), tmp_path / "run")
+  assert "metrics.jsonl has rows up to step" in capfd.readouterr().err
+  assert sha256(tmp_path / "run") == sha256(finished)
 
 
 def test_half_a_row_and_rows_of_lost_steps(small, finished, tmp_path):
