@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from configs import digits
-from edjax import models
+from edjax import models, settings
 from edjax.data import datasets
 from edjax.data.augment.pipeline import Augment
 from edjax.errors import one_line
@@ -35,10 +35,11 @@ def config(arg="kd,smoke", **changes):
   """Returns the config of a school of 24 steps."""
   made = digits.get_config(arg)
   made.devices, made.checkpoint.every_seconds = 1, 0.0
-  made.grades.epochs = (4,)
+  grades = {"grades.epochs": (4,)} | {k: v for k, v in changes.items() if k.startswith("grades.")}
+  settings.set_columns(made, {key.removeprefix("grades."): grades[key] for key in grades})
   for part in (made.student, made.faculty.specialist, made.faculty.generalist):
     part.model = "small"
-  made.update_from_flattened_dict(changes)
+  made.update_from_flattened_dict({k: v for k, v in changes.items() if k not in grades})
   return made
 
 
@@ -186,9 +187,7 @@ def test_answers_are_those_of_the_network(small, full):
 
 def test_answers_are_rounded_to_bfloat16(small, schools, tmp_path):
   changes = fresh(schools, tmp_path) | {"faculty.bank": "bfloat16", "faculty.bank_fill": "up_front"}
-  made = config(**changes)
-  made.grades.epochs = (1,)
-  loop.run(made, tmp_path / "run")
+  loop.run(config(**changes, **{"grades.epochs": (1,)}), tmp_path / "run")
   check_answers(tmp_path / "fresh", "bfloat16", 2**-8)
 
 
