@@ -8,7 +8,6 @@ nothing of one who says the commonest class of all. A relabelling of its columns
 import math
 
 import numpy as np
-from scipy import optimize, stats
 
 from edjax.devices import processes
 from edjax.errors import UserError
@@ -101,6 +100,8 @@ def near_chance(said, truth):
   Args:
     said, truth: int [n], columns.
   """
+  from scipy import stats  # half a second to import, for the few runs that are given a teacher
+
   count, right = len(truth), int((said == truth).sum())
   size = int(max(said.max(), truth.max())) + 1
   told, true = (np.bincount(each, minlength=size) for each in (said, truth))
@@ -148,6 +149,8 @@ def moved(said, truth, classes):
 
 def _relabelled(said, truth, classes):
   """The class of each column by which most answers are right; in doubt its own."""
+  from scipy import optimize  # see `near_chance`
+
   counts = np.zeros((classes, classes))
   np.add.at(counts, (said, truth), 1)
   return optimize.linear_sum_assignment(counts + 0.01 * np.eye(classes), maximize=True)[1]
