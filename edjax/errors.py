@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import difflib
+import logging
 import math
 import os
 import signal
@@ -99,7 +100,8 @@ def _flushed():
 def _hide_late_readers():
   """Keeps back the tracebacks of tensorstore's threads that read on in a folder that is damaged.
 
-  Orbax has ended the loop by then that they would report to, and the damage has been told.
+  Orbax has ended the loop by then that they would report to, or asks them nothing any more, which
+  asyncio logs; and the damage has been told.
   """
   before = sys.unraisablehook
   if getattr(before, "hides_late_readers", False):
@@ -110,8 +112,13 @@ def _hide_late_readers():
     if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
       before(unraisable)
 
+  def unasked(record):
+    error = record.exc_info and record.exc_info[1]
+    return not (isinstance(error, ValueError) and "Error reading " in str(error))
+
   hook.hides_late_readers = True
   sys.unraisablehook = hook
+  logging.getLogger("asyncio").addFilter(unasked)
 
 
 def choose(table, name, kind):

@@ -1,7 +1,6 @@
 """What is written comes back to the bit, or not at all: damage of every kind is passed over."""
 
 import builtins
-import concurrent.futures
 import errno
 import json
 import logging
@@ -111,21 +110,27 @@ def test_saving_does_not_hold_on_to_what_changes(tmp_path):
   assert bits(arrays) == expected
 
 
-def flip(step):
-  path = biggest(step)
+def spoil(path, how):
+  """Flips a bit of a file, cuts it to half, empties or removes it."""
   content = bytearray(path.read_bytes())
-  content[len(content) // 2] ^= 1
-  path.write_bytes(content)
+  if how == "removed":
+    path.unlink()
+    return
+  if how == "flipped" and content:
+    content[len(content) // 2] ^= 1
+  path.write_bytes({"cut": content[: len(content) // 2], "emptied": b""}.get(how, content))
+
+
+def flip(step):
+  spoil(biggest(step), "flipped")
 
 
 def truncate(step):
-  path = biggest(step)
-  content = path.read_bytes()
-  path.write_bytes(content[: len(content) // 2])
+  spoil(biggest(step), "cut")
 
 
 def remove(step):
-  biggest(step).unlink()
+  spoil(biggest(step), "removed")
 
 
 def alter_meta(step):
@@ -177,58 +182,6 @@ def test_nothing_sound_is_nothing(folder, caplog):
   truncate(folder / "20")
   assert newest(folder) is None
   assert str(folder / "10") in caplog.text and str(folder / "20") in caplog.text
-
-
-def unreadable(monkeypatch, code):
-  """Lets every file within a checkpoint or a network fail to open, for Python and for orbax."""
-
-  def fails(path, *_, **__):
-    raise OSError(code, os.strerror(code), str(path))
-
-  def opened(path, *arguments, **options):
-    if isinstance(path, (str, os.PathLike)) and "/20/" in os.fspath(path):
-      fails(path)
-    return plain(path, *arguments, **options)
-
-  plain = builtins.open
-  monkeypatch.setattr(builtins, "open", opened)
-  monkeypatch.setattr(ocp.CheckpointManager, "restore", lambda *_, **__: fails("/20/arrays"))
-
-
-@pytest.mark.parametrize("code", [errno.EMFILE, errno.ESTALE, errno.EIO, errno.EACCES])
-def test_what_cannot_be_read_now_is_not_damaged(folder, monkeypatch, code):
-  """A passing error ends the run, and what was there stays there."""
-  with monkeypatch.context() as patch:
-    unreadable(patch, code)
-    with pytest.raises(UserError, match=f"cannot read .*/20/.*{os.strerror(code)}"):
-      newest(folder)
-  assert steps_in(folder) == [10, 20] and not list(folder.glob("damaged_*"))
-  assert newest(folder)[0] == 20
-
-
-def test_no_memory_is_no_damage(folder, monkeypatch):
-  def fails(*_, **__):
-    raise MemoryError
-
-  with monkeypatch.context() as patch:
-    patch.setattr(ocp.CheckpointManager, "restore", fails)
-    with pytest.raises(MemoryError):
-      newest(folder)
-  assert newest(folder)[0] == 20
-
-
-def test_an_error_that_has_passed_when_it_is_looked_at_is_none(folder, monkeypatch):
-  """Orbax hides why it could not read its metadata."""
-  plain, met = ocp.CheckpointManager.restore, []
-
-  def fails_once(*arguments, **options):
-    met.append(1)
-    if len(met) == 1:
-      raise AttributeError("'NoneType' object has no attribute 'tree'")
-    return plain(*arguments, **options)
-
-  monkeypatch.setattr(ocp.CheckpointManager, "restore", fails_once)
-  assert newest(folder)[0] == 20
 
 
 def test_half_written_steps_are_not_steps(folder):
@@ -308,230 +261,6 @@ def test_digests_tell_trees_equal_to_the_bit():
   assert len(digests) == len(others) and digest not in digests
 
 
-def test_networks_come_back(tmp_path):
-  _, variables = school.pupil(2, 4)
-  folder = tmp_path / "deep" / "network"
-  checkpoint.save_variables(folder, variables, {"model": "resnet8"})
-  loaded, info = checkpoint.load_variables(folder)
-  assert bits(loaded) == bits(variables)
-  assert jax.tree.structure(loaded) == jax.tree.structure(variables)
-  assert info["model"] == "resnet8" and info["sha256"] == checkpoint.sha256(variables)
-  _, other = school.pupil(1, 2)
-  checkpoint.save_variables(folder, other, {"model": "other"})
-  loaded, info = checkpoint.load_variables(folder)
-  assert bits(loaded) == bits(other) and info["model"] == "other"
-  assert [path.name for path in folder.parent.iterdir()] == ["network"]
-
-
-@pytest.mark.parametrize("damage", [flip, truncate, remove, empty], ids=lambda f: f.__name__)
-def test_damaged_networks_are_refused(tmp_path, damage):
-  checkpoint.save_variables(tmp_path / "network", state(1)["params"], {})
-  damage(tmp_path / "network")
-  with pytest.raises(UserError, match="damaged") as caught:
-    checkpoint.load_variables(tmp_path / "network")
-  assert str(tmp_path / "network") in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_where_no_network_is(tmp_path):
-  with pytest.raises(UserError, match="holds no network") as caught:
-    checkpoint.load_variables(tmp_path / "nowhere")
-  assert str(tmp_path / "nowhere") in str(caught.value)
-
-
-def test_a_failed_write_leaves_the_network_that_was_there(tmp_path, monkeypatch):
-  checkpoint.save_variables(tmp_path / "network", state(1)["params"], {})
-  monkeypatch.setattr(ocp.Checkpointer, "save", full)
-  with pytest.raises(UserError, match="No space left on device"):
-    checkpoint.save_variables(tmp_path / "network", state(2)["params"], {})
-  monkeypatch.undo()
-  assert bits(checkpoint.load_variables(tmp_path / "network")[0]) == bits(state(1)["params"])
-
-
-NETWORK = {"params": {"head": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}}}
-
-
-def described(folder):
-  return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
-def notes(place):
-  place.mkdir()
-  (place / "notes.txt").write_text("three months")
-  checkpoint.save_variables(place / "a", NETWORK, {})
-
-
-def notes_beside(place):
-  checkpoint.save_variables(place, NETWORK, {})
-  (place / "notes.txt").write_text("three months")
-
-
-def info_of_others(place):
-  (place / "variables").mkdir(parents=True)
-  (place / "info.json").write_text('{"name": "a survey"}')
-
-
-def only_variables(place):
-  (place / "variables").mkdir(parents=True)
-
-
-def file(place):
-  place.write_text("precious")
-
-
-def link(place):
-  checkpoint.save_variables(place.with_name("far"), NETWORK, {})
-  place.symlink_to(place.with_name("far"))
-
-
-@pytest.mark.parametrize(
-  "make",
-  [notes, notes_beside, info_of_others, only_variables, file, link],
-  ids=lambda f: f.__name__,
-)
-def test_nothing_but_a_network_is_replaced(tmp_path, make):
-  place = tmp_path / "place"
-  make(place)
-  before = described(tmp_path)
-  with pytest.raises(UserError, match="is there already"):
-    checkpoint.save_variables(place, NETWORK, {"model": "new"})
-  assert described(tmp_path) == before
-
-
-def test_the_current_folder_and_what_holds_it_are_not_replaced(tmp_path, monkeypatch):
-  checkpoint.save_variables(tmp_path / "network", NETWORK, {})
-  for current in (tmp_path / "network", tmp_path / "network" / "variables"):
-    monkeypatch.chdir(current)
-    with pytest.raises(UserError, match="current folder"):
-      checkpoint.save_variables(tmp_path / "network", NETWORK, {"model": "new"})
-
-
-def test_networks_and_empty_folders_are_replaced(tmp_path):
-  (tmp_path / "empty").mkdir()
-  checkpoint.save_variables(tmp_path / "damaged", NETWORK, {})
-  (tmp_path / "damaged" / "info.json").write_text("{")
-  for name in ("empty", "empty", "damaged"):
-    checkpoint.save_variables(tmp_path / name, NETWORK, {"model": name})
-    assert checkpoint.load_variables(tmp_path / name)[1]["model"] == name
-  assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged", "empty"]
-  assert (tmp_path / "empty").stat().st_mode & 0o777 == 0o777 & ~umask()
-
-
-def umask():
-  current = os.umask(0)
-  os.umask(current)
-  return current
-
-
-def test_many_may_write_one_network_at_the_same_time(tmp_path):
-  """As runs that share a cache do; each finds it whole afterwards."""
-
-  def save(number):
-    checkpoint.save_variables(tmp_path / "teacher", NETWORK, {"number": number})
-    return number
-
-  with concurrent.futures.ThreadPoolExecutor(8) as pool:
-    assert list(pool.map(save, range(80))) == list(range(80))
-  variables, info = checkpoint.load_variables(tmp_path / "teacher")
-  assert bits(variables) == bits(NETWORK) and info["number"] in range(80)
-  assert [path.name for path in tmp_path.iterdir()] == ["teacher"]
-
-
-# --- folders that are replaced -------------------------------------------------------------------
-
-
-def beside(tmp_path, name):
-  """Returns a place where something else than a network is, and what must still be there."""
-  place = tmp_path / name
-  if name in ("network_and_notes", "part", "notes_within", "here"):
-    checkpoint.save_variables(place, state(1)["params"], {})
-  if name == "two_networks":
-    for number in "ab":
-      checkpoint.save_variables(place / number, state(1)["params"], {})
-  elif name == "network_and_notes":
-    (place / "notes.txt").write_text("mine")
-  elif name == "notes_within":
-    (place / "variables" / "notes.txt").write_text("mine")
-  elif name == "part":
-    shutil.rmtree(place / "variables")
-  elif name == "link_to_nothing":
-    place.symlink_to(tmp_path / "nowhere")
-  return place
-
-
-@pytest.mark.parametrize(
-  "name",
-  [
-    "two_networks", "network_and_notes", "notes_within", "part", "link_to_nothing", "here",
-  ],
-)  # fmt: skip
-def test_only_a_network_is_ever_replaced(name, tmp_path, monkeypatch):
-  place = beside(tmp_path, name)
-  if name == "here":
-    monkeypatch.chdir(place)
-    place = pathlib.Path(".")
-  before = sorted(tmp_path.rglob("*")), command.files(tmp_path)
-  with pytest.raises(
-    UserError, match="is there already, and .* only a network of edjax's is ever replaced"
-  ) as caught:
-    checkpoint.save_variables(place, state(2)["params"], {})
-  assert str(checkpoint.absolute(place)) in str(caught.value) and "\n" not in str(caught.value)
-  assert (sorted(tmp_path.rglob("*")), command.files(tmp_path)) == before
-
-
-@pytest.mark.parametrize("place", ["/", "~", "..", "."])
-def test_neither_home_nor_disk_nor_where_one_is(place, tmp_path, monkeypatch):
-  (tmp_path / "home").mkdir()
-  (tmp_path / "a" / "b").mkdir(parents=True)
-  monkeypatch.setenv("HOME", str(tmp_path / "home"))
-  monkeypatch.chdir(tmp_path / "a" / "b")
-  with pytest.raises(
-    UserError, match="is there already, and .* only a network of edjax's is ever replaced"
-  ):
-    checkpoint.save_variables(place, state(2)["params"], {})
-  assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "b", "home"]
-
-
-def test_many_save_one_network(tmp_path):
-  """Four processes save eight times, two of them another network; a reader finds one always."""
-  place = tmp_path / "cache" / "teacher"
-  (tmp_path / "cache").mkdir()
-  dead = place.with_name(f".teacher.{'0' * 12}.unfinished")  # of a process that was killed
-  (dead / "variables").mkdir(parents=True)
-  code = """
-import sys
-import numpy as np
-from edjax.storage import checkpoint
-for _ in range(8):
-  checkpoint.save_variables(sys.argv[1], {"a": np.full(1000, int(sys.argv[2]))}, {})
-"""
-  checkpoint.save_variables(place, {"a": np.full(1000, 0)}, {})
-  savers = [
-    subprocess.Popen(
-      [sys.executable, "-c", code, str(place), str(number // 2)],
-      stderr=subprocess.PIPE,
-      text=True,
-    )
-    for number in range(4)
-  ]
-  read = 0
-  while any(saver.poll() is None for saver in savers):
-    assert checkpoint.load_variables(place)[0]["a"][0] in (0, 1)
-    read += 1
-  said = [saver.communicate()[1] for saver in savers]
-  assert [saver.returncode for saver in savers] == [0] * 4, said
-  assert read and [path.name for path in place.parent.iterdir()] == ["teacher"]
-
-
-def test_a_network_that_is_there_stays(tmp_path):
-  checkpoint.save_variables(tmp_path / "network", state(1)["params"], {"model": "a"})
-  before = {path: path.stat().st_ino for path in tmp_path.rglob("*")}
-  checkpoint.save_variables(tmp_path / "network", state(1)["params"], {"model": "a"})
-  assert {path: path.stat().st_ino for path in tmp_path.rglob("*")} == before
-  flip(tmp_path / "network")  # one that is not sound does not
-  checkpoint.save_variables(tmp_path / "network", state(1)["params"], {"model": "a"})
-  assert bits(checkpoint.load_variables(tmp_path / "network")[0]) == bits(state(1)["params"])
-
-
 # --- what is no damage ---------------------------------------------------------------------------
 
 
@@ -555,22 +284,56 @@ PASSING = {
 }
 
 
-@pytest.mark.parametrize("words", PASSING)
-def test_a_passing_error_is_no_damage(words, folder, tmp_path, monkeypatch):
+def closed(monkeypatch, error):
+  """Lets no file of a checkpoint or a network be opened."""
+
+  def opened(path, *arguments, **options):
+    if isinstance(path, (str, os.PathLike)) and {"20", "network"} & {*pathlib.Path(path).parts}:
+      raise OSError(error.errno, error.strerror, str(path))
+    return plain(path, *arguments, **options)
+
+  plain = builtins.open
+  monkeypatch.setattr(builtins, "open", opened)
+
+
+@pytest.mark.parametrize(
+  ("words", "opens"),
+  [(words, opens) for words, error in PASSING.items() for opens in (True, False)
+   if opens or isinstance(error, OSError)],
+)  # fmt: skip
+def test_a_passing_error_is_no_damage(words, opens, folder, tmp_path, monkeypatch):
+  """Whether orbax alone meets it, or whoever opens a file: it ends the run, and all stays there."""
   checkpoint.save_variables(tmp_path / "network", state(1)["params"], {})
   before = command.files(tmp_path)
-  monkeypatch.setattr(ocp.CheckpointManager, "restore", raising(PASSING[words]))
-  monkeypatch.setattr(ocp.Checkpointer, "restore", raising(PASSING[words]))
-  for read, place in (
-    (lambda: newest(folder), folder / "20"),
-    (lambda: checkpoint.load_variables(tmp_path / "network"), tmp_path / "network"),
-  ):
-    with pytest.raises(UserError, match=f"cannot read {place}: ") as caught:
-      read()
-    assert words in str(caught.value).lower() and "\n" not in str(caught.value)
-    assert "damaged" not in str(caught.value)
-  monkeypatch.undo()
+  with monkeypatch.context() as patch:
+    patch.setattr(ocp.CheckpointManager, "restore", raising(PASSING[words]))
+    patch.setattr(ocp.Checkpointer, "restore", raising(PASSING[words]))
+    if not opens:
+      closed(patch, PASSING[words])
+    for read, place in (
+      (lambda: newest(folder), folder / "20"),
+      (lambda: checkpoint.load_variables(tmp_path / "network"), tmp_path / "network"),
+    ):
+      reason = ": " if opens else f"/.*: {PASSING[words].strerror}; "
+      with pytest.raises(UserError, match=f"cannot read {place}{reason}") as caught:
+        read()
+      assert words in str(caught.value).lower() and "\n" not in str(caught.value)
+      assert "damaged" not in str(caught.value)
   assert command.files(tmp_path) == before
+  assert newest(folder)[0] == 20
+
+
+def test_an_error_that_has_passed_when_it_is_looked_at_is_none(folder, monkeypatch):
+  """Orbax hides why it could not read its metadata."""
+  plain, met = ocp.CheckpointManager.restore, []
+
+  def fails_once(*arguments, **options):
+    met.append(1)
+    if len(met) == 1:
+      raise AttributeError("'NoneType' object has no attribute 'tree'")
+    return plain(*arguments, **options)
+
+  monkeypatch.setattr(ocp.CheckpointManager, "restore", fails_once)
   assert newest(folder)[0] == 20
 
 
@@ -598,26 +361,16 @@ with open(sys.argv[1] + "/20/_CHECKPOINT_METADATA") as file:
   assert command.files(folder) == before and newest(folder)[0] == 20
 
 
-def test_an_interrupted_reading_is_no_damage(folder, monkeypatch):
-  monkeypatch.setattr(ocp.CheckpointManager, "restore", raising(KeyboardInterrupt()))
-  with pytest.raises(KeyboardInterrupt):
-    newest(folder)
-  monkeypatch.undo()
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_what_says_nothing_of_a_file_is_no_damage(error, folder, monkeypatch):
+  with monkeypatch.context() as patch:
+    patch.setattr(ocp.CheckpointManager, "restore", raising(error()))
+    with pytest.raises(error):
+      newest(folder)
   assert newest(folder)[0] == 20
 
 
 # --- every file, every fault ---------------------------------------------------------------------
-
-
-def spoil(path, how):
-  """Flips a bit of a file, cuts it to half, empties or removes it."""
-  content = bytearray(path.read_bytes())
-  if how == "removed":
-    path.unlink()
-    return
-  if how == "flipped" and content:
-    content[len(content) // 2] ^= 1
-  path.write_bytes({"cut": content[: len(content) // 2], "emptied": b""}.get(how, content))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # tensorstore's
@@ -645,28 +398,3 @@ def test_every_file_of_a_network_and_a_checkpoint(how, folder, tmp_path):
     spoil(copy / path.relative_to(folder), how)
     step, arrays, _ = newest(copy)
     assert bits(checkpoint.unflatten(state(0), arrays)) == steps[step], path
-
-
-def test_no_traceback_of_readers_that_come_late(tmp_path):
-  """Of a file that is cut, tensorstore's threads still read when orbax has given up."""
-  draw = np.random.default_rng(0)
-  many = {str(number): draw.normal(size=5000) for number in range(30)}
-  checkpoint.save_variables(tmp_path / "network", many, {})
-  truncate(tmp_path / "network")
-  code = """
-import sys
-from edjax.storage import checkpoint
-from edjax.errors import UserError, one_line
-with one_line("again"):
-  for _ in range(15):
-    try:
-      checkpoint.load_variables(sys.argv[1])
-    except UserError as error:
-      said = error
-  raise said
-"""
-  ended = subprocess.run(
-    [sys.executable, "-c", code, str(tmp_path / "network")], capture_output=True, text=True
-  )
-  assert ended.returncode == 1 and "Traceback" not in ended.stderr, ended.stderr
-  assert f"edjax: the network in {tmp_path / 'network'} is damaged" in ended.stderr
