@@ -71,6 +71,20 @@ def small(compiled, monkeypatch):
   monkeypatch.setitem(models.MODELS, "small", SMALL)
 
 
+@pytest.fixture(scope="session")
+def finished(compiled, tmp_path_factory):
+  """The work directory of a finished run of `tests.small.config()`, which tests leave as it is."""
+  from edjax import models
+  from edjax.training import loop
+  from tests.small import SMALL, config
+
+  workdir = tmp_path_factory.mktemp("finished") / "run"
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(models.MODELS, "small", SMALL)
+    loop.run(config(), workdir)
+  return workdir
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch):
   """A current folder with nothing but the configs, and `runs` if a command makes it."""

@@ -4,6 +4,8 @@ import functools
 
 import flax.linen as nn
 
+from configs import digits
+from edjax import settings
 from edjax.models import layers
 
 
@@ -27,3 +29,20 @@ SMALL = layers.Body(
   head=layers.Classifier,
   width=8,
 )
+
+
+def config(arg="ce,smoke", **changes):
+  """Returns the config of a school of two seconds, every step a checkpoint.
+
+  Args:
+    arg: the variants of `configs/digits.py`.
+    **changes: settings by their dotted names; "grades.epochs" and the like are columns.
+  """
+  made = digits.get_config(arg)
+  made.devices, made.checkpoint.every_seconds = 1, 0.0
+  for part in (made.student, made.faculty.specialist, made.faculty.generalist):
+    part.model = "small"
+  columns = {key: value for key, value in changes.items() if key.startswith("grades.")}
+  settings.set_columns(made, {key.removeprefix("grades."): columns[key] for key in columns})
+  made.update_from_flattened_dict({key: changes[key] for key in changes if key not in columns})
+  return made

@@ -27,18 +27,9 @@ from edjax.report import journal
 from edjax.storage import checkpoint, files
 from edjax.training import loop
 from tests import command
+from tests.small import config
 
 SETTINGS = {"name": "a", "student": {"model": "small"}, "recipe": {"pad": 1}}
-
-
-def config(arg="ce,smoke", **changes):
-  """The config of a school of two seconds, every step a checkpoint."""
-  made = digits.get_config(arg)
-  made.devices, made.checkpoint.every_seconds = 1, 0.0
-  for part in (made.student, made.faculty.specialist, made.faculty.generalist):
-    part.model = "small"
-  made.update_from_flattened_dict(changes)
-  return made
 
 
 def made(names=("a", "b", "c"), count=6, seed=0, **parts):
@@ -302,19 +293,6 @@ def test_where_there_are_no_locks(tmp_path, monkeypatch):
 
 
 # --- schools -------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def finished(compiled, tmp_path_factory):
-  """Returns the work directory of a finished run of `config()`."""
-  from edjax import models
-  from tests.small import SMALL
-
-  workdir = tmp_path_factory.mktemp("finished") / "run"
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setitem(models.MODELS, "small", SMALL)
-    loop.run(config(), workdir)
-  return workdir
 
 
 def digest(workdir):

@@ -11,8 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from configs import digits
-from edjax import models, settings
+from edjax import models
 from edjax.data import datasets
 from edjax.data.augment.pipeline import Augment
 from edjax.errors import one_line
@@ -22,7 +21,7 @@ from edjax.teachers.answers import Table
 from edjax.training import loop, step
 from tests import command
 from tests import school as tiny
-from tests.small import SMALL
+from tests import small as least
 from tests.storage.checkpoint_test import spoil
 from tests.teachers.answers_test import FullDisk
 from tests.training import resume_test
@@ -31,16 +30,9 @@ from tests.training.resume_test import report, same, sha256
 VIEWS = 9  # of an image that is moved by up to one pixel
 
 
-def config(arg="kd,smoke", **changes):
+def config(**changes):
   """Returns the config of a school of 24 steps."""
-  made = digits.get_config(arg)
-  made.devices, made.checkpoint.every_seconds = 1, 0.0
-  grades = {"grades.epochs": (4,)} | {k: v for k, v in changes.items() if k.startswith("grades.")}
-  settings.set_columns(made, {key.removeprefix("grades."): grades[key] for key in grades})
-  for part in (made.student, made.faculty.specialist, made.faculty.generalist):
-    part.model = "small"
-  made.update_from_flattened_dict({k: v for k, v in changes.items() if k not in grades})
-  return made
+  return least.config("kd,smoke", **{"grades.epochs": (4,)} | changes)
 
 
 KINDS = {
@@ -71,16 +63,18 @@ KINDS = {
 def schools(compiled, tmp_path_factory):
   """`place(kind)`: where a kind of school was run with `live` teachers and with a `kept` bank."""
   base = tmp_path_factory.mktemp("schools")
+  whole = {"checkpoint.every_seconds": 1e9}  # nothing kills these runs
 
   def place(kind):
     if not (base / kind).exists():
       with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(models.MODELS, "small", SMALL)
+        patch.setitem(models.MODELS, "small", least.SMALL)
         teachers = base / kind / "teachers"
-        loop.run(config(**KINDS[kind], **{"faculty.cache": str(teachers)}), base / kind / "live")
+        changes = KINDS[kind] | whole | {"faculty.cache": str(teachers)}
+        loop.run(config(**changes), base / kind / "live")
         shutil.copytree(teachers, base / kind / "filled")
-        changes = {"faculty.cache": str(base / kind / "filled"), "faculty.bank": "float32"}
-        loop.run(config(**KINDS[kind], **changes), base / kind / "kept")
+        changes |= {"faculty.cache": str(base / kind / "filled"), "faculty.bank": "float32"}
+        loop.run(config(**changes), base / kind / "kept")
     return base / kind
 
   return place
@@ -152,9 +146,12 @@ def opened(cache, teacher, dataset, numbers="float32"):
 def full(schools, tmp_path_factory):
   """The folder, with the teacher, of a bank that was filled up front by a run beside it."""
   base = tmp_path_factory.mktemp("full")
-  changes = fresh(schools, base) | {"faculty.bank_fill": "up_front"}
+  changes = fresh(schools, base) | {
+    "faculty.bank_fill": "up_front",
+    "checkpoint.every_seconds": 1e9,
+  }
   with pytest.MonkeyPatch.context() as patch:
-    patch.setitem(models.MODELS, "small", SMALL)
+    patch.setitem(models.MODELS, "small", least.SMALL)
     loop.run(config(**changes), base / "run")
   return base / "fresh"
 
@@ -414,7 +411,7 @@ def killed(schools, tmp_path_factory):
   root = tmp_path_factory.mktemp("killed")
   shutil.copytree(schools("generalist") / "teachers", root / "cache")
   with pytest.MonkeyPatch.context() as patch:
-    patch.setitem(models.MODELS, "small", SMALL)
+    patch.setitem(models.MODELS, "small", least.SMALL)
     kill(patch, answers.os, "pwrite", walked(root), root / "run", 700)
   return root
 
@@ -491,7 +488,7 @@ def test_processes_that_are_killed_and_that_share(compiled, tmp_path):
 
 def test_a_teacher_is_not_run_where_answers_are_laid_out():
   """Its network would raise; the answers, though, arrive at its own seats."""
-  desk = tiny.grade(("subject_2",))
+  desk = tiny.grade(("subject_2",), grown=1)
   team = tiny.fleet()
 
   class Absent(nn.Module):

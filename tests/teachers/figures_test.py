@@ -83,7 +83,7 @@ class Shown(small.Linear):
 def test_a_teacher_in_a_step_sees_the_same_pixels_by_its_own_figures(mixup):
   ended = []
   for network, figures in ((Shown, ()), (small.Linear, OWN), (small.Linear, ())):
-    desk = small.grade(["generalist"], teacher_network=network)
+    desk = small.grade(["generalist"], grown=1, teacher_network=network)
     roles = tuple(dataclasses.replace(role, figures=figures) for role in desk.lesson.roles)
     how = dataclasses.replace(small.AUGMENT, mixup=mixup, pad=1, flip=True)
     partners = tuple(np.roll(np.arange(desk.lesson.batch_size), 1).tolist())

@@ -16,11 +16,9 @@ from tests import command
 from tests.command import refused
 from tests.training import resume_test
 
-# Two subjects and two grades of the least network: 20 steps and more, every one a checkpoint.
+# The same school, but 20 steps and more.
 SCHOOL = (
   *(given for given in resume_test.SCHOOL if "epochs" not in given),
-  "--config.student.model=tests.small:SMALL",
-  "--config.faculty.specialist.model=tests.small:SMALL",
   "--config.grades.epochs=1,4",
 )
 STEPS = 31

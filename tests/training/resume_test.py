@@ -10,17 +10,17 @@ import time
 
 import pytest
 
-from configs import digits
-from edjax import models
 from edjax.report.journal import Journal
 from edjax.storage import checkpoint
 from edjax.training import loop
 from tests import command
-from tests.small import SMALL
+from tests.small import config
 
-# Two subjects and two grades, every step a checkpoint.
+# Two subjects and two grades of the least network, every step a checkpoint.
 SCHOOL = (
   "--config=configs/digits.py:paper,smoke",
+  "--config.student.model=tests.small:SMALL",
+  "--config.faculty.specialist.model=tests.small:SMALL",
   "--config.subjects=1,1",
   "--config.grades.fragments=1,3",
   "--config.grades.subjects=1,2",
@@ -230,26 +230,6 @@ def test_killed_anywhere(number, compiled, tmp_path_factory, request):
 
 
 # --- within this process -------------------------------------------------------------------------
-
-
-def config(arg="ce,smoke", **changes):
-  """Returns the config of a school of two seconds, every step a checkpoint."""
-  made = digits.get_config(arg)
-  made.devices, made.checkpoint.every_seconds = 1, 0.0
-  for part in (made.student, made.faculty.specialist, made.faculty.generalist):
-    part.model = "small"
-  made.update_from_flattened_dict(changes)
-  return made
-
-
-@pytest.fixture(scope="module")
-def finished(compiled, tmp_path_factory):
-  """The work directory of a finished run of `config()`, which tests leave as it is."""
-  workdir = tmp_path_factory.mktemp("finished") / "run"
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setitem(models.MODELS, "small", SMALL)
-    loop.run(config(), workdir)
-  return workdir
 
 
 def test_the_same_again(small, finished, tmp_path, capfd):
