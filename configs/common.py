@@ -55,6 +55,8 @@ def base(name, dataset):
         "flip": False,
         "resized": 0.0,
         "crops": 0,
+        "randaugment": 0,  # how many operations; 0: none
+        "magnitude": 9,  # theirs, of 30
         "mixup": 0.0,
         "views": "one",
         "precision": "float32",

@@ -86,6 +86,9 @@ class Recipe:
     flip: mirror half of the images.
     resized: the least share of an image's area that a view shows, see `data.resized`; 0: all.
     crops: how many views an image has, drawn once for all runs; 0: drawn anew at every step.
+    randaugment: how many operations of RandAugment an image goes through after crop and flip, one
+      after the other, each chosen anew; 0: none.
+    magnitude: of these operations, 0 to 30, see `policies`.
     mixup: α of the mixing of images, see `pipeline.Augment`; 0: none.
     views: "one", or "two": of every image also a strongly augmented one.
     precision: in which networks compute while they learn, see `precision`; exams are in float32.
@@ -110,6 +113,8 @@ class Recipe:
   flip: bool = False
   resized: float = 0.0
   crops: int = 0
+  randaugment: int = 0
+  magnitude: int = 9
   mixup: float = 0.0
   views: str = "one"
   precision: str = "float32"
@@ -119,10 +124,11 @@ class Recipe:
 
   def __post_init__(self):
     within(self.batch_size, "recipe.batch_size", least=1)
-    for name in ("weight_decay", "clip", "mixup", "pad", "crops"):
+    for name in ("weight_decay", "clip", "mixup", "pad", "crops", "randaugment"):
       within(getattr(self, name), f"recipe.{name}", least=0)
     for name in ("momentum", "resized"):
       within(getattr(self, name), f"recipe.{name}", least=0, below=1)
+    within(self.magnitude, "recipe.magnitude", least=0, most=30)
     within(self.factor, "recipe.factor", above=0, below=1)
     within(self.specialist_weight, "recipe.specialist_weight", above=0)
     within(self.dot_delta, "recipe.dot_delta", least=0)

@@ -41,12 +41,11 @@ class Parser(argparse.ArgumentParser):
 
 
 @contextlib.contextmanager
-def one_line(interrupted, again="put that right and give the same command again"):
+def one_line(interrupted):
   """Ends the process with one line and exit code 1 where a user can put right what went wrong.
 
   Args:
     interrupted: what is said of Ctrl-C, and of being asked to stop.
-    again: what to do where a file cannot be read or written.
   """
   _hide_late_readers()
   try:
@@ -66,7 +65,10 @@ def one_line(interrupted, again="put that right and give the same command again"
     sys.exit("edjax: nobody reads the output any more")
   except OSError as error:
     where = error.filename or "a file"
-    sys.exit(f"edjax: cannot read or write {where}: {error.strerror or error}; {again}")
+    why = error.strerror or error
+    sys.exit(
+      f"edjax: cannot read or write {where}: {why}; put that right and give the same command again"
+    )
   except KeyboardInterrupt:
     sys.exit(f"edjax: interrupted; {interrupted}")
   except RuntimeError as error:

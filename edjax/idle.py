@@ -109,6 +109,12 @@ ROWS = (
     "an image has one view only without recipe.pad, recipe.flip and recipe.resized",
   ),
   (
+    "recipe.magnitude",
+    (9,),
+    lambda _, recipe, __: not recipe.randaugment,
+    "it is of the operations of recipe.randaugment, and there are none",
+  ),
+  (
     "recipe.specialist_weight",
     (1.0,),
     lambda _, __, plan: not any(own and general for own, general in _kinds(plan)),

@@ -175,6 +175,7 @@ COMPLAINTS = [
   (staged, "at", [], 1),
   (banked, "kd", ["faculty.bank=float32", "recipe.mixup=1.0"], 2),
   (banked, "kd", ["faculty.bank=float32", "recipe.views=two"], 2),
+  (banked, "kd", ["faculty.bank=float32", "recipe.randaugment=2"], 2),
   (banked, "kd", ["faculty.bank=float32", "recipe.resized=0.5", "recipe.pad=0"], 1),
   (banked, "at", ["faculty.bank=float32"], 1),
   (hired, "kd", ["student.model=resnet8_half+simkd64", "grades.teachers=specialists"], 2),

@@ -42,6 +42,7 @@ ROWS = [
   ("recipe.crops", 8, ("kd", {"recipe.pad": 0}), ("kd", {})),
   ("recipe.crops", 8, ("kd", {"recipe.pad": 0}), ("kd", {"recipe.pad": 0, "recipe.flip": True})),
   ("recipe.crops", 8, ("kd", {"recipe.pad": 0}), ("kd", {"recipe.pad": 0, "recipe.resized": 0.5})),
+  ("recipe.magnitude", 5, ("kd", {}), ("kd", {"recipe.randaugment": 2})),
   ("recipe.specialist_weight", 2.0, ("kd", {}), ("ed", {})),
   ("recipe.specialist_weight", 2.0, ("paper", {}), ("kd", {"grades.teachers": ("both",)})),
   ("recipe.target", "seen", ("kd", {}), ("paper", {})),

@@ -262,8 +262,11 @@ def _teacher_settings(config, options, labels, recipe, dataset, seed):
   """Everything that a teacher's training depends on."""
   chosen = {key: options[key] for key in ("model", "epochs", "learning_rate", "warmup_epochs")}
   without = {"target", "specialist_weight", "consensus", "dot_delta", "mixup", "views", "crops"}
-  if not recipe.resized:  # as in fingerprints of before there was such a setting
+  # As in fingerprints of before there were such settings:
+  if not recipe.resized:
     without.add("resized")
+  if not recipe.randaugment:
+    without |= {"randaugment", "magnitude"}
   return chosen | {
     "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in without},
     # The images themselves, below, say what the source makes of them.

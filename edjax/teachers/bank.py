@@ -69,6 +69,10 @@ def settings(chosen, workdir, plan, recipe, methods, processes):
     raise UserError(f"faculty.bank serves one process, not {processes}; {advice}train with one")
   if recipe.mixup:
     raise UserError(f"recipe.mixup makes new images at every step; {advice}set recipe.mixup to 0")
+  if recipe.randaugment:
+    raise UserError(
+      f"recipe.randaugment draws from views without end; {advice}set recipe.randaugment to 0"
+    )
   if recipe.views != "one":
     raise UserError(
       f"recipe.views 'two' draws from views without end; {advice}set recipe.views to 'one'"

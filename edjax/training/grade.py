@@ -14,7 +14,7 @@ import numpy as np
 from edjax import curriculum, models
 from edjax import methods as methods_table
 from edjax.data import sampler
-from edjax.data.augment.strong import MULTI_LEVEL
+from edjax.data.augment.strong import MULTI_LEVEL, randaugment
 from edjax.data.prefetch import Stream
 from edjax.devices.pmap import AXIS
 from edjax.errors import UserError
@@ -119,6 +119,7 @@ def make_lesson(study, room, number, seating, schedule):
       resized=recipe.resized,
       crops=recipe.crops,
       mixup=recipe.mixup,
+      randaugment=randaugment(recipe.randaugment, recipe.magnitude) if recipe.randaugment else None,
       strong=_strong(room.image_shape) if recipe.views == "two" else None,
     ),
     partners=tuple(sampler.partners(seating, room.fleet.size).tolist()),

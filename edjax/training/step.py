@@ -234,11 +234,16 @@ def _look(lesson, key, images, rows, labels):
     draws = pipeline.settle(how, mine(pipeline.draw(how, key, count)), rows)
     return pipeline.view(how, images, draws)
 
+  def changed(settings, view, key):
+    draws = mine(strong.draw(settings, key, count))
+    return strong.view(settings, jnp.round(view).astype(jnp.uint8), draws)
+
   seen = [drawn(key)]
+  if how.randaugment is not None:
+    seen = [changed(how.randaugment, seen[0], jax.random.fold_in(key, 5))]
   if how.strong is not None:
-    other = jnp.round(drawn(jax.random.fold_in(key, 2))).astype(jnp.uint8)
-    draws = mine(strong.draw(how.strong, jax.random.fold_in(key, 3), count))
-    seen.append(strong.view(how.strong, other, draws))
+    other = drawn(jax.random.fold_in(key, 2))
+    seen.append(changed(how.strong, other, jax.random.fold_in(key, 3)))
   mixture = {}
   if how.mixup:
     share = pipeline.mixture(how, jax.random.fold_in(key, 4))

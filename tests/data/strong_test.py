@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from edjax.data.augment import operations, policies
 from edjax.data.augment.policies import FIXMATCH, RANDAUGMENT, SCALE, Operation
-from edjax.data.augment.strong import MULTI_LEVEL, Draws, Strong, draw, view
+from edjax.data.augment.strong import MULTI_LEVEL, Draws, Strong, draw, randaugment, view
 from edjax.errors import UserError
 
 # Pillow's whole-numbered operations are equalled. Blends are in floating point there, which
@@ -150,6 +150,15 @@ def test_layers_follow_one_another():
       value = value_of(operation, int(draws.magnitude[i, layer]), bool(draws.mirrored[i, layer]))
       expected = by_pillow(operation.kind, value, expected)
     np.testing.assert_array_equal(got[i], expected)
+
+
+def test_randaugment_is_some_operations_of_one_magnitude():
+  settings = randaugment(2, 9)
+  draws = draw(settings, jax.random.key(0), 7000)
+  assert draws.operation.shape == (7000, 2) and (draws.magnitude == 9).all()
+  times = np.bincount(np.ravel(draws.operation))
+  assert len(times) == 14 and abs(times - 1000).max() < 150  # five standard deviations
+  assert settings.operations == RANDAUGMENT and not draws.side.any()
 
 
 def test_auto_contrast_is_the_rounded_down_fraction():

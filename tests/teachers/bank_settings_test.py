@@ -44,6 +44,7 @@ def test_where_it_is_kept(tmp_path):
     ({"faculty.bank_fill": "eager"}, "faculty.bank_fill is 'eager'; choose one of lazily, up"),
     ({"recipe.mixup": 1.0}, "recipe.mixup makes.*set faculty.bank to '', or set recipe.mixup to 0"),
     ({"recipe.views": "two"}, "recipe.views 'two' draws from views without end"),
+    ({"recipe.randaugment": 2}, "recipe.randaugment draws.*or set recipe.randaugment to 0"),
     ({"recipe.pad": 0, "recipe.resized": 0.08}, "recipe.resized draws.*set recipe.crops"),
   ],
 )

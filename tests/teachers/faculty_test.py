@@ -7,11 +7,12 @@ import jax
 import numpy as np
 import pytest
 
+from configs import digits
 from edjax import curriculum, models
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
 from edjax.errors import UserError
-from edjax.teachers import faculty
+from edjax.teachers import acquire, faculty
 from edjax.training import growth
 from tests import school
 from tests.school import bits
@@ -137,6 +138,24 @@ def test_images_must_be_those_of_the_subject(folder):
 def test_no_teacher_there(tmp_path):
   with pytest.raises(UserError, match="holds no network"):
     faculty.load(tmp_path / "nowhere", "subject_2", (1, 3), dataset())
+
+
+def test_a_teacher_trained_before_there_was_a_setting_is_found_again():
+  """What it is known by has no words for what nobody could set then."""
+  config, data = digits.get_config("kd"), dataset()
+  options = acquire.options(config, "generalist")
+
+  def known_by(**changes):
+    recipe = curriculum.Recipe(batch_size=8, **changes)
+    return acquire._teacher_settings(config, options, (0, 1), recipe, data, 0)["recipe"].keys()
+
+  first = {
+    "batch_size", "optimiser", "momentum", "nesterov", "weight_decay", "clip", "schedule",
+    "milestones", "factor", "pad", "flip", "precision",
+  }  # fmt: skip
+  assert known_by() == known_by(magnitude=5) == first
+  assert known_by(randaugment=2) == first | {"randaugment", "magnitude"}
+  assert known_by(resized=0.5) == first | {"resized"}
 
 
 def test_fingerprints_name_settings():

@@ -145,6 +145,8 @@ def test_adam_is_pytorchs_adamw_and_clips_like_it():
     ({"clip": -1.0}, "recipe.clip is -1"),
     ({"views": "three"}, "recipe.views is 'three'"),
     ({"mixup": -0.5}, "recipe.mixup is -0.5"),
+    ({"randaugment": -1}, "recipe.randaugment is -1; it must be at least 0"),
+    ({"magnitude": 31}, "recipe.magnitude is 31; it must be at least 0 and at most 30"),
     ({"consensus": "vote"}, "recipe.consensus is 'vote'.*average, entropy, confidence, gradient"),
   ],
 )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from edjax.data import sampler
-from edjax.data.augment import pipeline, strong
+from edjax.data.augment import pipeline, policies, strong
 from tests import school
 from tests.training.step_test import hard, kl, mean_loss
 
@@ -93,6 +93,22 @@ class Difference:
   def loss(self, variables, student_output, teacher_output, batch):
     student, teacher = batch.strong
     return jnp.sum((student.logits - teacher.logits) ** 2, axis=1), {}
+
+
+def test_student_and_teachers_see_what_randaugment_makes_of_an_image():
+  """Of operations there is one here, which inverts every pixel."""
+  inverts = (policies.Operation("solarize", 0, 0),)
+  how = strong.Strong(layers=1, magnitude=(9, 9), operations=inverts, cutout=(0, 0))
+  desk = school.grade(("subject_2",), augment=dataclasses.replace(school.AUGMENT, randaugment=how))
+  pixels = 255 - desk.images[desk.order()[0]]
+  mean, std = (np.float32(each)[None] for each in (school.AUGMENT.mean, school.AUGMENT.std))
+  views, places = (pixels / np.float32(255) - mean) / std, desk.places()
+  (student,), _ = apply(desk, views)
+  columns = list(school.ANSWERS["subject_2"])
+  rows = np.flatnonzero(np.isin(places, columns))
+  soft = kl(answer(desk, "subject_2", views)[rows], student[rows][:, columns], 4.0)
+  expected = 0.3 * hard(student, places).mean() + 0.7 * soft.sum() / len(places)
+  np.testing.assert_allclose(mean_loss(desk.train()), expected, rtol=1e-5)
 
 
 def test_every_image_is_seen_twice(monkeypatch):

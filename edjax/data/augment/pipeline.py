@@ -26,7 +26,8 @@ class Augment:
     flip: mirror left and right with probability one half.
     mixup: α of Beta(α, α), from which the share of an image in its mixture with another is drawn,
       once per step; 0: no mixing (Zhang et al. 2018, arXiv:1710.09412).
-    strong: what is done to a second view besides, or None for one view.
+    randaugment: what is done to a view besides, or None.
+    strong: what is done to a second view instead, or None for one view.
     resized: least share of the image's area that a random window shows, which is stretched to the
       image's size, see `resized`; 0: none. Not together with `pad`.
     flat: whether the images are one pixel high, and whether one wide. Along such a side nothing is
@@ -40,6 +41,7 @@ class Augment:
   pad: int = 0
   flip: bool = False
   mixup: float = 0.0
+  randaugment: Strong | None = None
   strong: Strong | None = None
   resized: float = 0.0
   crops: int = 0
@@ -61,7 +63,7 @@ class Augment:
 
   @property
   def distinct(self):
-    """How many different views an image has before `mixup` and `strong`; None: no end of them."""
+    """How many views an image has before `randaugment`, `mixup`, `strong`; None: no end of them."""
     if self.crops or self.resized:
       return self.crops or None
     rows, columns = self.pads

@@ -55,6 +55,11 @@ class Strong:
       raise UserError(f"a colour is one or three numbers in 0..255, not {self.colour}")
 
 
+def randaugment(layers, magnitude):
+  """RandAugment(layers, magnitude) as in the paper: every operation has the same magnitude."""
+  return Strong(layers, (magnitude, magnitude), policies.RANDAUGMENT, cutout=(0, 0))
+
+
 # What the published code of Multi-Level Logit Distillation (Jin et al. 2023) does to 32×32 pixels
 # under the name of RandAugment(2, 10), but for two things: there, magnitudes are not whole numbers,
 # and a square that would begin left of the image or above it is moved inside.
