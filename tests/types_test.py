@@ -8,9 +8,11 @@ import sys
 import pytest
 
 from edjax import methods
+from tests.models import families_test
 
 ROOT = pathlib.Path(__file__).parent.parent
-DONE = ("edjax/types.py", "edjax/methods")  # grows until it is edjax
+DONE = ("edjax/types.py", "edjax/methods", "edjax/models")  # grows until it is edjax
+TRACED = {"methods": methods.METHODS, "models": families_test.FAMILIES}
 
 
 def files():
@@ -56,13 +58,14 @@ def test_the_checker_finds_nothing():
   assert said.returncode == 0, said.stdout + said.stderr
 
 
-def test_methods_take_and_return_the_shapes_they_say():
+@pytest.mark.parametrize("package", TRACED)
+def test_functions_take_and_return_the_shapes_they_say(package):
   said = subprocess.run(
-    [sys.executable, "-m", "tests.methods.shapes"],
+    [sys.executable, "-m", f"tests.{package}.shapes"],
     cwd=ROOT,
     capture_output=True,
     text=True,
     timeout=300,
   )
   assert said.returncode == 0, said.stderr[-3000:]
-  assert said.stdout.split() == list(methods.METHODS)
+  assert said.stdout.split() == list(TRACED[package])

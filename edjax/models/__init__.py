@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from edjax.models.shufflenet import shufflenetv1, shufflenetv2
 from edjax.models.vgg import vgg
 from edjax.models.vit import vit
 from edjax.models.wrn import wrn
+from edjax.types import RandomKey, Variables
 
 __all__ = ["MODELS", "Body", "Network", "Output", "begin", "body", "graduate", "pupil", "shapes"]
 
@@ -69,7 +71,7 @@ MODELS = {
 }
 
 
-def body(name):
+def body(name: str) -> Body:
   """Returns the `Body` of that name: a row of `MODELS`, or one's own, as "package.module:name".
 
   With "+simkd256" behind it, it ends in the classifier of a teacher whose embedding is 256 wide.
@@ -88,7 +90,7 @@ def body(name):
   return reusing(found, int(width))
 
 
-def _imported(name):
+def _imported(name: str) -> Body:
   module, attribute = name.split(":", 1)
   try:
     found = getattr(importlib.import_module(module), attribute)
@@ -100,7 +102,7 @@ def _imported(name):
 
 
 @functools.lru_cache(maxsize=32)
-def graduate(body, num_classes, axis_name=None):
+def graduate(body: Body, num_classes: int, axis_name: str | None = None) -> Network:
   """Returns the whole `Network`: every fragment and the network's own classifier.
 
   Called alike it returns the same one, so that what is compiled or read off it can be kept.
@@ -109,7 +111,15 @@ def graduate(body, num_classes, axis_name=None):
   return Network(body.fragments, head, axis_name)
 
 
-def pupil(body, fragments, num_classes, axis_name=None, width=0, grid=1, relu=True):
+def pupil(
+  body: Body,
+  fragments: int,
+  num_classes: int,
+  axis_name: str | None = None,
+  width: int = 0,
+  grid: int = 1,
+  relu: bool = True,
+) -> Network:
   """Returns the network of a grade: its lowest `fragments` under a head for `num_classes` classes.
 
   With all fragments the head is the network's own; with fewer it is a teaching reference of `width`
@@ -136,7 +146,7 @@ def pupil(body, fragments, num_classes, axis_name=None, width=0, grid=1, relu=Tr
   return Network(body.fragments[:fragments], reference, axis_name)
 
 
-def begin(network, key, image_shape):
+def begin(network: Network, key: RandomKey, image_shape: Sequence[int]) -> Variables:
   """Returns the variables that a network begins with, for images of (height, width, channels)."""
   # Initialising runs once: compiling it without optimisation is several times quicker.
   init = jax.jit(network.init, compiler_options={"xla_backend_optimization_level": 0})

@@ -13,6 +13,7 @@ import functools
 import flax.linen as nn
 
 from edjax.models import layers, mobilenetv2
+from edjax.types import Map
 
 _STAGES = (  # channels, blocks, stride of the first block, kernel size, expansion
   (16, 1, 1, 3, 1),
@@ -41,7 +42,7 @@ class MBConv(nn.Module):
   expansion: int
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> Map:
     y, inputs = x, x.shape[-1]
     if self.expansion != 1:
       y = nn.silu(norm(name="expand_bn")(layers.conv(inputs * self.expansion, 1, name="expand")(y)))
@@ -56,7 +57,7 @@ class MBConv(nn.Module):
     return x + y if self.stride == 1 and inputs == self.channels else y
 
 
-def efficientnet():
+def efficientnet() -> layers.Body:
   """Returns the `Body` of EfficientNet-B0."""
 
   stages = tuple(

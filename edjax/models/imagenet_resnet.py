@@ -18,6 +18,7 @@ import flax.linen as nn
 
 from edjax.models import layers
 from edjax.models.resnet import BasicBlock
+from edjax.types import Map
 
 
 class Bottleneck(nn.Module):
@@ -32,7 +33,7 @@ class Bottleneck(nn.Module):
   stride: int = 1
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> Map:
     inner = self.channels // 4
     y = nn.relu(norm(name="bn1")(layers.conv(inner, 1, name="conv1")(x)))
     y = nn.relu(norm(name="bn2")(layers.conv(inner, 3, self.stride, name="conv2")(y)))
@@ -54,14 +55,14 @@ class Stage(nn.Module):
     stem: `large_stem`, `small_stem` or None.
   """
 
-  block: type[nn.Module]
+  block: type[BasicBlock] | type[Bottleneck]
   channels: int
   blocks: int
   stride: int = 1
-  stem: Callable | None = None
+  stem: Callable[..., tuple[Map, Map]] | None = None
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> layers.Passed:
     taps = []
     if self.stem:
       x, preactivation = self.stem(x, norm)
@@ -74,14 +75,14 @@ class Stage(nn.Module):
     return x, tuple(map(nn.relu, taps)), tuple(taps)
 
 
-def large_stem(x, norm):
+def large_stem(x: Map, norm: layers.Norm) -> tuple[Map, Map]:
   """Quarters the resolution; returns what stage 1 sees and the stem before its ReLU."""
   preactivation = norm(name="bn")(layers.conv(64, 7, 2, name="conv")(x))
   x = nn.max_pool(nn.relu(preactivation), (3, 3), (2, 2), padding=((1, 1), (1, 1)))
   return x, preactivation
 
 
-def small_stem(x, norm):
+def small_stem(x: Map, norm: layers.Norm) -> tuple[Map, Map]:
   """Keeps the resolution; returns what stage 1 sees and the stem before its ReLU."""
   preactivation = norm(name="bn")(layers.conv(64, 3, name="conv")(x))
   return nn.relu(preactivation), preactivation
@@ -96,7 +97,7 @@ DEPTHS = {
 }
 
 
-def imagenet_resnet(depth, small_images=False):
+def imagenet_resnet(depth: int, small_images: bool = False) -> layers.Body:
   """Returns the `Body` of a ResNet.
 
   Args:

@@ -10,16 +10,23 @@ fragments is the same code with a shorter tuple.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.nn.initializers import Initializer
+from jaxtyping import Float
 
 from edjax.models.cpu import convolution, normalisation
 from edjax.models.pooling import average_grid
-from edjax.types import Embedding, Logits, Map
+from edjax.types import Embedding, Logits, Map, RandomKey, Variables
+
+# What makes a normalisation in the right mode, and what a fragment and a head return.
+Norm = Callable[..., nn.Module]
+Answer = tuple[Embedding, Logits, tuple[Map, ...]]
 
 conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
 dense_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # LeCun et al. 1998
@@ -54,8 +61,11 @@ class Tokens:
     grid: (rows, columns) of the others, which no array could tell.
   """
 
-  sequence: jax.Array
+  sequence: Float[jax.Array, "batch _ _"]
   grid: tuple[int, int] = flax.struct.field(pytree_node=False)
+
+
+Passed = tuple[Map | Tokens, tuple[Map, ...], tuple[Map, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,10 +104,10 @@ class Network(nn.Module):
   folded: bool = False
 
   @nn.compact
-  def __call__(self, images, train=False, frozen=0):
+  def __call__(self, images: Map, train: bool = False, frozen: int = 0) -> Output:
     """Returns an `Output`; the lowest `frozen` fragments run in inference mode even in training."""
 
-    def norm(learns):
+    def norm(learns: bool) -> Norm:
       if self.folded:
         return Affine
       return functools.partial(
@@ -119,7 +129,7 @@ class Network(nn.Module):
 
 
 @functools.lru_cache(maxsize=64)
-def shapes(network, image_shape):
+def shapes(network: Network, image_shape: tuple[int, ...]) -> Variables:
   """Returns the variables of a network as `jax.ShapeDtypeStruct`s; image_shape is a tuple."""
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   return jax.eval_shape(network.clone(axis_name=None).init, jax.random.key(0), image)
@@ -134,12 +144,12 @@ class Affine(nn.Module):
   epsilon: float | None = None
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: jax.Array) -> jax.Array:
     if self.has_variable("params", "scale"):
       x = x * self._channels("scale", x.ndim)
     return x + self._channels("bias", x.ndim)
 
-  def _channels(self, name, axes):
+  def _channels(self, name: str, axes: int) -> jax.Array:
     return self.get_variable("params", name).reshape(*(1,) * (axes - 1), -1)
 
 
@@ -154,11 +164,11 @@ class Classifier(nn.Module):
 
   num_classes: int
   preactivated: bool = False
-  kernel_init: Callable = dense_init
-  bias_init: Callable | None = None
+  kernel_init: Initializer = dense_init
+  bias_init: Initializer | None = None
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: Norm) -> Answer:
     x, preactivations = rectified(x, norm, self.preactivated)
     embedding = x.mean(axis=(1, 2))
     logits = dense(embedding, self.num_classes, self.kernel_init, self.bias_init)
@@ -180,16 +190,24 @@ class TeachingReference(nn.Module):
   preactivated: bool = False
 
   @nn.compact
-  def __call__(self, x, norm):
-    x, preactivations = rectified(as_map(x), norm, self.preactivated)
-    x = conv(self.width, 1, name="conv")(x)
-    x = norm(name="bn")(x)
-    x = nn.relu(x) if self.relu else x
-    embedding = average_grid(x, (self.grid, self.grid)).reshape(x.shape[0], -1)
+  def __call__(self, x: Map | Tokens, norm: Norm) -> Answer:
+    y, preactivations = rectified(as_map(x), norm, self.preactivated)
+    y = conv(self.width, 1, name="conv")(y)
+    y = norm(name="bn")(y)
+    y = nn.relu(y) if self.relu else y
+    embedding = average_grid(y, (self.grid, self.grid)).reshape(y.shape[0], -1)
     return embedding, dense(embedding, self.num_classes), preactivations
 
 
-def conv(channels, size, stride=1, groups=1, bias=False, init=conv_init, name=None):
+def conv(
+  channels: int,
+  size: int,
+  stride: int = 1,
+  groups: int = 1,
+  bias: bool = False,
+  init: Initializer = conv_init,
+  name: str | None = None,
+) -> nn.Conv:
   """A `size`×`size` convolution, padded by (size−1)/2 on every side as the field's networks are.
 
   Padding "SAME" would pad less on the upper left when striding, and give other numbers.
@@ -207,7 +225,7 @@ def conv(channels, size, stride=1, groups=1, bias=False, init=conv_init, name=No
   )
 
 
-def as_map(x):
+def as_map(x: Map | Tokens) -> Map:
   """`Tokens` without the class token, [batch, rows, columns, width]; maps unchanged."""
   if not isinstance(x, Tokens):
     return x
@@ -215,7 +233,7 @@ def as_map(x):
   return x.sequence[:, 1:].reshape(batch, *x.grid, width)
 
 
-def rectified(x, norm, preactivated):
+def rectified(x: Map, norm: Norm, preactivated: bool) -> tuple[Map, tuple[Map, ...]]:
   """Returns (x as a head needs it, preactivations that this adds)."""
   if not preactivated:
     return x, ()
@@ -223,14 +241,19 @@ def rectified(x, norm, preactivated):
   return nn.relu(x), (x,)
 
 
-def dense(x, num_classes, kernel_init=dense_init, bias_init=None):
+def dense(
+  x: Embedding,
+  num_classes: int,
+  kernel_init: Initializer = dense_init,
+  bias_init: Initializer | None = None,
+) -> Logits:
   """The classifier's matrix, [batch, width] to [batch, num_classes].
 
   It starts as PyTorch's do, uniformly up to 1/sqrt(width), unless the field has another start.
   """
   bound = x.shape[-1] ** -0.5
 
-  def uniform(key, shape, dtype=jnp.float32):
+  def uniform(key: RandomKey, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
     return jax.random.uniform(key, shape, dtype, -bound, bound)
 
   return nn.Dense(

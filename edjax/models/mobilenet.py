@@ -12,6 +12,7 @@ import functools
 import flax.linen as nn
 
 from edjax.models import layers
+from edjax.types import Map
 
 # The field's code leaves convolutions as PyTorch makes them: uniform, bound 1/sqrt(fan in).
 _conv = functools.partial(layers.conv, init=layers.dense_init)
@@ -31,7 +32,7 @@ class SeparableBlock(nn.Module):
   stride: int
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> Map:
     inputs = x.shape[-1]
     x = _conv(inputs, 3, self.stride, groups=inputs, name="depthwise")(x)
     x = nn.relu(norm(name="depthwise_bn")(x))
@@ -51,7 +52,7 @@ class Stage(nn.Module):
   stem: int = 0
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> layers.Passed:
     taps = []
     if self.stem:
       taps.append(norm(name="bn")(_conv(self.stem, 3, 2, name="conv")(x)))
@@ -63,7 +64,7 @@ class Stage(nn.Module):
     return x, tuple(map(nn.relu, taps)), tuple(taps)
 
 
-def mobilenet():
+def mobilenet() -> layers.Body:
   """Returns the `Body` of MobileNetV1: four fragments, 1024 channels.
 
   At the lowest grade's resolution a teaching reference of that width costs three times as much as

@@ -14,11 +14,14 @@ channels at the lowest grade's resolution would cost more than that grade's frag
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
+from jax import Array
+from jax.nn.initializers import Initializer
 
 from edjax.models import layers
+from edjax.types import Map
 
 _IMAGENET = (  # channels, blocks, stride of the first block, expansion
   (16, 1, 1, None),
@@ -56,10 +59,10 @@ class InvertedResidual(nn.Module):
   channels: int
   stride: int
   expansion: int | None
-  activation: Callable
+  activation: Callable[[Array], Array]
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> Map:
     y, inputs = x, x.shape[-1]
     if self.expansion is not None:
       y = layers.conv(inputs * self.expansion, 1, name="expand")(y)
@@ -83,12 +86,13 @@ class Fragment(nn.Module):
 
   stages: tuple[tuple[Callable[..., nn.Module], ...], ...]
   first: int
-  activation: Callable
+  activation: Callable[[Array], Array]
   stem: int = 0
 
   @nn.compact
-  def __call__(self, x, norm):
-    features, preactivations = (), ()
+  def __call__(self, x: Map, norm: layers.Norm) -> layers.Passed:
+    features: tuple[Map, ...] = ()
+    preactivations: tuple[Map, ...] = ()
     if self.stem:
       x = norm(name="bn")(layers.conv(self.stem, 3, 2, name="conv")(x))
       preactivations = (x,)
@@ -104,18 +108,24 @@ class Head(nn.Module):
   """A 1×1 convolution to 1280 channels, normalisation, activation, average pooling, classifier."""
 
   num_classes: int
-  activation: Callable
-  dense_init: Callable = nn.initializers.normal(0.01)
+  activation: Callable[[Array], Array]
+  dense_init: Initializer = nn.initializers.normal(0.01)
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> layers.Answer:
     x = norm(name="bn")(layers.conv(1280, 1, name="conv")(x))
     embedding = self.activation(x).mean(axis=(1, 2))
     zeros = nn.initializers.zeros_init()
     return embedding, layers.dense(embedding, self.num_classes, self.dense_init, zeros), ()
 
 
-def assemble(stages, stem, head, activation, width):
+def assemble(
+  stages: tuple[tuple[Callable[..., nn.Module], ...], ...],
+  stem: int,
+  head: Callable[..., nn.Module],
+  activation: Callable[[Array], Array],
+  width: int,
+) -> layers.Body:
   """Returns the `Body` of seven stages in four fragments; EfficientNet is cut the same way.
 
   Args:
@@ -135,17 +145,19 @@ def assemble(stages, stem, head, activation, width):
   )
 
 
-def mobilenetv2():
+def mobilenetv2() -> layers.Body:
   """Returns the `Body` of MobileNetV2 for ImageNet, width 1."""
   return _body(_IMAGENET, 32, nn.relu6)
 
 
-def mobilenetv2_half():
+def mobilenetv2_half() -> layers.Body:
   """Returns the `Body` of the half as wide MobileNetV2 of the distillation literature."""
   return _body(_HALF, 16, nn.relu)
 
 
-def _body(rows, stem, activation):
+def _body(
+  rows: Sequence[tuple[int, int, int, int | None]], stem: int, activation: Callable[[Array], Array]
+) -> layers.Body:
   stages = tuple(
     tuple(
       functools.partial(InvertedResidual, channels, 1 if number else stride, expansion, activation)

@@ -1,9 +1,13 @@
 """Average pooling to a grid of any size, for networks and for methods that compare their maps."""
 
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, Float32
 
 
-def average_grid(x, grid):
+def average_grid(
+  x: Float[Array, "batch _ _ channels"], grid: tuple[int, ...]
+) -> Float[Array, "batch _ _ channels"]:
   """Average pooling of [batch, height, width, channels] to [batch, *grid, channels].
 
   Cell i of n covers rows floor(i·height/n) up to ceil((i+1)·height/n), so any size will do.
@@ -16,7 +20,7 @@ def average_grid(x, grid):
   return jnp.einsum("gh,bhwc,kw->bgkc", rows, x, columns, precision="highest")
 
 
-def _pooling_matrix(size, grid):
+def _pooling_matrix(size: int, grid: int) -> Float32[Array, "{grid} {size}"]:
   cell, place = jnp.arange(grid)[:, None], jnp.arange(size)[None, :]
   low, high = cell * size // grid, -(-(cell + 1) * size // grid)
   inside = (place >= low) & (place < high)

@@ -9,11 +9,13 @@ optimiser, and exams.
 import jax
 import jax.numpy as jnp
 
+from edjax.types import Map, Variables
+
 _TYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 HEAD = "head"
 
 
-def lower(params, precision):
+def lower(params: Variables, precision: str) -> Variables:
   """Parameters {part: tree} as a network computes with them; the head's stay as they are."""
   dtype = _TYPES[precision]
   return {
@@ -22,6 +24,6 @@ def lower(params, precision):
   }
 
 
-def enter(images, precision):
+def enter(images: Map, precision: str) -> Map:
   """Images as a network is given them."""
   return images.astype(_TYPES[precision])

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from edjax.models import layers
 from edjax.models.cpu.fusion import stored
+from edjax.types import Map
 
 
 class BasicBlock(nn.Module):
@@ -26,7 +27,7 @@ class BasicBlock(nn.Module):
   option_a: bool = False
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> Map:
     y = layers.conv(self.channels, 3, self.stride, name="conv1")(x)
     y = nn.relu(norm(name="bn1")(y))
     y = norm(name="bn2")(layers.conv(self.channels, 3, name="conv2")(y))
@@ -60,7 +61,7 @@ class Stage(nn.Module):
   option_a: bool = False
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> layers.Passed:
     taps = []
     if self.stem:
       taps.append(norm(name="bn")(layers.conv(self.stem, 3, name="conv")(x)))
@@ -74,7 +75,9 @@ class Stage(nn.Module):
     return x, tuple(map(nn.relu, taps)), tuple(taps)
 
 
-def resnet(depth, widths=(16, 16, 32, 64), option_a=False):
+def resnet(
+  depth: int, widths: tuple[int, int, int, int] = (16, 16, 32, 64), option_a: bool = False
+) -> layers.Body:
   """Returns the `Body` of a ResNet.
 
   Args:

@@ -9,7 +9,8 @@ import functools
 
 import flax.linen as nn
 
-from edjax.models.layers import conv, dense, rectified
+from edjax.models.layers import Answer, Body, Norm, conv, dense, rectified
+from edjax.types import Map
 
 REDUCTION = 2  # how many times narrower the projector is inside
 
@@ -28,7 +29,7 @@ class ReusedClassifier(nn.Module):
   preactivated: bool = False
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: Norm) -> Answer:
     """Returns (embedding, logits, …, the last of which is the projected map)."""
     x, preactivations = rectified(x, norm, self.preactivated)
     inner = self.width // REDUCTION
@@ -39,7 +40,7 @@ class ReusedClassifier(nn.Module):
     return embedding, dense(embedding, self.num_classes), (*preactivations, x)
 
 
-def reusing(body, width):
+def reusing(body: Body, width: int) -> Body:
   """Returns the `Body` of a student that ends in a teacher's classifier of that width."""
   head = functools.partial(ReusedClassifier, width=width, preactivated=body.preactivated)
   return dataclasses.replace(body, head=head, reuses=True)

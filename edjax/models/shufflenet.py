@@ -20,8 +20,11 @@ from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
 
 from edjax.models import layers
+from edjax.types import Map
 
 STEM = 24  # channels
 UNITS = (4, 8, 4)  # per stage, the down unit included
@@ -41,7 +44,7 @@ class UnitV1(nn.Module):
   groups: int
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> tuple[Map, Map]:
     down = self.stride == 2
     outer = self.channels - x.shape[-1] if down else self.channels
     groups = 1 if x.shape[-1] == STEM else self.groups  # too few channels to be worth dividing
@@ -68,7 +71,7 @@ class UnitV2(nn.Module):
   stride: int
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> tuple[Map, Map]:
     half = self.channels // 2
     if self.stride == 2:
       left = _conv(x.shape[-1], 3, 2, groups=x.shape[-1], name="left_conv1")(x)
@@ -101,8 +104,9 @@ class Stage(nn.Module):
   stem: int = 0
 
   @nn.compact
-  def __call__(self, x, norm):
-    features, preactivations = (), ()
+  def __call__(self, x: Map, norm: layers.Norm) -> layers.Passed:
+    features: tuple[Map, ...] = ()
+    preactivations: tuple[Map, ...] = ()
     if self.stem:
       x = _conv(STEM, self.stem, 1 if self.stem == 1 else 2, name="conv")(x)
       preactivations = (norm(name="bn")(x),)
@@ -122,18 +126,20 @@ class HeadV2(nn.Module):
   num_classes: int
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> layers.Answer:
     x = nn.relu(norm(name="bn")(_conv(WIDE, 1, name="conv")(x)))
     embedding = x.mean(axis=(1, 2))
     return embedding, layers.dense(embedding, self.num_classes), ()
 
 
-def shuffle(x, groups):
+def shuffle(
+  x: Float[Array, "batch height width channels"], groups: int
+) -> Float[Array, "batch height width channels"]:
   """Deals the channels of `groups` groups out in turn: first those that come first in each."""
   return x.reshape(*x.shape[:3], groups, -1).swapaxes(3, 4).reshape(x.shape)
 
 
-def shufflenetv1(groups, widths):
+def shufflenetv1(groups: int, widths: tuple[int, int, int]) -> layers.Body:
   """Returns the `Body` of a small-image ShuffleNet V1.
 
   Args:
@@ -145,7 +151,7 @@ def shufflenetv1(groups, widths):
   )
 
 
-def shufflenetv2(widths, stem=1):
+def shufflenetv2(widths: tuple[int, int, int], stem: int = 1) -> layers.Body:
   """Returns the `Body` of a ShuffleNet V2 whose head widens the map to 1024 channels.
 
   Its `width` is that of the highest fragment's map, not of the embedding: a teaching reference
@@ -159,7 +165,9 @@ def shufflenetv2(widths, stem=1):
   return layers.Body(_stages(UnitV2, widths, stem), HeadV2, widths[-1])
 
 
-def _stages(unit, widths, stem):
+def _stages(
+  unit: Callable[..., nn.Module], widths: tuple[int, int, int], stem: int
+) -> tuple[Callable[..., nn.Module], ...]:
   first, *others = (
     functools.partial(Stage, unit, width, units) for width, units in zip(widths, UNITS, strict=True)
   )

@@ -16,6 +16,7 @@ import functools
 import flax.linen as nn
 
 from edjax.models import layers
+from edjax.types import Map
 
 WIDTHS = (64, 128, 256, 512, 512)
 
@@ -27,7 +28,7 @@ class Block(nn.Module):
   convolutions: int
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> Map:
     for number in range(self.convolutions):
       x = x if number == 0 else nn.relu(x)
       x = layers.conv(self.channels, 3, bias=True, name=f"conv_{number}")(x)
@@ -50,7 +51,7 @@ class Blocks(nn.Module):
   convolutions: tuple[int, ...]
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> layers.Passed:
     taps = []
     for number, count in enumerate(self.convolutions, self.first):
       side = min(x.shape[1:3])
@@ -63,7 +64,7 @@ class Blocks(nn.Module):
     return x, tuple(map(nn.relu, taps)), tuple(taps)
 
 
-def vgg(convolutions):
+def vgg(convolutions: tuple[int, ...]) -> layers.Body:
   """Returns the `Body` of a VGG network.
 
   Args:

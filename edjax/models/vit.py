@@ -14,12 +14,17 @@ convolutions, biases of the others at zero.
 """
 
 import functools
+from collections.abc import Sequence
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
 
 from edjax.models import layers
+from edjax.types import Map, RandomKey
 
 FRAGMENTS = 4
 BLOCKS = 3  # per fragment
@@ -35,7 +40,7 @@ class Block(nn.Module):
   heads: int
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
     batch, tokens, width = x.shape
     y = _dense(3 * width, name="qkv")(_layer_norm(name="norm1")(x))
     y = y.reshape(batch, tokens, 3, self.heads, width // self.heads)
@@ -62,19 +67,20 @@ class Blocks(nn.Module):
   patch: int = 0
 
   @nn.compact
-  def __call__(self, x, norm):
-    taps = ()
+  def __call__(self, x: Map | layers.Tokens, norm: layers.Norm) -> layers.Passed:
+    taps: tuple[Map, ...] = ()
     if self.patch:
-      x = self._embedding(x)
+      x = self._embedding(cast(Map, x))
       taps = (layers.as_map(x),)
-    sequence = x.sequence
+    given = cast(layers.Tokens, x)
+    sequence = given.sequence
     for number in range(BLOCKS):
       sequence = Block(self.heads, name=f"block_{number}")(sequence)
-    x = layers.Tokens(sequence, x.grid)
+    x = layers.Tokens(sequence, given.grid)
     taps += (layers.as_map(x),)
     return x, taps, taps
 
-  def _embedding(self, images):
+  def _embedding(self, images: Map) -> layers.Tokens:
     batch, height, width, channels = images.shape
     rows, columns = height // self.patch, width // self.patch
     if not rows * columns:
@@ -83,7 +89,7 @@ class Blocks(nn.Module):
       )
     side, bound = (self.patch, self.patch), (self.patch**2 * channels) ** -0.5
 
-    def uniform(key, shape, dtype):
+    def uniform(key: RandomKey, shape: Sequence[int], dtype: Any) -> Array:
       return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     patches = nn.Conv(
@@ -108,13 +114,13 @@ class Head(nn.Module):
   num_classes: int
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: layers.Tokens, norm: layers.Norm) -> layers.Answer:
     embedding = _layer_norm(name="norm")(x.sequence[:, 0])
     logits = layers.dense(embedding, self.num_classes, _init, nn.initializers.zeros_init())
     return embedding, logits, ()
 
 
-def vit(width, heads, patch):
+def vit(width: int, heads: int, patch: int) -> layers.Body:
   """Returns the `Body` of a vision transformer of twelve blocks; arguments as in `Blocks`."""
   fragment = functools.partial(Blocks, width, heads)
   return layers.Body(

@@ -11,6 +11,7 @@ import functools
 import flax.linen as nn
 
 from edjax.models import layers
+from edjax.types import Map
 
 
 class PreactivationBlock(nn.Module):
@@ -20,7 +21,7 @@ class PreactivationBlock(nn.Module):
   stride: int = 1
 
   @nn.compact
-  def __call__(self, x, norm):
+  def __call__(self, x: Map, norm: layers.Norm) -> tuple[Map, Map]:
     preactivation = norm(name="bn1")(x)
     y = nn.relu(preactivation)
     if x.shape[-1] != self.channels:
@@ -39,8 +40,8 @@ class Group(nn.Module):
   stem: int = 0
 
   @nn.compact
-  def __call__(self, x, norm):
-    features = ()
+  def __call__(self, x: Map, norm: layers.Norm) -> layers.Passed:
+    features: tuple[Map, ...] = ()
     if self.stem:
       x = layers.conv(self.stem, 3, name="conv")(x)
       features = (x,)
@@ -50,7 +51,7 @@ class Group(nn.Module):
     return x, (*features, x), (preactivation,)
 
 
-def wrn(depth, factor):
+def wrn(depth: int, factor: int) -> layers.Body:
   """Returns the `Body` of WRN-`depth`-`factor`."""
   blocks, rest = divmod(depth - 4, 6)
   if rest or blocks < 1:

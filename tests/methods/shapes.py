@@ -15,6 +15,7 @@ with jaxtyping.install_import_hook("edjax.methods", "beartype.beartype"):
   from edjax import methods
   from edjax.methods import base, maps
 
+from tests import traced
 from tests.methods import methods_test
 
 AXIS = "devices"
@@ -55,17 +56,9 @@ def half_grown(output):
   )
 
 
-def refuses(wrong):
-  try:
-    wrong()
-  except jaxtyping.TypeCheckError:
-    return True
-  return False
-
-
 def main():
-  assert refuses(lambda: maps.unit(jnp.ones((2, 3), int)))  # else nothing here is checked
-  assert refuses(lambda: maps.same_size(jnp.ones((2, 4, 4, 3)), jnp.ones((3, 4, 4, 3))))
+  assert traced.refuses(lambda: maps.unit(jnp.ones((2, 3), int)))  # else nothing here is checked
+  assert traced.refuses(lambda: maps.same_size(jnp.ones((2, 4, 4, 3)), jnp.ones((3, 4, 4, 3))))
   for name in methods.METHODS:
     student, teacher = methods_test.said(name)
     for trial, options in enumerate(methods_test.oracle(name).OPTIONS):

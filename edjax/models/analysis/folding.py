@@ -11,6 +11,8 @@ network that does not answer alike without its normalisations is left as it is.
 import collections
 import dataclasses
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -20,18 +22,23 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from edjax.models.cpu import convolution
 from edjax.models.cpu.normalisation import BatchNorm
-from edjax.models.layers import shapes
+from edjax.models.layers import Network, shapes
+from edjax.types import Variables
+
+_Path = tuple[str, ...]  # of a module
 
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
   """What to fold: {normalisation: epsilon}, {normalisation: the convolution it goes into}."""
 
-  norms: dict
-  before: dict
+  norms: dict[_Path, float]
+  before: dict[_Path, _Path]
 
 
-def fold(network, variables, image_shape):
+def fold(
+  network: Network, variables: Variables, image_shape: Sequence[int]
+) -> tuple[Network, Variables]:
   """Returns (network, variables) that answer as the given ones do in inference mode.
 
   Args:
@@ -49,12 +56,12 @@ def fold(network, variables, image_shape):
   return network.clone(folded=True), _folded(plan, variables)
 
 
-def folded(network, image_shape):
+def folded(network: Network, image_shape: Sequence[int]) -> Network:
   """Returns the network that `fold` makes of a `models.Network`."""
   return network if _read(network, tuple(image_shape)) is None else network.clone(folded=True)
 
 
-def _folded(plan, variables):
+def _folded(plan: _Plan, variables: Variables) -> Variables:
   leaves = flatten_dict(variables["params"])
   stats = flatten_dict(variables.get("batch_stats", {}))
   for path, epsilon in plan.norms.items():
@@ -73,7 +80,7 @@ def _folded(plan, variables):
 
 
 @functools.lru_cache(maxsize=64)
-def _read(network, image_shape):
+def _read(network: Network, image_shape: tuple[int, ...]) -> _Plan | None:
   """Returns the `_Plan` for a network, or None if it has to stay as it is."""
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   variables = shapes(network, image_shape)
@@ -88,18 +95,31 @@ def _read(network, image_shape):
   return plan if answered == expected else None
 
 
-def _plan(network, variables, image):
+def _plan(
+  network: Network, variables: Variables, image: jax.ShapeDtypeStruct
+) -> tuple[_Plan | None, Any]:
   """Reads off the traced program what can be folded.
 
   Returns:
     (the `_Plan`, None if a normalisation does not infer; shapes of the network's output).
   """
-  norms, calls, made, read, learning = {}, collections.Counter(), {}, {}, []
+  norms: dict[_Path, float] = {}
+  calls: collections.Counter[_Path] = collections.Counter()
+  made: dict[_Path, jax.Array] = {}
+  read: dict[_Path, jax.Array] = {}
+  learning: list[_Path] = []
 
-  def traced(variables, image):
+  def traced(
+    variables: Variables, image: jax.Array
+  ) -> tuple[Any, dict[_Path, jax.Array], dict[_Path, jax.Array]]:
     here = current_trace()
 
-    def watch(call, args, kwargs, context):
+    def watch(
+      call: Callable[..., Any],
+      args: tuple[Any, ...],
+      kwargs: dict[str, Any],
+      context: nn.module.InterceptorContext,
+    ) -> Any:
       out, module = call(*args, **kwargs), context.module
       path = module.path
       if isinstance(module, BatchNorm):
@@ -143,7 +163,7 @@ def _plan(network, variables, image):
   return _Plan(norms, before), traces[0]
 
 
-def _plain(conv, out, params, readers):
+def _plain(conv: _Path, out: Any, params: dict[_Path, Any], readers: dict[Any, list[Any]]) -> bool:
   """Says whether a convolution's output is its input with its kernel, and then its bias, alone."""
   if (*conv, "kernel") not in params:  # another module holds it
     return False

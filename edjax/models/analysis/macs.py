@@ -2,15 +2,17 @@
 
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edjax.models.layers import Network, shapes
+from edjax.models.layers import Network, Norm, shapes
 
 
-def count_macs(function, *args):
+def count_macs(function: Callable[..., Any], *args: Any) -> int:
   """Returns the multiply-accumulates of one call, an int.
 
   Args:
@@ -25,7 +27,7 @@ def count_macs(function, *args):
 
 
 @functools.lru_cache(maxsize=64)
-def network_macs(network, image_shape):
+def network_macs(network: Network, image_shape: tuple[int, ...]) -> int:
   """Returns the multiply-accumulates of one image [height, width, channels] through a network."""
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   network = network.clone(axis_name=None)
@@ -33,7 +35,9 @@ def network_macs(network, image_shape):
   return count_macs(network.apply, variables, image)
 
 
-def training_macs(network, frozen, image_shape, backward=1):
+def training_macs(
+  network: Network, frozen: int, image_shape: tuple[int, ...], backward: int = 1
+) -> int:
   """Returns what one image costs in training: forward once, and twice that per `backward` pass.
 
   The backward pass has one product for the gradient of a layer's input and one for that of its
@@ -51,11 +55,11 @@ def training_macs(network, frozen, image_shape, backward=1):
 class _NoHead(nn.Module):
   """Ends a network after its fragments, at no cost."""
 
-  def __call__(self, x, norm):
+  def __call__(self, x: Any, norm: Norm) -> tuple[Any, Any, tuple[()]]:
     return x, x, ()
 
 
-def _count(jaxpr):
+def _count(jaxpr: Any) -> int:
   total = 0
   for equation in jaxpr.eqns:
     if equation.primitive.name == "conv_general_dilated":

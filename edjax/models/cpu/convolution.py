@@ -10,15 +10,30 @@ MobileNetV2, batch 64, jax 0.10.2); those of three groups 6 times as long as gro
 """
 
 import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
 
 from edjax.models.cpu.fusion import stored
 from edjax.models.cpu.normalisation import channel_sums
+from edjax.types import Map
+
+Kernel = Float[Array, "rows columns _ filters"]  # third: the channels of a group
 
 
-def convolve(inputs, kernel, window_strides, padding, *, feature_group_count=1, **options):
+def convolve(
+  inputs: Map,
+  kernel: Kernel,
+  window_strides: Sequence[int],
+  padding: Sequence[tuple[int, int]],
+  *,
+  feature_group_count: int = 1,
+  **options: Any,
+) -> Map:
   """`jax.lax.conv_general_dilated` of NHWC and HWIO, for `nn.Conv(conv_general_dilated=…)`.
 
   It can be differentiated backwards as often as one likes, but not forwards.
@@ -53,7 +68,9 @@ def convolve(inputs, kernel, window_strides, padding, *, feature_group_count=1, 
   )(inputs, kernel)
 
 
-def _differentiated(value, gradients):
+def _differentiated(
+  value: Callable[..., Map], gradients: Callable[..., tuple[Map, Kernel]]
+) -> Callable[..., Map]:
   """`value(inputs, kernel)` with a rule of its own: `gradients(inputs, kernel, gradient)`."""
   run = jax.custom_vjp(value)
   run.defvjp(
@@ -62,15 +79,15 @@ def _differentiated(value, gradients):
   return run
 
 
-def _pulled(value):
+def _pulled(value: Callable[..., Map]) -> Callable[..., tuple[Map, Kernel]]:
   """The gradients of `value(inputs, kernel)`; what computes the value again is never run."""
   return lambda inputs, kernel, gradient: jax.vjp(value, inputs, kernel)[1](gradient)
 
 
-def _dense(plain):
+def _dense(plain: Callable[..., Map]) -> Callable[..., Map]:
   """Of channels in one group."""
 
-  def gradients(inputs, kernel, gradient):
+  def gradients(inputs: Map, kernel: Kernel, gradient: Map) -> tuple[Map, Kernel]:
     to_inputs = jax.linear_transpose(lambda x: plain(x, kernel), inputs)
     kept = stored(inputs)
     to_kernel = jax.linear_transpose(lambda k: plain(kept, k), kernel)
@@ -79,20 +96,20 @@ def _dense(plain):
   return _differentiated(plain, gradients)
 
 
-def _by_group(inputs, kernel, plain, groups):
+def _by_group(inputs: Map, kernel: Kernel, plain: Callable[..., Map], groups: int) -> Map:
   """One convolution per group."""
   parts = zip(jnp.split(inputs, groups, -1), jnp.split(kernel, groups, -1), strict=True)
   return jnp.concatenate([plain(*part) for part in parts], -1)
 
 
-def _depthwise(strides, padding):
+def _depthwise(strides: Sequence[int], padding: Sequence[tuple[int, int]]) -> Callable[..., Map]:
   """The sum, over the places of a kernel, of what each sees of the inputs times its weights."""
   outer = [(low, high, 0) for low, high in padding]
 
-  def value(inputs, kernel):
+  def value(inputs: Map, kernel: Kernel) -> Map:
     return _weighted(_padded(inputs, outer), kernel, strides).astype(inputs.dtype)
 
-  def gradients(inputs, kernel, gradient):
+  def gradients(inputs: Map, kernel: Kernel, gradient: Map) -> tuple[Map, Kernel]:
     to_kernel = _depthwise_to_kernel(_padded(inputs, outer), gradient, kernel.shape[:2], strides)
     # The same sum over the mirrored kernel, of the gradient with zeros where strides step over.
     around = [
@@ -107,11 +124,13 @@ def _depthwise(strides, padding):
   return _differentiated(value, gradients)
 
 
-def _depthwise_to_kernel(padded, gradient, size, strides):
+def _depthwise_to_kernel(
+  padded: Map, gradient: Map, size: Sequence[int], strides: Sequence[int]
+) -> Float[Array, " weights"]:
   """Image by image, since XLA sums over images and places at once ten times as slowly."""
 
-  def add(totals, image):
-    image, slope = (part[None] for part in image)
+  def add(totals: list[Map], pair: tuple[Array, Array]) -> tuple[list[Map], None]:
+    image, slope = (part[None] for part in pair)
     seen = _seen(image, size, strides)
     return [total + part * slope for total, part in zip(totals, seen, strict=True)], None
 
@@ -120,19 +139,19 @@ def _depthwise_to_kernel(padded, gradient, size, strides):
   return channel_sums(jnp.concatenate(totals, -1))
 
 
-def _padded(x, edges):
+def _padded(x: Map, edges: Sequence[tuple[int, int, int]]) -> Map:
   """Maps as sums are computed: float32 or wider; `edges` [(before, after, between)] of places."""
   wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
   return jax.lax.pad(wide, jnp.zeros((), wide.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
 
 
-def _weighted(padded, kernel, strides):
+def _weighted(padded: Map, kernel: Kernel, strides: Sequence[int]) -> Map:
   weights = kernel.reshape(-1, 1, 1, 1, kernel.shape[-1])
   seen = _seen(padded, kernel.shape[:2], strides)
   return sum(part * row for part, row in zip(seen, weights, strict=True))
 
 
-def _seen(padded, size, strides):
+def _seen(padded: Map, size: Sequence[int], strides: Sequence[int]) -> Iterator[Map]:
   """Yields what each place of a kernel sees, row by row: [batch, height', width', channels]."""
   height, width = (
     (length - side) // stride * stride + 1

@@ -13,14 +13,16 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Shaped
 
 
-def stored(x):
+def stored(x: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
   """`x`, of any shape, to be computed once for all its readers."""
   return jax.lax.platform_dependent(x, cpu=_product, default=lambda x: x)
 
 
-def _product(x):
+def _product(x: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
   width = math.gcd(x.size, 16)  # its cost; narrower matrices are no quicker
   identity = jax.lax.optimization_barrier(jnp.eye(width, dtype=x.dtype))
   rows = x.reshape(-1, width)

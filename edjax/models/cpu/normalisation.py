@@ -8,6 +8,12 @@ four such sums per normalisation, two of them in the gradient, hence a gradient 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
+
+Maps = Float[Array, "*places channels"]
+Sums = Float[Array, " channels"]
+_Row = Float[Array, "*_ channels"]  # as many axes as maps, each of one place
 
 
 class BatchNorm(nn.Module):
@@ -32,7 +38,7 @@ class BatchNorm(nn.Module):
   axis_name: str | None = None
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Maps) -> Maps:
     channels = x.shape[-1:]
     scale = self.param("scale", nn.initializers.ones, channels)
     bias = self.param("bias", nn.initializers.zeros, channels)
@@ -59,18 +65,22 @@ class BatchNorm(nn.Module):
     return affine(wide, *values).astype(kind)
 
 
-def _affine(x, mean, factor, bias):
+def _affine(x: Maps, mean: _Row, factor: _Row, bias: _Row) -> Maps:
   return (x - mean) * factor + bias
 
 
 _trained_affine = jax.custom_vjp(_affine)
 
 
-def _affine_forward(x, mean, factor, bias):
+def _affine_forward(
+  x: Maps, mean: _Row, factor: _Row, bias: _Row
+) -> tuple[Maps, tuple[Array, Array, Array]]:
   return _affine(x, mean, factor, bias), (x, mean, factor)
 
 
-def _affine_backward(saved, gradient):
+def _affine_backward(
+  saved: tuple[Array, Array, Array], gradient: Array
+) -> tuple[Array, Array, Array, Array]:
   x, mean, factor = saved
   total = channel_sums(gradient).reshape(mean.shape)
   steep = channel_sums(gradient * (x - mean)).reshape(mean.shape)
@@ -81,16 +91,16 @@ _trained_affine.defvjp(_affine_forward, _affine_backward)
 
 
 @jax.custom_vjp
-def _moments(x):
+def _moments(x: Maps) -> tuple[Sums, Sums]:
   """Sums over all axes but the last, of [..., channels] and of its square."""
   return channel_sums(x), channel_sums(x * x)
 
 
-def _moments_forward(x):
+def _moments_forward(x: Maps) -> tuple[tuple[Sums, Sums], Maps]:
   return _moments(x), x
 
 
-def _moments_backward(x, gradients):
+def _moments_backward(x: Maps, gradients: tuple[Sums, Sums]) -> tuple[Maps]:
   first, second = (g.reshape((1,) * (x.ndim - 1) + g.shape) for g in gradients)
   return (first + 2 * second * x,)
 
@@ -98,19 +108,19 @@ def _moments_backward(x, gradients):
 _moments.defvjp(_moments_forward, _moments_backward)
 
 
-def channel_sums(x):
+def channel_sums(x: Maps) -> Sums:
   """Sums of [..., channels] over all axes but the last: [channels]."""
   return jax.lax.platform_dependent(
     x, cpu=_product_sums, default=lambda x: x.sum(tuple(range(x.ndim - 1)))
   )
 
 
-def _product_sums(x):
+def _product_sums(x: Maps) -> Sums:
   """Over the images first: few and long rows are the quickest, and what they round is least."""
   places = _ones_times(x.reshape(x.shape[0], -1))
   return _ones_times(places.reshape(-1, x.shape[-1]))
 
 
-def _ones_times(matrix):
+def _ones_times(matrix: Float[Array, "rows columns"]) -> Float[Array, " columns"]:
   ones = jnp.ones((1, matrix.shape[0]), matrix.dtype)
   return jnp.matmul(ones, matrix, precision=jax.lax.Precision.HIGHEST)[0]
