@@ -3,7 +3,7 @@
 import pathlib
 import subprocess
 
-from edjax.report import journal, page
+from edjax.report import journal
 from edjax.workdirs import flat
 
 
@@ -53,14 +53,13 @@ def revision(checkout):
   return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
-def section(report):
-  """Returns the part of the page that says them."""
-  ran, student = report.get("run") or {}, report.get("student") or {}
-  settings = ran.get("settings") or {}
+def facts(report):
+  """Returns (what, value) of what a report says of its run and its surroundings."""
+  ran = report.get("run") or {}
   items = [(key, report.get(key)) for key in ("config", "dataset", "seed", "device")]
   items += [
-    (words, ran.get(key))
-    for words, key in (
+    (said, ran.get(key))
+    for said, key in (
       ("finished", "finished"),
       ("work directory", "workdir"),
       ("data directory", "data_dir"),
@@ -69,39 +68,12 @@ def section(report):
     )
   ]
   items += sorted((report.get("versions") or {}).items())
-  facts = "".join(
-    f"<dt>{page.text(key)}</dt><dd>{page.text(value)}</dd>" for key, value in items if value
-    or value == 0
-  )  # fmt: skip
-  sha256 = page.text(student.get("sha256", "–"))
-  command = ran.get("command")
-  notes = "".join(f"<li>{page.text(note)}</li>" for note in report.get("notes") or ())
-  return (
-    (f"<p><code>{page.text(command)}</code></p>" if command else "")
-    + f"<dl>{facts}<dt>sha256 of the graduate</dt><dd><code>{sha256}</code></dd></dl>"
-    + _methods(settings.get("methods") or {})
-    + _all_settings(settings)
-    + (f"<h3>Notes</h3><ul>{notes}</ul>" if notes else "")
-  )
+  return [(said, value) for said, value in items if value or value == 0]
 
 
-def _methods(methods):
-  rows = []
-  for name, options in methods.items():
-    others = ", ".join(f"{key} {value}" for key, value in options.items() if key != "weight")
-    rows.append((page.text(name), page.figure(options.get("weight"), None), page.text(others)))
-  return rows and "<h3>Methods</h3>" + page.table(("method", "*weight", "options"), rows) or ""
-
-
-def _all_settings(settings):
-  rows = [(page.text(key), page.text(_written(value))) for key, value in flat(settings).items()]
-  if not rows:
-    return ""
-  return f"<details><summary>All {len(rows)} settings</summary>" + (
-    page.table(("setting", "value"), rows) + "</details>"
-  )
-
-
-def _written(value):
-  """A setting as it is given on the command line."""
-  return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+def written(settings):
+  """Returns (key, value) of all settings, values as they are given on the command line."""
+  return [
+    (key, ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
+    for key, value in flat(settings).items()
+  ]

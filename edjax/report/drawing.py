@@ -3,7 +3,7 @@
 The same figure gives the same bytes. Text stays text, so a reader can select and search it. The
 colours are the blue and vermilion of Okabe & Ito's colour-blind safe set, and greys: blue is the
 student everywhere, vermilion its teachers. In the page they are CSS variables, which a dark screen
-sets otherwise (`page.CSS`).
+sets otherwise (page.css).
 """
 
 import io

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from edjax.report import page, scores
+from edjax.report import scores, words
 from edjax.report.drawing import (
   BAND,
   BLUE,
@@ -60,7 +60,11 @@ def learning_curve(grades, rows):
   panels = dict(zip((key for key, _ in shown), axes, strict=True))
   top = panels["top1"]
   total = sum(grade["epochs"] for grade in grades)
-  legend = {"train": "training batches, running", "exam": "validation", "test": "test, at the end"}
+  legend = {
+    "train": "training batches, running",
+    "exam": f"validation{_counted(grades, rows)}",
+    "test": "test, at the end",
+  }
   start, first_step, spans = 0.0, 0, []
   for index, grade in enumerate(grades):
     end = start + grade["epochs"]
@@ -96,7 +100,7 @@ def learning_curve(grades, rows):
     _test(top, grade, end, legend.pop("test", None))
     spans.append((start, end))
     start, first_step = end, last_step
-  for place, row, label in place_labels(spans, [page.readable(g["name"]) for g in grades]):
+  for place, row, label in place_labels(spans, [words.readable(g["name"]) for g in grades]):
     top.text(place, 1.02 + 0.06 * row, label, ha="center", transform=top.get_xaxis_transform())
   figure.legend(
     *top.get_legend_handles_labels(),
@@ -125,8 +129,22 @@ def learning_curve(grades, rows):
   return inline(figure, "curve", "Training and validation top-1 and loss over all grades")
 
 
+def _counted(grades, rows):
+  """Says of how many images the exams of all grades are, "" where that is not known."""
+  names = {grade["name"] for grade in grades}
+  exams = [row for row in rows if row.get("kind") == "exam" and row.get("grade") in names]
+  counts = {row["count"] for row in exams if row.get("count")}
+  if not counts:
+    return ""
+  low, high = min(counts), max(counts)
+  return f", n {low:,}" if low == high else f", n {low:,}–{high:,}"
+
+
 def _shade(axes, exams, anchors, start):
-  """Shades the 95 % interval of the validation part, where its count is known."""
+  """Shades the 95 % interval of the validation part, where its count is known.
+
+  A grade of a single exam has a bar of it: a band without width cannot be seen.
+  """
   known = [
     row | dict(zip(("low", "high"), scores.interval(row["top1"], row["count"]), strict=True))
     for row in exams
@@ -135,7 +153,10 @@ def _shade(axes, exams, anchors, start):
   if known:
     epochs, low = _curve(known, anchors, start, "low")
     _, high = _curve(known, anchors, start, "high")
-    axes.fill_between(epochs, low, high, color=BLUE, alpha=0.13, linewidth=0)
+    if len(known) == 1:
+      axes.vlines(epochs, low, high, color=BLUE, alpha=0.25, linewidth=6, clip_on=False)
+    else:
+      axes.fill_between(epochs, low, high, color=BLUE, alpha=0.13, linewidth=0)
 
 
 def _test(axes, grade, end, label):
@@ -221,7 +242,7 @@ def growth(grades):
     _body(panels[0], y, [fragment in grade["fragments"] for fragment in fragments], fragments)
   panels[0].set_xlim(-0.46, len(fragments) + 0.6)
   panels[0].set_yticks(
-    range(len(grades)), [shorten(page.readable(grade["name"]), 20) for grade in grades], ha="left"
+    range(len(grades)), [shorten(words.readable(grade["name"]), 20) for grade in grades], ha="left"
   )
   panels[0].invert_yaxis()
   for axes, title, key in zip(
@@ -246,7 +267,7 @@ def _body(axes, y, present, fragments):
       axes.text(
         x,
         y,
-        shorten(page.fragment_label(fragments[x]), 12),
+        shorten(words.fragment_label(fragments[x]), 12),
         ha="center",
         va="center",
         fontsize=8.5,

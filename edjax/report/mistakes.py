@@ -1,12 +1,14 @@
 """What the graduate gets wrong: which classes it confuses, and how sure it is. Pure."""
 
+import math
+
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from edjax.report import page, scores
+from edjax.report import scores, words
 from edjax.report.drawing import (
   BLUE,
   GREY,
@@ -25,64 +27,62 @@ MOST_DRAWN = 25  # classes of which a matrix can be read
 MOST_PAIRS, MOST_CLASSES = 8, 12  # of the most confused and of the hardest
 
 
-def section(report):
-  """Returns the part of the page on mistakes.
+def on_classes(counts, classes):
+  """Returns (the graduate's top-1 on some classes, on how many images); nan where not known.
 
-  Few classes have a matrix; of many the hardest are listed. Both have the most confused pairs.
+  Args:
+    counts: [n][n] counts, rows are the truth; None where they were not recorded.
+    classes: indices of some.
   """
-  counts = (report.get("student") or {}).get("confusion")
-  classes = report.get("classes") or ()
-  if not counts:
-    return page.note("Not recorded.")
-  if len(classes) <= MOST_DRAWN:
-    shown = page.scroll(confusion(counts, classes, report.get("subjects") or {}))
-  else:
-    shown = _hardest(counts, classes)
-  pairs = _pairs(counts, classes)
-  return shown + (pairs or page.note("No test image was mistaken for another class."))
+  if not counts or not classes:
+    return math.nan, 0
+  asked = sum(sum(counts[index]) for index in classes)
+  right = sum(counts[index][index] for index in classes)
+  return (right / asked if asked else math.nan), asked
 
 
-def _pairs(counts, classes):
-  """A table of the pairs that are confused most often; "" if none is."""
-  pairs = [
-    (count, truth, answer)
+def pairs(counts, classes):
+  """Returns the pairs that are confused most often, how often, and of how many of that truth."""
+  found = [
+    (-count, truth, answer)
     for truth, row in enumerate(counts)
     for answer, count in enumerate(row)
     if truth != answer and count
   ]
-  rows = [
-    (
-      page.short(classes[truth]),
-      page.short(classes[answer]),
-      f"{count:,} of {sum(counts[truth]):,}",
-      page.measured(count / sum(counts[truth]), sum(counts[truth])),
-    )
-    for count, truth, answer in sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:MOST_PAIRS]
+  return [
+    {
+      "truth": classes[truth],
+      "answer": classes[answer],
+      "times": -negative,
+      "asked": sum(counts[truth]),
+    }
+    for negative, truth, answer in sorted(found)[:MOST_PAIRS]
   ]
-  head = ("most confused: truth", "answer", "*test images", "*of that class")
-  return page.table(head, rows) if rows else ""
 
 
-def _hardest(counts, classes):
-  """A table of the classes with the lowest top-1."""
-  asked = [(row[label] / sum(row), label) for label, row in enumerate(counts) if sum(row)]
+def hardest(counts, classes):
+  """Returns the classes with the lowest top-1, as rows, and how all classes fare."""
+  asked = sorted((row[label] / sum(row), label) for label, row in enumerate(counts) if sum(row))
   rows = []
-  for share, label in sorted(asked)[:MOST_CLASSES]:
+  for share, label in asked[:MOST_CLASSES]:
     others = [count if answer != label else 0 for answer, count in enumerate(counts[label])]
     taken = max(range(len(others)), key=others.__getitem__)
     rows.append(
-      (
-        page.short(classes[label]),
-        page.measured(share, sum(counts[label])),
-        f"{page.short(classes[taken])} ({others[taken]:,})" if others[taken] else "–",
-      )
+      {
+        "name": classes[label],
+        "top1": share,
+        "count": sum(counts[label]),
+        "taken": classes[taken],
+        "times": others[taken],
+      }
     )
-  head = (f"hardest of {len(classes)} classes", "*test top-1", "most often taken for")
-  easy = sum(share > 0.9 for share, _ in asked)
-  return page.table(head, rows) + page.note(
-    f"Median top-1 of a class: {page.percent(np.median([share for share, _ in asked]))}; "
-    f"{easy} of {len(asked)} classes are above 90 %. The counts are in report.json."
-  )
+  return {
+    "rows": rows,
+    "asked": len(asked),
+    "median": float(np.median([share for share, _ in asked])),
+    "easy": sum(share > 0.9 for share, _ in asked),
+    "lowest": sum(share == asked[0][0] for share, _ in asked),
+  }
 
 
 @matplotlib.rc_context(STYLE)
@@ -98,18 +98,23 @@ def confusion(counts, classes, subjects):
   matrix = np.asarray(counts, np.float64)[np.ix_(order, order)]
   shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
   n = len(order)
-  names = [shorten(classes[index], 20) for index in order]
-  side = min(7.4, 0.62 * n)
-  left, upper = 1.6, 0.35
-  bottom = 0.5 + 0.06 * max(map(len, names))
+  names = [shorten(classes[index], 18) for index in order]
+  asked = [
+    f"{name} (n {count:,.0f})" for name, count in zip(names, matrix.sum(axis=1), strict=True)
+  ]
+  side = min(7.3, 0.62 * n)
+  slanted = max(map(len, names)) * 5.5 > 72 * side / n  # wider than a column
+  left, upper = 0.3 + 0.068 * max(map(len, asked)), 0.35
+  bottom = 0.5 + (0.06 * max(map(len, names)) if slanted else 0.05)
   height = bottom + side + upper
   figure = Figure(figsize=(WIDTH, height))
   axes = figure.add_axes((left / WIDTH, bottom / height, side / WIDTH, side / height))
   axes.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5))
   axes.tick_params(length=0)
   axes.spines[:].set_visible(True)
-  axes.set_xticks(range(n), names, rotation=40, ha="right", rotation_mode="anchor")
-  axes.set_yticks(range(n), names)
+  slant = dict(rotation=40, ha="right", rotation_mode="anchor") if slanted else {}
+  axes.set_xticks(range(n), names, **slant)
+  axes.set_yticks(range(n), asked)
   size = 8.5 if n <= 12 else 7.5 if n <= 20 else 6.5
   for row, column in np.argwhere(matrix > 0):
     share = shares[row, column]
@@ -127,14 +132,14 @@ def confusion(counts, classes, subjects):
       fontsize=size,
       color=ON_BLUE if strength > 0.7 else INK,
     )
-  axes.set_xlabel("row: truth, column: answer, in % of the row")
+  axes.set_xlabel("row: truth, column: answer, in % of the n of the row")
   for a, b, subject in blocks:
     if len(blocks) > 1:
       letters = max(2, int(72 * side * (b - a) / n / 4.6))
       axes.text(
         (a + b) / 2 - 0.5,
         -0.5 - 0.012 * n,
-        _fitting(page.readable(subject), letters),
+        _fitting(words.readable(subject), letters),
         ha="center",
         va="bottom",
         color=GREY,
@@ -224,6 +229,7 @@ def reliability(calibration):
   top.yaxis.set_major_formatter(PERCENT)
   top.yaxis.set_major_locator(MaxNLocator(5))
   bottom.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+  bottom.yaxis.set_major_formatter("{x:,.0f}")
   bottom.xaxis.set_major_formatter(PERCENT)
   bottom.tick_params(axis="x", pad=6)
   return inline(figure, "reliability", "Reliability diagram of the graduate")

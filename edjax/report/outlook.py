@@ -5,7 +5,7 @@ import time
 
 from edjax import models
 from edjax.models.analysis.macs import network_macs
-from edjax.report import page
+from edjax.report import words
 from edjax.report.drawing import big
 
 _TELLING = 5.0  # seconds of measured training after which the whole is worth an estimate
@@ -152,12 +152,12 @@ def _teachers(study, options, sources, shape):
     how = "given" if source == "given" else _FOUND.get(source, "")
     how = how or f"to be trained, {many(epochs, 'epoch')}"
     classes = sizes.get(names[0], study.curriculum.num_classes)
-    yield f"{page.teachers_label(names)}: {_network(model, classes, shape)}; {how}"
+    yield f"{words.teachers_label(names)}: {_network(model, classes, shape)}; {how}"
 
 
 def _grade(grade):
   number = grade.name.rpartition("_")[2]
-  who = page.teachers_label(grade.teachers) or "no teacher"
+  who = words.teachers_label(grade.teachers) or "no teacher"
   return (
     f"{number}: {many(grade.fragments, 'fragment')}, {many(grade.num_classes, 'class', 'es')}, "
     f"{many(grade.epochs, 'epoch')}, {who}"

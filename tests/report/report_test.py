@@ -10,7 +10,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from edjax.report import circumstances, drawing, figures, mistakes, page, report
+from edjax.report import circumstances, drawing, figures, mistakes, page, report, words
 from edjax.report.journal import Journal
 from edjax.report.scores import exam_scores
 
@@ -156,7 +156,7 @@ def _school(num_classes=4, grades=2, teachers=True, names=None):
 
 def test_the_page_holds_every_section_and_the_figures():
   made, rows = _school()
-  shown = _Page(report.render(made, rows))
+  shown = _Page(page.render(made, rows))
   assert shown.headings == SECTIONS
   assert shown.tags.count("svg") == 5
   text = "\n".join(shown.texts)
@@ -188,7 +188,7 @@ def test_the_page_holds_every_section_and_the_figures():
 def test_the_graduate_on_a_teachers_classes_comes_from_the_confusion():
   made, rows = _school()
   made["student"]["confusion"] = [[6, 2, 1, 1], [0, 9, 0, 1], [0, 0, 5, 5], [0, 0, 5, 5]]
-  texts = _Page(report.render(made, rows)).texts
+  texts = _Page(page.render(made, rows)).texts
   row = texts[texts.index("resnet110") :]
   # (6 + 9) of 20 images against the teacher's 0.9.
   assert "75.0 %" in row and "−15.0" in row
@@ -197,19 +197,19 @@ def test_the_graduate_on_a_teachers_classes_comes_from_the_confusion():
 def test_forgetting_is_shown_and_a_subject_not_yet_taught_is_not():
   made, rows = _school()
   made["grades"][1]["top1_by_subject"] = {"near": 0.75, "far": 0.625}
-  texts = _Page(report.render(made, rows)).texts
+  texts = _Page(page.render(made, rows)).texts
   assert "−12.5" in texts
   assert texts.count("62.5 %") == 1 and "nan" not in " ".join(texts)
 
 
 def test_the_page_stands_alone():
-  text = report.render(*_school())
+  text = page.render(*_school())
   assert not re.search(r"https?://|//[a-z]+\.", re.sub(r'xmlns(:\w+)?="[^"]*"', "", text))
   assert not {"script", "link", "iframe"} & set(_Page(text).tags)
 
 
 def test_ids_are_unique_and_references_lead_somewhere():
-  shown = _Page(report.render(*_school(grades=3)))
+  shown = _Page(page.render(*_school(grades=3)))
   assert len(shown.ids) == len(set(shown.ids)) > 0
   assert shown.references and shown.references <= set(shown.ids)
 
@@ -226,7 +226,7 @@ def test_every_name_is_escaped():
   made["grades"][0] |= {"name": EVIL, "teachers": [EVIL], "fragments": [EVIL]}
   made["run"] = {key: EVIL for key in ("command", "finished", "workdir", "data_dir", "revision")}
   made["run"]["settings"] = {EVIL: EVIL, "methods": {EVIL: {"weight": 1.0, EVIL: EVIL}}}
-  text = report.render(made, rows)
+  text = page.render(made, rows)
   shown = _Page(text)
   assert "script" not in shown.tags and "<script" not in text
   assert EVIL in shown.texts and "$x^2$" in shown.texts
@@ -237,7 +237,7 @@ def test_every_name_is_escaped():
 def test_the_same_report_gives_the_same_bytes():
   made, rows = _school()
   before = copy.deepcopy((made, rows))
-  assert report.render(made, rows) == report.render(made, rows)
+  assert page.render(made, rows) == page.render(made, rows)
   assert (made, rows) == before
 
 
@@ -247,7 +247,7 @@ def test_the_same_report_gives_the_same_bytes():
 )
 def test_many_shapes_of_school(num_classes, grades, teachers):
   made, rows = _school(num_classes, grades, teachers)
-  shown = _Page(report.render(made, rows))
+  shown = _Page(page.render(made, rows))
   # One grade does not grow, and of many classes the hardest are listed in place of a matrix.
   absent = {"How the student grew"} if grades == 1 else set()
   assert shown.headings == [name for name in SECTIONS if name not in absent]
@@ -259,11 +259,11 @@ def test_many_shapes_of_school(num_classes, grades, teachers):
 def test_rows_may_be_missing_or_broken():
   made, rows = _school()
   only_train = [row for row in rows if row["kind"] == "train"]
-  assert "validation" not in _Page(report.render(made, only_train)).texts
-  assert "validation" in _Page(report.render(made, rows)).texts
+  assert "validation" not in _Page(page.render(made, only_train)).texts
+  assert "validation" in _Page(page.render(made, rows)).texts
   only_train[3] |= {"loss": "nan", "top1": None}
-  _Page(report.render(made, only_train))
-  assert "No rows in metrics.jsonl." in _Page(report.render(made, [])).texts
+  _Page(page.render(made, only_train))
+  assert "No rows in metrics.jsonl." in _Page(page.render(made, [])).texts
 
 
 def test_figures_that_are_missing_leave_a_dash():
@@ -273,7 +273,7 @@ def test_figures_that_are_missing_leave_a_dash():
     made[key] = None
   for grade in made["grades"]:
     grade.update(top1=None, top1_by_subject={}, params=None, images_per_second=None)
-  shown = _Page(report.render(made, rows))
+  shown = _Page(page.render(made, rows))
   assert shown.headings == SECTIONS and "nan" not in " ".join(shown.texts).split()
 
 
@@ -310,7 +310,7 @@ def test_write_makes_strict_json_and_the_page(tmp_path):
   assert read == made
   assert text.startswith('{\n  "config": ') and f"{made['student']['confusion'][0]}" in text
   shown = (tmp_path / "report.html").read_text(encoding="utf-8")
-  assert shown == report.render(read, rows)
+  assert shown == page.render(read, rows)
   assert sorted(path.name for path in tmp_path.iterdir()) == [
     "metrics.jsonl",
     "report.html",
@@ -359,20 +359,52 @@ def test_every_accuracy_has_its_count_and_its_interval():
   made["student"] |= {"top1": 448 / 451, "exam_count": 451}
   made["teachers"][0] |= {"top1": 0.9, "count": 100}
   made["grades"][0] |= {"top1": 0.5, "count": 4}
-  texts = _Page(report.render(made, rows)).texts
-  assert any("of 451, 95 % interval 98.1–99.8 %" in text for text in texts)
+  texts = _Page(page.render(made, rows)).texts
+  assert any("last epoch: of 451, 95 % interval 98.1–99.8 %" in text for text in texts)
   assert "n 100, 82.6–94.5" in texts and "n 4, 15.0–85.0" in texts
   for row in made["grades"]:
     for subject, share in row["top1_by_subject"].items():
-      assert page.sureness(share, row["count_by_subject"][subject], words=False) in texts
+      assert words.sureness(share, row["count_by_subject"][subject], words=False) in texts
+
+
+def test_pictures_say_of_how_many_images_they_are():
+  rows = [[9, 1, 0], [0, 1234, 0], [2, 0, 3]]
+  drawn = mistakes.confusion(rows, ["a", "b", "c"], {})
+  assert [f">{name}<" in drawn for name in ("a (n 10)", "b (n 1,234)", "c (n 5)")] == [True] * 3
+  grades, rows = _parts()
+  assert ">validation, n 30<" in figures.learning_curve(grades, rows)
+  exams = [row for row in rows if row["kind"] == "exam"]
+  exams[0]["count"] = 12
+  assert ">validation, n 12–30<" in figures.learning_curve(grades, rows)
+  assert ">validation<" in figures.learning_curve(grades, [r | {"count": None} for r in rows])
+
+
+def test_an_only_exam_of_a_grade_has_its_interval():
+  """A band between points has no width where there is one: a bar stands there."""
+  grades, rows = _parts()
+  once = [row for row in rows if row["kind"] == "exam" and row["step"] % 8 == 0]
+  unknown = [row | {"count": None} for row in once]
+  assert len(once) == len(grades) == 2
+  bars = [
+    len(re.findall(r"LineCollection", figures.learning_curve(grades, r))) for r in (once, unknown)
+  ]
+  assert bars[0] == bars[1] + 2
+
+
+def test_narrow_names_of_classes_stand_upright():
+  counts = [[5, 1], [2, 6]]
+  upright, slanted = (
+    mistakes.confusion(counts, names, {}) for names in (["0", "1"], ["a long name", "b"])
+  )
+  assert "rotate(-40 " not in upright and "rotate(-40 " in slanted
 
 
 def test_the_best_epoch_is_said_to_be_no_result():
   made, rows = _school()
-  text = " ".join(_Page(report.render(made, rows)).texts)
+  text = " ".join(_Page(page.render(made, rows)).texts)
   assert "did best on the validation part, test top-1 was 90.0 %" in text
   made["student"]["top1_best"] = None
-  assert "did best" not in report.render(made, rows)
+  assert "did best" not in page.render(made, rows)
 
 
 def test_what_teachers_cost_elsewhere_is_named_and_not_counted():
@@ -380,7 +412,7 @@ def test_what_teachers_cost_elsewhere_is_named_and_not_counted():
   made["teachers"][0] |= {"source": "cache", "training_macs": 70e9}
   made["teachers"].append(made["teachers"][0] | {"name": "generalist", "source": "given"})
   made["teachers"][1]["training_macs"] = None
-  text = " ".join(_Page(report.render(made, rows)).texts)
+  text = " ".join(_Page(page.render(made, rows)).texts)
   assert "near specialist (from the cache, 70.0 G MACs), generalist (given, cost not known)" in text
 
 
@@ -394,7 +426,7 @@ def test_names_are_made_for_readers():
     grade["fragments"] = [f"fragment_{k}" for k in range(number)]
   made["teachers"][0]["name"] = "subject_1"
   rows = [row | {"grade": row["grade"].replace(" ", "_")} for row in rows]
-  text = report.render(made, rows)
+  text = page.render(made, rows)
   texts = _Page(text).texts
   assert not [raw for raw in ("subject_", "grade_", "fragment_") if raw in " ".join(texts)]
   assert "subject 1: class 0, class 1, class 2" in texts and "specialists 1–2, generalist" in texts
@@ -403,13 +435,13 @@ def test_names_are_made_for_readers():
 
 def test_a_subject_names_as_many_classes_as_fit():
   classes = ["cat", "dog", "a bird with a very long name indeed", "猫"]
-  assert page.subject_label("subject_2", [0, 1], classes) == "subject 2: cat, dog"
-  assert page.subject_label("subject_2", [0, 1, 2], classes, 20) == "subject 2: cat, dog, …"
-  assert page.subject_label("mine", [2], classes, 12).startswith("mine: a bird")
+  assert words.subject_label("subject_2", [0, 1], classes) == "subject 2: cat, dog"
+  assert words.subject_label("subject_2", [0, 1, 2], classes, 20) == "subject 2: cat, dog, …"
+  assert words.subject_label("mine", [2], classes, 12).startswith("mine: a bird")
 
 
 def test_a_dark_screen_has_its_own_colours():
-  text = report.render(*_school())
+  text = page.render(*_school())
   style = text[text.index("<style>") : text.index("</style>")]
   light, dark = style.split("prefers-color-scheme: dark")
   used = set(re.findall(r"var\((--[a-z-]+)", text))
@@ -425,11 +457,14 @@ def test_blue_is_the_student_and_vermilion_its_teachers():
   drawn = figures.faculty(["a"], [(0.9, 10)], [(0.8, 10)])
   markers = re.findall(r"<use [^>]*var\(--(\w+)\)", drawn)
   assert {"blue", "vermilion"} <= set(markers)
-  for picture in (figures.growth(_school(grades=3)[0]["grades"]), report._costs(_school()[0])):
-    assert "vermilion" not in picture
+  assert "vermilion" not in figures.growth(_school(grades=3)[0]["grades"])
   assert "--vermilion" not in figures.learning_curve(*_parts())
-  assert ".student { background: var(--blue); }" in page.CSS
-  assert ".training { background: var(--vermilion); }" in page.CSS
+  text = page.render(*_school())
+  bar = re.search(r'<div class="bar">(.*?)</div>', text, re.DOTALL)[1]
+  assert re.findall(r'<i class="(\w+)"', bar) == ["student", "answers", "training"]
+  assert "vermilion" not in bar
+  assert ".student { background: var(--blue); }" in text
+  assert ".training { background: var(--vermilion); }" in text
 
 
 def _parts():
@@ -480,16 +515,20 @@ def test_the_hardest_of_many_classes_and_pairs_are_listed():
   counts[9, [9, 8]] = 6, 4
   made, rows = _school(num_classes=100)
   made["student"]["confusion"] = counts.tolist()
-  texts = _Page(report.render(made, rows)).texts
+  texts = _Page(page.render(made, rows)).texts
   table = texts[texts.index("hardest of 100 classes") :]
   assert table.index("class 42") < table.index("class 9")
   assert "class 7 (7)" in table and "98 of 100 classes are above 90 %" in " ".join(table)
+  assert "share the lowest" not in " ".join(table)
   assert "7 of 10" in table and "n 10, 39.7–89.2" in table
+  made["student"]["confusion"] = np.roll(np.diag([10] * 100), 1, axis=1).tolist()
+  text = " ".join(" ".join(_Page(page.render(made, rows)).texts).split())
+  assert "100 of 100 share the lowest, 0.0 %; 0 of 100 classes are above 90 %" in text
 
 
 def test_nothing_is_wider_than_a_narrow_page():
   """Tables and pictures scroll by themselves; everything else wraps."""
-  text = report.render(*_school(num_classes=10, grades=4))
+  text = page.render(*_school(num_classes=10, grades=4))
   assert text.count("<table") == text.count('<div class="scroll"><table')
   drawn = len(re.findall(r'<svg [^>]*class="(?!reliability)', text))
   assert drawn == text.count('<div class="scroll"><svg')
@@ -514,3 +553,26 @@ def test_the_revision_is_of_edjaxs_own_checkout_only(tmp_path, monkeypatch):
   assert circumstances.revision(inner) == ""  # installed within somebody else's repository
   monkeypatch.setenv("PATH", str(inner))
   assert circumstances.revision(tmp_path) == ""
+
+
+def test_in_a_notebook_the_page_is_framed_and_its_style_stays_within():
+  whole = page.render(*_school(names=[EVIL, "a & b", "c", "d"]))
+  framed = _Frame(page.notebook(whole))
+  assert framed.tags == ["iframe"] and framed.outside == ""
+  assert framed.attributes["srcdoc"] == whole
+  assert framed.attributes["sandbox"] == ""  # nothing in it may run
+
+
+class _Frame(html.parser.HTMLParser):
+  def __init__(self, text):
+    super().__init__()
+    self.tags, self.attributes, self.outside = [], {}, ""
+    self.feed(text)
+    self.close()
+
+  def handle_starttag(self, tag, attributes):
+    self.tags.append(tag)
+    self.attributes |= dict(attributes)
+
+  def handle_data(self, data):
+    self.outside += data
