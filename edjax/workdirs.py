@@ -19,10 +19,8 @@ MAY_DIFFER = (
 )  # fmt: skip
 _RUNS = pathlib.Path("runs")  # where work directories are that nobody has named
 _UNSET = "not set"
-_BEFORE = {
-  "data.source": "auto",
-  "recipe.magnitude": 9,
-}  # what was meant before there were such settings
+# What was meant before there were such settings.
+_BEFORE = {"data.source": "auto", "recipe.magnitude": 9}
 _WRITTEN = (
   "metrics.jsonl", "report.json", "report.html", "graduate", "teachers", "checkpoints", "data.json",
 )  # fmt: skip

@@ -418,6 +418,7 @@ def test_a_school_leaves_its_callers_programs_and_handlers_alone(small, tmp_path
 
 
 SINCE = ("source", "mean", "std", "check", "optimiser", "weight_decay", "clip", "standardise")
+SINCE_OF_RECIPE = ("randaugment", "magnitude")
 
 
 @pytest.mark.parametrize(
@@ -428,6 +429,8 @@ SINCE = ("source", "mean", "std", "check", "optimiser", "weight_decay", "clip", 
     ({"data.mean": (0.4,)}, "data.mean was 'not set', is now"),
     ({"data.source": "files"}, "data.source was 'auto', is now 'files'"),
     ({"faculty.generalist.clip": 1.0}, "faculty.generalist.clip was 0.0, is now 1.0"),
+    ({"recipe.randaugment": 2}, "recipe.randaugment was 'not set', is now 2"),
+    ({"recipe.magnitude": 5}, "recipe.magnitude was 9, is now 5"),
     ({"methods.kd.standardise": True}, "methods.kd.standardise was False, is now True"),
   ],
 )
@@ -438,6 +441,8 @@ def test_a_config_of_an_earlier_version_lacks_what_there_was_not(now, words, tmp
   for part in (*parts, before["faculty"]["specialist"], before["faculty"]["generalist"]):
     for key in SINCE:
       part.pop(key, None)
+  for key in SINCE_OF_RECIPE:
+    del before["recipe"][key]
   (tmp_path / "run" / "config.json").write_text(json.dumps(before))
   asked = settings.resolve(config("kd,smoke", **now)).to_dict()
   with pytest.raises(UserError, match=words) if words else contextlib.nullcontext():
