@@ -8,6 +8,10 @@ import math
 import os
 import signal
 import sys
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NoReturn, TypeVar
+
+T = TypeVar("T")
 
 
 class UserError(ValueError):
@@ -24,7 +28,7 @@ class Foreign(UserError):
     reason: whose it is; the message says what to do as well.
   """
 
-  def __init__(self, reason, advice):
+  def __init__(self, reason: str, advice: str) -> None:
     super().__init__(f"{reason}; {advice}")
     self.reason = reason
 
@@ -36,12 +40,12 @@ class Stopped(Exception):
 class Parser(argparse.ArgumentParser):
   """A parser of options that ends as every other error does, with one line."""
 
-  def error(self, message):
+  def error(self, message: str) -> NoReturn:
     raise UserError(f"{message}; {self.prog} --help lists what there is")
 
 
 @contextlib.contextmanager
-def one_line(interrupted):
+def one_line(interrupted: str) -> Iterator[None]:
   """Ends the process with one line and exit code 1 where a user can put right what went wrong.
 
   Args:
@@ -80,7 +84,7 @@ def one_line(interrupted):
     )
 
 
-def _check_system():
+def _check_system() -> None:
   """Work directories, networks and caches are locked by what Linux and macOS have."""
   try:
     import fcntl  # noqa: F401
@@ -89,7 +93,7 @@ def _check_system():
 
 
 @contextlib.contextmanager
-def _flushed():
+def _flushed() -> Iterator[None]:
   """Writes out what was printed where it can still be caught that nobody reads it any more."""
   try:
     yield
@@ -99,7 +103,7 @@ def _flushed():
   sys.stdout.flush()
 
 
-def _hide_late_readers():
+def _hide_late_readers() -> None:
   """Keeps back the tracebacks of tensorstore's threads that read on in a folder that is damaged.
 
   Orbax has ended the loop by then that they would report to, or asks them nothing any more, which
@@ -109,21 +113,21 @@ def _hide_late_readers():
   if getattr(before, "hides_late_readers", False):
     return
 
-  def hook(unraisable):
+  def hook(unraisable: "sys.UnraisableHookArgs") -> None:
     error = unraisable.exc_value
     if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
       before(unraisable)
 
-  def unasked(record):
+  def unasked(record: logging.LogRecord) -> bool:
     error = record.exc_info and record.exc_info[1]
     return not (isinstance(error, ValueError) and "Error reading " in str(error))
 
-  hook.hides_late_readers = True
+  hook.hides_late_readers = True  # type: ignore[attr-defined]
   sys.unraisablehook = hook
   logging.getLogger("asyncio").addFilter(unasked)
 
 
-def choose(table, name, kind):
+def choose(table: Mapping[str, T], name: str, kind: str) -> T:
   """Returns `table[name]`.
 
   Args:
@@ -139,7 +143,7 @@ def choose(table, name, kind):
   raise UserError(f"unknown {kind} {name!r}{_offer(name, table)}")
 
 
-def one_of(value, choices, key):
+def one_of(value: object, choices: Collection[object], key: str) -> None:
   """Checks a setting that has few values.
 
   Args:
@@ -154,7 +158,15 @@ def one_of(value, choices, key):
     raise UserError(f"{key} is {value!r}{_offer(value, choices)}")
 
 
-def within(value, key, least=-math.inf, most=math.inf, *, above=-math.inf, below=math.inf):
+def within(
+  value: Any,
+  key: str,
+  least: float = -math.inf,
+  most: float = math.inf,
+  *,
+  above: float = -math.inf,
+  below: float = math.inf,
+) -> None:
   """Checks a setting that is a number.
 
   Args:
@@ -174,7 +186,7 @@ def within(value, key, least=-math.inf, most=math.inf, *, above=-math.inf, below
   raise UserError(f"{key} is {value!r}; it must be {said or 'a finite number'}")
 
 
-def _offer(name, choices):
+def _offer(name: object, choices: Collection[object]) -> str:
   near = difflib.get_close_matches(str(name), [str(choice) for choice in choices], n=1)
   hint = f" (did you mean {near[0]!r}?)" if near else ""
   return f"{hint}; choose one of {', '.join(str(choice) or repr(choice) for choice in choices)}"

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -101,7 +102,7 @@ class Graduate:
     checkpoint.save_variables(directory, self.variables, self.info | kept)
 
   @functools.cached_property
-  def _ask(self):
+  def _ask(self) -> Callable[[jax.Array], jax.Array]:
     how = {"mean": self.mean, "std": self.std}
     about = {"model": self.model, "num_classes": len(self.class_names)}
     return jax.jit(view.asking(self.variables, about, how))

@@ -20,7 +20,7 @@ _ZSTD = b"\x28\xb5\x2f\xfd"  # what begins as these is packed by Zstandard, if t
 _MOST = 2 << 30  # bytes of the user's own folder; half of it stays when it is cleared
 
 
-def keep(setting):
+def keep(setting: str) -> None:
   """Lets JAX keep compiled programs in a folder, and find them there.
 
   They are code that will run, so the folder must be its owner's alone; it is made so if missing.
@@ -43,12 +43,13 @@ def keep(setting):
   _use(place)
 
 
-def keep_for_user(setting):
+def keep_for_user(setting: str) -> None:
   """The same for a command: "auto" is a folder in the user's own cache.
 
   Where the user has told JAX of another folder, or this one cannot be had, nothing changes.
   """
-  if setting != AUTO or jax.config.jax_compilation_cache_dir:
+  told = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+  if setting != AUTO or told:
     return
   place = folder()
   try:
@@ -62,7 +63,7 @@ def keep_for_user(setting):
     _use(place)
 
 
-def folder():
+def folder() -> pathlib.Path:
   """Returns the folder of the user's programs on processors such as this one.
 
   A program that was compiled for one processor may stop with an illegal instruction on another, and
@@ -74,7 +75,7 @@ def folder():
   return pathlib.Path(cache) / "edjax" / f"programs_{kind}"
 
 
-def _processor():
+def _processor() -> str:
   try:
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
   except OSError:
@@ -83,13 +84,13 @@ def _processor():
   return f"{platform.machine()} {platform.processor()} {flags}"
 
 
-def _own(place):
+def _own(place: pathlib.Path) -> bool:
   found = place.stat()
   shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
   return found.st_uid == os.getuid() and not shared
 
 
-def _use(place):
+def _use(place: pathlib.Path) -> None:
   with contextlib.suppress(OSError):  # others clear it away as well, or it cannot be written
     _sweep(place)
   jax.config.update("jax_compilation_cache_dir", str(place))
@@ -97,7 +98,7 @@ def _use(place):
   jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def _sweep(place):
+def _sweep(place: pathlib.Path) -> None:
   """Removes programs of which a killed process has written a part, so that they are made anew.
 
   JAX writes them in place, warns of a part whenever it meets it, and does not replace it. What has
@@ -116,7 +117,7 @@ def _sweep(place):
     os.utime(stamp, ns=(newest, newest))
 
 
-def _whole(program):
+def _whole(program: bytes) -> bool:
   """Whether a program can be unpacked, as far as can be told here."""
   if program.startswith(_ZSTD):
     for name in ("compression.zstd", "zstandard"):  # as JAX looks for them
@@ -137,7 +138,7 @@ def _whole(program):
   return bool(program)
 
 
-def _clear(place, most=_MOST):
+def _clear(place: pathlib.Path, most: int = _MOST) -> None:
   """Removes the programs that were written first, down to half, if there are more than `most`."""
   found = sorted(
     (entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in _files(place)
@@ -152,6 +153,6 @@ def _clear(place, most=_MOST):
     size -= each
 
 
-def _files(place):
+def _files(place: pathlib.Path) -> list[os.DirEntry[str]]:
   with os.scandir(place) as entries:
     return [entry for entry in entries if entry.is_file(follow_symlinks=False)]

@@ -13,15 +13,20 @@ is always held by a process's own devices; pmap sees those of all processes as o
 import ctypes
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import UInt8
 
 from edjax.data import placement
+from edjax.data.splits import Rows
 from edjax.devices import processes
 from edjax.errors import UserError
+from edjax.types import Variables
 
 AXIS = "devices"  # what mapped functions call the axis of devices
 
@@ -36,41 +41,43 @@ class Fleet:
   devices: tuple[jax.Device, ...]
 
   @property
-  def size(self):
+  def size(self) -> int:
     return len(self.devices)
 
   @property
-  def on_cpu(self):
+  def on_cpu(self) -> bool:
     return self.devices[0].platform == "cpu"
 
   @property
-  def memory(self):
+  def memory(self) -> int | None:
     """Bytes that a device has for arrays; None where it does not say, as on a CPU."""
     return (self.devices[self._own[0]].memory_stats() or {}).get("bytes_limit")
 
   @property
-  def _own(self):
+  def _own(self) -> list[int]:
     """Places of this process's devices."""
     return [n for n, d in enumerate(self.devices) if d.process_index == jax.process_index()]
 
-  def replicate(self, tree):
+  def replicate(self, tree: Any) -> Any:
     """Puts a copy of every array on every device; processes must have the same arrays."""
     return jax.device_put(tree, self._sharding(PartitionSpec()))
 
-  def divide(self, tree):
+  def divide(self, tree: Any) -> Any:
     """Puts slice i of every array's leading axis, which is `size` long, on device i."""
     return self.hand_out(jax.tree.map(self.own, tree))
 
-  def own(self, array):
+  def own(self, array: np.ndarray) -> np.ndarray:
     """The slices of a leading axis, which is `size` long, that this process's devices get."""
     own = self._own
     return array[own[0] : own[-1] + 1]
 
-  def hand_out(self, tree):
+  def hand_out(self, tree: Any) -> Any:
     """As `divide`, of arrays that hold this process's own slices only."""
     return jax.device_put(tree, self._sharding(PartitionSpec(AXIS)))
 
-  def settle(self, images, divided=False):
+  def settle(
+    self, images: UInt8[np.ndarray, "images ..."] | Rows, divided: bool = False
+  ) -> UInt8[jax.Array, "..."]:
     """Copies images that the host's memory may not hold, a block at a time.
 
     Args:
@@ -102,15 +109,15 @@ class Fleet:
     return whole
 
   @property
-  def at_once(self):
+  def at_once(self) -> int:
     """Images per device that a frozen network is asked about in one go; more are no quicker."""
     return 128 if self.on_cpu else 512
 
-  def _sharding(self, spec):
+  def _sharding(self, spec: PartitionSpec) -> NamedSharding:
     own = np.array([self.devices[place] for place in self._own])
     return NamedSharding(jax.sharding.Mesh(own, (AXIS,)), spec)
 
-  def finder(self, divided=False):
+  def finder(self, divided: bool = False) -> Callable[[jax.Array, jax.Array], jax.Array]:
     """Maps the looking up of images; returns `find(images, rows)`.
 
     `images` are from `settle` or `replicate` and `divided` alike, `rows` int32 [devices, …] from
@@ -127,7 +134,7 @@ class Fleet:
       return mapped
     return lambda *arguments: jax.block_until_ready(mapped(*arguments))
 
-  def trainer(self, step):
+  def trainer(self, step: Callable[..., Any]) -> Callable[..., Any]:
     """Maps a train step over the devices and over the steps of a chunk.
 
     Args:
@@ -141,11 +148,23 @@ class Fleet:
       donated.
     """
 
-    def one(position, state, key, labels, order, teachers, seats, ahead, start):
+    def one(
+      position: Any,
+      state: Any,
+      key: Any,
+      labels: Any,
+      order: Any,
+      teachers: Any,
+      seats: Any,
+      ahead: Any,
+      start: Any,
+    ) -> Any:
       laid = jax.tree.map(lambda leaf: leaf[position - start], ahead)
       return step(state, key, labels, order[position], teachers, seats, laid)
 
-    def chunk(state, key, labels, order, first, last, *others):
+    def chunk(
+      state: Any, key: Any, labels: Any, order: Any, first: Any, last: Any, *others: Any
+    ) -> Any:
       if self.on_cpu:
         return one(first, state, key, labels, order, *others)
       return jax.lax.fori_loop(
@@ -163,7 +182,9 @@ class Fleet:
     if not self.on_cpu:
       return mapped
 
-    def run(state, key, labels, order, first, last, *others):
+    def run(
+      state: Any, key: Any, labels: Any, order: Any, first: int, last: int, *others: Any
+    ) -> Any:
       for position in range(first, last):
         state = mapped(state, key, labels, order, position, last, *others)
         if self.size > 1:
@@ -172,25 +193,27 @@ class Fleet:
 
     return run
 
-  def examiner(self, step):
+  def examiner(
+    self, step: Callable[[Variables, jax.Array], jax.Array]
+  ) -> Callable[[Variables, jax.Array], np.ndarray]:
     """Maps an exam step; returns `run(variables, images) -> logits`.
 
     `images` are uint8 [devices, batch / devices, …] from `divide` or a `finder`; the logits are
     host arrays [batch, classes], the same in every process.
     """
 
-    def everyone(variables, images):
+    def everyone(variables: Variables, images: jax.Array) -> jax.Array:
       return jax.lax.all_gather(step(variables, images), AXIS)
 
     mapped = jax.pmap(everyone, AXIS, in_axes=(None, 0), out_axes=None, devices=self.devices)
 
-    def run(variables, images):
+    def run(variables: Variables, images: jax.Array) -> np.ndarray:
       logits = np.asarray(mapped(variables, images))
       return logits.reshape(-1, logits.shape[-1])
 
     return run
 
-  def asker(self, step):
+  def asker(self, step: Callable[..., jax.Array]) -> Callable[..., np.ndarray]:
     """Maps what a teacher is asked apart from training; returns `run(variables, *batch) -> logits`.
 
     The arrays of `batch` are the host's, [devices · n, …]; the logits are host arrays [devices · n,
@@ -198,7 +221,7 @@ class Fleet:
     """
     mapped = jax.pmap(step, AXIS, in_axes=(None, 0, 0, 0), devices=self.devices)
 
-    def run(variables, *batch):
+    def run(variables: Variables, *batch: np.ndarray) -> np.ndarray:
       parts = [array.reshape(self.size, -1, *array.shape[1:]) for array in batch]
       logits = np.asarray(mapped(variables, *self.divide(parts)))
       return logits.reshape(-1, logits.shape[-1])
@@ -206,7 +229,7 @@ class Fleet:
     return run
 
 
-def fleet(count, batch_size):
+def fleet(count: int, batch_size: int) -> Fleet:
   """Returns a `Fleet` of `count` devices (0: all there are), as many of each process.
 
   Raises:
@@ -232,7 +255,7 @@ def fleet(count, batch_size):
   return Fleet(chosen)
 
 
-def keep_freed_memory():
+def keep_freed_memory() -> None:
   """Tells the C library to keep what XLA frees on CPUs at every step and asks for at the next.
 
   It would hand large buffers back to the kernel, which clears every page when it is touched again:

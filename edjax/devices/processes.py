@@ -14,12 +14,16 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
+from typing import Any, Self, TypeVar, cast
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
 from edjax.errors import Stopped, UserError
+
+T = TypeVar("T")
 
 _SILENCE_SECONDS = 60  # after which a process counts as lost
 _GRACE_SECONDS = 3  # in which the others say what they have been told is wrong
@@ -32,7 +36,9 @@ _LOST = (
 
 
 @contextlib.contextmanager
-def join(coordinator=None, num_processes=None, process_id=None):
+def join(
+  coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None
+) -> Iterator[None]:
   """Makes this process one of those that train together; a context to run the school in.
 
   Enter it before anything asks JAX for a device. A process that leaves it by an error does not
@@ -81,7 +87,9 @@ def join(coordinator=None, num_processes=None, process_id=None):
   jax.distributed.shutdown()
 
 
-def _check_address(coordinator, num_processes, process_id):
+def _check_address(
+  coordinator: str | None, num_processes: int | None, process_id: int | None
+) -> None:
   given = {"coordinator": coordinator, "num_processes": num_processes, "process_id": process_id}
   missing = [f"--{name}" for name, value in given.items() if value is None]
   if 0 < len(missing) < len(given):
@@ -89,7 +97,7 @@ def _check_address(coordinator, num_processes, process_id):
       f"{' and '.join(missing)} missing: give --coordinator, --num_processes and --process_id, or "
       "none of them where JAX recognises the cluster"
     )
-  if missing:
+  if coordinator is None or num_processes is None or process_id is None:
     return
   if not re.fullmatch(r".+:\d+", coordinator):
     raise UserError(
@@ -104,12 +112,12 @@ def _check_address(coordinator, num_processes, process_id):
 
 
 @ctypes.CFUNCTYPE(None, ctypes.c_int)
-def _at_abort(_):
+def _at_abort(_: int) -> None:
   os.write(2, f"edjax: aborted by JAX's runtime (see above), most likely as {_LOST}\n".encode())
   os._exit(1)
 
 
-def _end_alone():
+def _end_alone() -> None:
   """Ends a process that has failed; JAX would wait for the others, who wait for this one."""
   if jax.distributed.is_initialized():
     sys.stdout.flush()
@@ -119,7 +127,7 @@ def _end_alone():
     os._exit(1)
 
 
-def devices():
+def devices() -> list[jax.Device]:
   """Returns the devices that JAX finds, those of all processes.
 
   Raises:
@@ -128,7 +136,7 @@ def devices():
   try:
     return jax.devices()
   except (RuntimeError, AssertionError) as error:  # the latter where a platform has no plugin
-    wanted = jax.config.jax_platforms
+    wanted = jax.config.jax_platforms  # type: ignore[attr-defined]
     told = f"JAX_PLATFORMS is {wanted!r}, but " if wanted else ""
     reason = " ".join(str(error).split())[:200] or "nothing for it is installed"
     raise UserError(
@@ -137,12 +145,12 @@ def devices():
     ) from error
 
 
-def count():
+def count() -> int:
   """How many processes train together."""
   return jax.process_count()
 
 
-def tell(work):
+def tell(work: Callable[[], T]) -> T:
   """Lets the first process do something, and returns in every process what `work()` returns there.
 
   What it returns must pickle. A UserError that it raises is raised in every process.
@@ -161,7 +169,7 @@ def tell(work):
   return value
 
 
-def _send(message):
+def _send(message: bytes) -> bytes:
   """Returns the first process's bytes."""
   length = multihost_utils.broadcast_one_to_all(np.array(divmod(len(message), _PIECE), np.int32))
   length = int(length[0]) * _PIECE + int(length[1])
@@ -173,7 +181,7 @@ def _send(message):
   return np.concatenate(sent)[:length].tobytes()
 
 
-def together(work):
+def together(work: Callable[[], T]) -> T:
   """Returns `work()`, which every process does; a user's error in one of them is raised in all."""
   if count() == 1:
     return work()
@@ -187,42 +195,42 @@ def together(work):
     reason = row.tobytes().rstrip(b"\0").decode(errors="ignore")
     if reason:
       raise UserError(f"process {number}: {reason}")
-  return result
+  return cast(T, result)
 
 
-def agree(name, make):
+def agree(name: str, make: Callable[[], object]) -> None:
   """Raises UserError in every process if `make()` is not in all of them what it is in the first."""
   if count() > 1:
     own = make()
     first = tell(lambda: own)
 
-    def check():
+    def check() -> None:
       if own != first:
         raise UserError(f"{name} differs from that of process 0; give all processes the same")
 
     together(check)
 
 
-def any_of(said):
+def any_of(said: bool) -> bool:
   """Returns whether `said` is true in any of the processes, all of which ask."""
   if count() == 1:
     return said
   return bool(multihost_utils.process_allgather(np.array(said)).any())
 
 
-def alone(make):
+def alone(make: Callable[[], T]) -> T:
   """Returns `make()` in the first process; in others something that does nothing when called."""
-  return make() if jax.process_index() == 0 else _Bystander()
+  return make() if jax.process_index() == 0 else cast(Any, _Bystander())
 
 
 class _Bystander:
   """Takes every call, and does nothing."""
 
-  def __getattr__(self, name):
+  def __getattr__(self, name: str) -> Callable[..., None]:
     return lambda *_, **__: None
 
-  def __enter__(self):
+  def __enter__(self) -> Self:
     return self
 
-  def __exit__(self, *_):
+  def __exit__(self, *_: object) -> None:
     pass

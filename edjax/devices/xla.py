@@ -13,7 +13,7 @@ _FOR_CPUS = {
 _KNOWN = (0, 10), (0, 13)  # jaxlib, from and below: those in which the flags were tried
 
 
-def quicken_cpus():
+def quicken_cpus() -> None:
   """Makes training convolutions quick on CPUs; what the user says in `XLA_FLAGS` goes before.
 
   To be called before JAX is asked about its devices for the first time.

@@ -9,6 +9,7 @@ run, and everything stays as it was.
 
 import contextlib
 import errno
+import functools
 import hashlib
 import itertools
 import json
@@ -17,6 +18,8 @@ import os
 import pathlib
 import re
 import shutil
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn, Self, TypeVar
 
 import jax
 import numpy as np
@@ -25,6 +28,10 @@ from flax.traverse_util import unflatten_dict
 
 from edjax.errors import UserError
 from edjax.storage import files
+from edjax.types import Variables
+
+T = TypeVar("T")
+Arrays = dict[str, np.ndarray]
 
 # Of several processes the first comes here alone, and orbax must not wait for the others.
 _FIRST_ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
@@ -33,12 +40,12 @@ _OF_ORBAX = re.compile(
 )
 
 
-def flatten(tree):
+def flatten(tree: Any) -> Arrays:
   """Returns {path: host array}, paths like "variables/params/head/dense/kernel"."""
   return {path: np.asarray(leaf) for path, leaf in _by_path(jax.device_get(tree)).items()}
 
 
-def unflatten(like, arrays):
+def unflatten(like: T, arrays: Mapping[str, np.ndarray]) -> T:
   """Puts {path: array} into the structure of `like`.
 
   Raises:
@@ -58,7 +65,7 @@ def unflatten(like, arrays):
   return jax.tree.unflatten(jax.tree.structure(like), [arrays[path] for path in wanted])
 
 
-def sha256(tree):
+def sha256(tree: Any) -> str:
   """Returns the hex digest over names, types, shapes and bytes of all leaves, in sorted order."""
   digest = hashlib.sha256()
   for path, array in sorted(flatten(tree).items()):
@@ -67,7 +74,7 @@ def sha256(tree):
   return digest.hexdigest()
 
 
-def _by_path(tree):
+def _by_path(tree: Any) -> dict[str, Any]:
   return {
     jax.tree_util.keystr(path, simple=True, separator="/"): leaf
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
@@ -80,7 +87,7 @@ class Store:
   Use it as a context: leaving it waits for what is still being written.
   """
 
-  def __init__(self, directory, keep=2):
+  def __init__(self, directory: str | os.PathLike[str], keep: int = 2) -> None:
     self.directory = pathlib.Path(directory).absolute()
     # Orbax would clear away what a killed run was writing while this one may be writing it anew.
     for unfinished in self.directory.glob("[0-9]*.orbax-checkpoint-tmp*"):
@@ -96,14 +103,14 @@ class Store:
       ),
     )
 
-  def __enter__(self):
+  def __enter__(self) -> Self:
     return self
 
-  def __exit__(self, *_):
+  def __exit__(self, *_: object) -> None:
     with _disk_errors(self.directory):
       self._manager.close()
 
-  def save(self, step, state, meta):
+  def save(self, step: int, state: Any, meta: dict[str, Any]) -> None:
     """Starts writing `state` (a pytree) and `meta` (JSON) as step `step`; returns soon.
 
     Raises:
@@ -120,12 +127,12 @@ class Store:
         force=True,
       )
 
-  def wait(self):
+  def wait(self) -> None:
     """Waits until everything is on disk."""
     with _disk_errors(self.directory):
       self._manager.wait_until_finished()
 
-  def newest(self):
+  def newest(self) -> tuple[int, Arrays, dict[str, Any]] | None:
     """Returns (step, {path: array}, meta) of the newest sound step, or None.
 
     Steps that are damaged are named in a warning and renamed, so that they are not met again.
@@ -136,20 +143,20 @@ class Store:
     for step in sorted(self._manager.all_steps(), reverse=True):
       folder = self.directory / str(step)
       try:
-        return step, *_whole(folder, lambda step=step: self._read(step))
+        return step, *_whole(folder, functools.partial(self._read, step))
       except _Damage as damage:
         logging.warning("checkpoint %s is damaged (%s); passing it over", folder, damage)
         folder.rename(self._aside(step))
         self._manager.reload()
     return None
 
-  def _aside(self, step):
+  def _aside(self, step: int) -> pathlib.Path:
     names = itertools.chain(
       [f"damaged_{step}"], map(f"damaged_{step}_{{}}".format, itertools.count(2))
     )
     return next(self.directory / name for name in names if not (self.directory / name).exists())
 
-  def _read(self, step):
+  def _read(self, step: int) -> tuple[Arrays, dict[str, Any]]:
     read = self._manager.restore(
       step,
       args=ocp.args.Composite(
@@ -169,7 +176,7 @@ class _Damage(Exception):
   """What was saved is not there any more; the text says why."""
 
 
-def _whole(folder, read):
+def _whole(folder: pathlib.Path, read: Callable[[], T]) -> T:
   """Returns `read()`, of something that was saved in a folder.
 
   Orbax raises many kinds of errors for damaged files, and the same for files that cannot be read at
@@ -195,7 +202,7 @@ def _whole(folder, read):
     raise _Damage((str(error).strip() or type(error).__name__).split("\n")[0][:200]) from error
 
 
-def _passing(error):
+def _passing(error: BaseException | None) -> str | None:
   """Returns why something could not be read, if that says nothing about its content, or None."""
   while error is not None:
     text = str(error)
@@ -210,8 +217,8 @@ def _passing(error):
   return None
 
 
-def _read_through(folder):
-  def refuse(error):
+def _read_through(folder: pathlib.Path) -> None:
+  def refuse(error: OSError) -> NoReturn:
     raise error
 
   try:
@@ -226,7 +233,7 @@ def _read_through(folder):
     ) from error
 
 
-def clear(directory):
+def clear(directory: str | os.PathLike[str]) -> None:
   """Removes the checkpoints that a `Store` kept, and their folder if nothing else is in it."""
   for step in pathlib.Path(directory).glob("[0-9]*"):
     if (step / "arrays").is_dir():
@@ -235,7 +242,9 @@ def clear(directory):
     pathlib.Path(directory).rmdir()
 
 
-def save_variables(directory, variables, info):
+def save_variables(
+  directory: str | os.PathLike[str], variables: Variables, info: dict[str, Any]
+) -> None:
   """Writes student variables and `info` (JSON) to `directory`, whole or not at all.
 
   Several processes may do so at once. Where the same network is there already, it stays.
@@ -249,7 +258,7 @@ def save_variables(directory, variables, info):
   info = info | {"sha256": sha256(variables)}
   info = info | {"digest": _digest(arrays, info)}
 
-  def write(folder):
+  def write(folder: pathlib.Path) -> None:
     _check_space(folder, arrays)
     with _checkpointer() as checkpointer:
       checkpointer.save(folder / "variables", arrays)
@@ -257,7 +266,7 @@ def save_variables(directory, variables, info):
     with files.naming(directory / "info.json"):
       (folder / "info.json").write_text(text)
 
-  def same(there, _):
+  def same(there: pathlib.Path, _: pathlib.Path) -> bool:
     try:
       return _load(there)[2] == info["digest"]
     except Exception:  # of whatever kind: a sound one takes its place
@@ -267,12 +276,12 @@ def save_variables(directory, variables, info):
     files.replace_folder(directory, write, check_target, same)
 
 
-def absolute(path):
+def absolute(path: str | os.PathLike[str]) -> pathlib.Path:
   """Returns a `pathlib.Path` without "." and "..", links as they are."""
   return pathlib.Path(os.path.abspath(pathlib.Path(path).expanduser()))
 
 
-def check_target(directory):
+def check_target(directory: str | os.PathLike[str]) -> None:
   """Raises UserError if writing a network to `directory` would cost anything but a network."""
   directory = absolute(directory)
   while True:
@@ -287,7 +296,7 @@ def check_target(directory):
     )
 
 
-def _which(directory):
+def _which(directory: pathlib.Path) -> tuple[int, int] | None:
   """Tells a folder from all that were or will be at its path; None if there is nothing."""
   try:
     status = os.lstat(directory)
@@ -296,7 +305,7 @@ def _which(directory):
   return status.st_dev, status.st_ino
 
 
-def _other_than_a_network(directory):
+def _other_than_a_network(directory: pathlib.Path) -> str:
   """Says what is at a path, if it is neither nothing, nor empty, nor a network and nothing else."""
   if directory.is_symlink():
     return f"is a link to {os.readlink(directory)}"
@@ -331,7 +340,7 @@ def _other_than_a_network(directory):
   return "" if ours else "holds an info.json that is none of a network"
 
 
-def load_variables(directory):
+def load_variables(directory: str | os.PathLike[str]) -> tuple[Variables, dict[str, Any]]:
   """Returns (variables, info) as `save_variables` wrote them.
 
   Raises:
@@ -354,7 +363,7 @@ def load_variables(directory):
       ) from error
 
 
-def _load(directory):
+def _load(directory: pathlib.Path) -> tuple[Variables, dict[str, Any], str]:
   info = json.loads((directory / "info.json").read_text())
   with _checkpointer() as checkpointer:
     arrays = checkpointer.restore(directory / "variables", args=_to_host(directory / "variables"))
@@ -365,14 +374,14 @@ def _load(directory):
   return variables, info, digest
 
 
-def _checkpointer():
+def _checkpointer() -> ocp.Checkpointer:
   return ocp.Checkpointer(
     ocp.PyTreeCheckpointHandler(multiprocessing_options=_FIRST_ALONE),
     multiprocessing_options=_FIRST_ALONE,
   )
 
 
-def _to_host(directory):
+def _to_host(directory: pathlib.Path) -> ocp.args.PyTreeRestore:
   with _checkpointer() as checkpointer:
     tree = checkpointer.metadata(directory).item_metadata.tree
   return ocp.args.PyTreeRestore(
@@ -380,12 +389,12 @@ def _to_host(directory):
   )
 
 
-def _digest(arrays, meta):
+def _digest(arrays: Arrays, meta: dict[str, Any]) -> str:
   note = np.frombuffer(json.dumps(meta, sort_keys=True).encode(), np.uint8)
   return sha256(arrays | {"meta": note})
 
 
-def _check_space(directory, arrays):
+def _check_space(directory: pathlib.Path, arrays: Arrays) -> None:
   """Finds a full disk before orbax does, whose threads would each print a traceback."""
   needed = 3 * sum(array.nbytes for array in arrays.values()) + 2**20  # it writes, merges, deletes
   free = shutil.disk_usage(directory).free
@@ -395,14 +404,14 @@ def _check_space(directory, arrays):
 
 
 @contextlib.contextmanager
-def _disk_errors(directory):
+def _disk_errors(directory: pathlib.Path) -> Iterator[None]:
   try:
     yield
   except (OSError, ValueError) as error:  # tensorstore's are ValueErrors with the code in the text
     code = re.search(r"os_error_code='(\d+)'", str(error))
     if not code and not isinstance(error, OSError):
       raise
-    reason = os.strerror(int(code[1])) if code else error.strerror or error
+    reason = os.strerror(int(code[1])) if code else getattr(error, "strerror", None) or error
     raise UserError(
       f"cannot write to {directory}: {reason}; put that right and start again with the same "
       "command, which continues from the last checkpoint"

@@ -9,6 +9,8 @@ import shutil
 import socket
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 from edjax.errors import Foreign
 
@@ -19,7 +21,12 @@ class InUse(Foreign):
   """Another process holds a lock."""
 
 
-def replace_folder(directory, write, check, same):
+def replace_folder(
+  directory: pathlib.Path,
+  write: Callable[[pathlib.Path], None],
+  check: Callable[[pathlib.Path], None],
+  same: Callable[[pathlib.Path, pathlib.Path], bool],
+) -> None:
   """Writes a folder whole or not at all; any number of processes may do so at once.
 
   Who reads meanwhile finds the old folder or the new one. What a killed process leaves beside it is
@@ -57,7 +64,7 @@ def replace_folder(directory, write, check, same):
     os.close(alive)
 
 
-def _exchange(one, other):
+def _exchange(one: pathlib.Path, other: pathlib.Path) -> None:
   """Gives two folders each other's name; at once where the system can."""
   rename = getattr(ctypes.CDLL(None), "renameat2", None)
   names = os.fsencode(one), os.fsencode(other)
@@ -69,7 +76,7 @@ def _exchange(one, other):
   before.rename(one)
 
 
-def _clear(directory):
+def _clear(directory: pathlib.Path) -> None:
   """Clears away what dead processes left while they replaced a folder; puts back what it was."""
   ours = re.compile(rf"\.{re.escape(directory.name)}\.[0-9a-f]{{12}}\.(unfinished|before)")
   for left in list(directory.parent.iterdir()):
@@ -91,7 +98,7 @@ def _clear(directory):
 
 
 @contextlib.contextmanager
-def _locked(folder):
+def _locked(folder: pathlib.Path) -> Iterator[None]:
   """Waits for the lock of a folder and holds it; goes on without one where there are no locks."""
   import fcntl
 
@@ -104,7 +111,7 @@ def _locked(folder):
     os.close(handle)
 
 
-def _try_lock(handle):
+def _try_lock(handle: int) -> bool:
   """Takes the lock of an open file, for as long as it is open; says whether that went well."""
   import fcntl  # there is none on Windows
 
@@ -116,7 +123,7 @@ def _try_lock(handle):
 
 
 @contextlib.contextmanager
-def held(path, tell, waiting=""):
+def held(path: pathlib.Path, tell: Callable[[str], None], waiting: str = "") -> Iterator[None]:
   """Holds a lock file, which is there only as long as its process.
 
   Args:
@@ -163,7 +170,7 @@ def held(path, tell, waiting=""):
     file.close()
 
 
-def _in_use(path, file):
+def _in_use(path: pathlib.Path, file: BinaryIO) -> InUse:
   """Closes a lock file that another process holds; returns the error that says so."""
   with file:
     file.seek(0)
@@ -175,7 +182,7 @@ def _in_use(path, file):
 
 
 @contextlib.contextmanager
-def naming(path):
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
   """Lets errors of the disk say which file they are about, which those of writing do not."""
   try:
     yield
@@ -185,7 +192,7 @@ def naming(path):
     raise
 
 
-def replace_file(path, data):
+def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
   """Writes bytes so that `path` holds either its old content or all of the new, never a part."""
   path = pathlib.Path(path)
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -200,7 +207,7 @@ def replace_file(path, data):
     temporary.unlink(missing_ok=True)
 
 
-def clear_leftovers(directory):
+def clear_leftovers(directory: str | os.PathLike[str]) -> None:
   """Removes what processes killed within `replace_file` left in a directory.
 
   To be called by who writes there alone: another's write that is under way would fail.
