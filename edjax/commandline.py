@@ -61,7 +61,30 @@ class Tuple(tuple_parser.TupleParser):
 
   def parse(self, argument):
     """Returns a tuple; what is no number, True or False needs no quotes."""
-    return _several(argument) if isinstance(argument, str) else super().parse(argument)
+    read = _several(argument) if isinstance(argument, str) else super().parse(argument)
+    if None in read:
+      raise ValueError("None is no value here; give values, or nothing (=) for none")
+    return read
+
+
+def last_of_each(argv):
+  """Returns flags without settings of the config that are given once more behind them.
+
+  The last counts, as of all flags; those of tuples would be put together otherwise.
+  """
+  counted, coming = {}, iter(enumerate(argv))
+  for place, given in coming:
+    match = re.match(r"--?(config\.[\w.]+)(=?)", given)
+    if not match:
+      counted[place] = [given]
+      continue
+    value = argv[place + 1 : place + 2]
+    apart = not match[2] and value and not value[0].startswith("-")
+    if apart:
+      next(coming)
+    counted.pop(match[1], None)
+    counted[match[1]] = [given, *value] if apart else [given]
+  return [part for parts in counted.values() for part in parts]
 
 
 def without_columns(argv):

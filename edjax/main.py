@@ -110,7 +110,7 @@ def run():
 def _parse(argv):
   """Parses flags; absl, ml_collections and config files raise many kinds of errors."""
   try:
-    argv = flags.FLAGS.read_flags_from_files(argv)
+    argv = commandline.last_of_each(flags.FLAGS.read_flags_from_files(argv))
     _ARGV[:], flags.FLAGS["config"].parser.columns = commandline.without_columns(argv)
     rest = flags.FLAGS(_ARGV)
     # A file that could not be read says so when it is first asked something.

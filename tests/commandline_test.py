@@ -193,9 +193,8 @@ def test_advice_works_as_it_is_typed(ask, variant, given, ways, typed):
     ask(typed(*given))
   advised = [*advice(error.value)]
   assert len(advised) == ways, (str(error.value), advised)
-  for flag in advised:  # instead of what was there: several tuples would be put together
-    kept = [text for text in given if not text.startswith(flag.partition("=")[0] + "=")]
-    ask(settings.resolve(typed(*kept, flag)))
+  for flag in advised:
+    ask(settings.resolve(typed(*given, flag)))
 
 
 @pytest.mark.parametrize(
@@ -295,3 +294,32 @@ def test_from_another_folder_in_a_shell(elsewhere):
       cwd=elsewhere, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_of_a_setting_that_is_given_twice_the_last_counts(typed):
+  """Of tuples, too, in both ways of typing them."""
+  made = typed(
+    "--config=configs/digits.py:kd",
+    "--config.recipe.milestones=1,2",
+    *("--config.data.mean", "0.5,0.6"),
+    "--config.grades.epochs=1,2",
+    "--config.recipe.flip",
+    "--config.seed=1",
+    "--config.recipe.milestones=3",
+    "--noconfig.recipe.flip",
+    *("--config.data.mean", "0.4"),
+    "--config.grades.epochs=4",
+    "--config.seed=2",
+  )
+  assert made.recipe.milestones == (3,) and made.data["mean"] == (0.4,)
+  assert (made.seed, made.recipe.flip) == (2, False)
+  assert [row.epochs for row in made.grades.values()] == [4]
+
+
+@pytest.mark.parametrize("key", ["recipe.milestones", "subjects", "grades.epochs", "data.mean"])
+def test_a_tuple_is_not_opened(key, typed):
+  with pytest.raises(UserError, match=rf"{key}.*None"):
+    typed("--config=configs/digits.py:kd", f"--config.{key}=None")
+  assert (
+    typed("--config=configs/digits.py:kd", "--config.recipe.milestones=").recipe.milestones == ()
+  )
