@@ -1,6 +1,7 @@
 """What a network says to images in a folder, to see with one's eyes that it came over whole."""
 
 import pathlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,8 @@ def check(variables, info, view, directory):
     variables, info: as from `convert.read`.
     view: {"size", "mean", "std"}, whole and sound, see `edjax.convert.view`.
     directory: of images, or one image. Sub-folders are classes, by name where `info` names the
-      classes, else in the order of their names.
+      classes, else in the order of their names; where text and numbers are not sorted alike, there
+      is a line for each, as some tools train by the one and some by the other.
 
   Raises:
     UserError: if there are no images, or the sub-folders are not the network's classes, or an
@@ -44,16 +46,32 @@ def check(variables, info, view, directory):
     return "\n".join(
       f"{path.name}: {classes[answer]}" for path, answer in zip(files, answers, strict=True)
     )
-  order = list(classes) if info["classes"] else list(labelled)
-  unknown = [name for name in labelled if name not in order]
-  if unknown or len(order) != len(classes):
+  orders = [list(classes)] if info["classes"] else _orders(labelled)
+  if not {*labelled} <= {*orders[0]} or len(orders[0]) != len(classes):
     raise UserError(
       f"{directory} has the sub-folders {', '.join(labelled)}, but the network knows "
       f"{len(classes)} classes{': ' + ', '.join(classes) if info['classes'] else ''}"
     )
-  truth = np.array([order.index(name) for name, paths in labelled.items() for _ in paths])
-  right = int((truth == answers).sum())
-  return f"top-1 {100 * right / len(files):.2f} % ({right:,} of {len(files):,} images)"
+  lines = []
+  for order, how in zip(orders, ("as text", "by number"), strict=False):
+    truth = np.array([order.index(name) for name, paths in labelled.items() for _ in paths])
+    right = int((truth == answers).sum())
+    line = f"top-1 {100 * right / len(files):.2f} % ({right:,} of {len(files):,} images)"
+    shown = f" if columns are the sub-folders sorted {how} ({', '.join(order[:4])} …)"
+    lines.append(line + shown if len(orders) > 1 else line)
+  if len(orders) > 1:
+    lines.append("edjax sorts as text; where the other is right, convert with --classes=FILE")
+  return "\n".join(lines)
+
+
+def _orders(names):
+  """The orders in which tools sort names: as text (torchvision), numbers by value (timm)."""
+
+  def parts(name):  # text and numbers in turn
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+
+  orders = sorted(names), sorted(names, key=parts)
+  return orders[:1] if orders[0] == orders[1] else orders
 
 
 def _logits(variables, info, view, files):

@@ -51,14 +51,12 @@ def interview(config, room, progress, teacher, subjects, order):
     if len(parts) == 1:
       images = f"{parts[0]} images"
     line = f"{who}: {100 * (said == truth).mean():.1f} % of {images}; {_figures(teacher)}"
-    if config.faculty.check:
-      names = [room.dataset.class_names[label] for label in teacher.classes]
-      wrong = fault(said, truth, names)
-      if wrong:
-        raise UserError(
-          f"{line}; {wrong}; or, if it is meant to teach so, set faculty.check to False"
-        )
-    return line
+    wrong = fault(said, truth, [room.dataset.class_names[label] for label in teacher.classes])
+    if not wrong:
+      return line
+    if not config.faculty.check:
+      return f"{line}; {wrong}; it teaches all the same, as faculty.check is False"
+    raise UserError(f"{line}; {wrong}; or, if it is meant to teach so, set faculty.check to False")
 
   progress.line(processes.tell(judge))
 

@@ -127,3 +127,24 @@ def test_what_is_hidden_is_no_class_and_deeper_images_are_their_class_s(place, c
   right = sum(answer == number for number, answer in enumerate(answers(*USUAL)))
   (line,) = told(place, capsys, "deep", SIZE, MEAN, STD)
   assert line == f"top-1 {10 * right:.2f} % ({right} of 10 images)"
+
+
+def test_numbers_are_sorted_as_text_and_by_value(place, capsys):
+  """torchvision's order and timm's, where nothing says which a network was trained by."""
+  root, answers = place
+  names = [str(number) for number in range(1, 11)]
+  by_value = answers(*USUAL)
+  for name in names:
+    (root / "numbers" / name).mkdir(parents=True)
+  for number, answer in enumerate(by_value):  # the images lie as if its columns were 1, 2, … 10
+    shutil.copy(root / "plain" / f"{number}.png", root / "numbers" / names[answer])
+  as_text = sorted(names)
+  right = sum(as_text[answer] == names[answer] for answer in by_value)
+  sorted_ = "columns are the sub-folders sorted"
+  said = told(place, capsys, "numbers", SIZE, MEAN, STD)
+  assert said == [
+    f"top-1 {10 * right:.2f} % ({right} of 10 images) if {sorted_} as text (1, 10, 2, 3 …)",
+    f"top-1 100.00 % (10 of 10 images) if {sorted_} by number (1, 2, 3, 4 …)",
+    "edjax sorts as text; where the other is right, convert with --classes=FILE",
+  ]
+  assert right < 10
