@@ -1,6 +1,7 @@
 """A network is shown images by the mean and deviation it was trained with, whatever the data's."""
 
 import dataclasses
+import json
 import types
 
 import jax
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax import curriculum, models
+from configs import digits
+from edjax import curriculum, models, settings
 from edjax.data import datasets
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
@@ -18,6 +20,7 @@ from edjax.report import summary
 from edjax.teachers import bank, faculty
 from edjax.training import evaluation, loop
 from tests import school as small
+from tests.small import SMALL
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
 OWN = (0.9, 0.1, 0.6), (0.4, 0.1, 0.9)
@@ -178,3 +181,58 @@ def test_a_bank_keeps_what_a_teacher_says_by_its_own_figures(graduate, tmp_path)
   )
   by_the_runs.open(None, {})
   assert by_the_runs._desks[0].table.place != one.table.place
+
+
+def random_teacher(place, labels, data, seed):
+  """Saves a network of random numbers that knows some labels by `FIGURES`; returns how it answers
+  images, worked out without edjax's own way."""
+  network = models.graduate(SMALL, len(labels))
+  variables = small.random_like(small.init(network, (8, 8, 1)), seed)
+  mean, std = FIGURES
+  of_its_own = dataclasses.replace(data, mean=mean, std=std)
+  faculty.save(place, "small", labels, of_its_own, variables)
+
+  def answers(images, mean, std):
+    shown = (images.astype(np.float64) / 255 - mean[0]) / std[0]
+    logits = network.apply(variables, jnp.asarray(shown, jnp.float32)).logits
+    return np.array(labels)[np.asarray(logits).argmax(1)]
+
+  return answers
+
+
+FIGURES = (0.9,), (0.1,)
+
+
+def test_easiest_asks_given_teachers_by_their_own_figures(tmp_path, monkeypatch, capfd):
+  """The order of classes is the generalist's by its own; so are the specialists' classes, then."""
+  monkeypatch.setitem(models.MODELS, "small", SMALL)
+  made = digits.get_config("paper,smoke")
+  made.devices, made.class_order, made.subjects = 1, "easiest", (1, 1)
+  made.student.model, made.faculty.check = "small", False
+  one = {"epochs": (1,), "fragments": (0,), "subjects": (0,), "teachers": ("both",)}
+  settings.set_columns(made, one)
+  data = datasets.load("digits", **made.data)
+  part = data.validation
+  general = random_teacher(tmp_path / "general", range(10), data, 10)
+
+  def order(mean, std):
+    right = general(part.images, mean, std) == part.labels
+    top1 = [right[part.labels == label].mean() for label in range(10)]
+    return sorted(range(10), key=lambda label: -top1[label])
+
+  wanted = order(*FIGURES)
+  assert {*wanted[:5]} != {*order(data.mean, data.std)[:5]}
+  for name, labels in (("one", wanted[:5]), ("two", wanted[5:])):
+    random_teacher(tmp_path / name, labels, data, 4)
+  made.faculty.generalist.checkpoint = str(tmp_path / "general")
+  made.faculty.specialist.checkpoint = str(tmp_path / "one"), str(tmp_path / "two")
+  told = loop.run(made, tmp_path / "run")
+  noted = json.loads((tmp_path / "run" / "data.json").read_text())
+  assert noted["class_order"] == wanted
+  said = capfd.readouterr().err
+  assert said.count("it is shown images by its own mean 0.9 and std 0.1") == 3
+  # Their accuracy in the report, by hand.
+  test = data.test
+  top1 = (general(test.images, *FIGURES) == test.labels).mean()
+  rows = {row["name"]: row["top1"] for row in told["teachers"]}
+  assert rows["generalist"] == pytest.approx(top1)

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -159,6 +160,27 @@ def test_an_exam_of_processes(whole, compiled):
   student = resume_test.report(whole)["student"]
   assert scores["count"] == 451 and scores["top1"] == student["top1"]
   assert "count" not in second.out
+
+
+@pytest.mark.slow
+def test_given_teachers_are_examined_once_for_all(whole, compiled, tmp_path):
+  """They are the same networks, so the student has the same bits; a wrong one ends all."""
+  ours = [whole / "teachers" / f"subject_{number}" / "network" for number in (1, 2)]
+  given = f"--config.faculty.specialist.checkpoint={ours[0]},{ours[1]}"
+  cache = whole.with_name("cache")
+  said = go(tmp_path / "run", cache, compiled, given, "--config.faculty.check=False")
+  for number in (1, 2):
+    assert said.count(f"subject_{number} (tests.small:SMALL from {ours[number - 1]}): ") == 1
+  assert resume_test.sha256(tmp_path / "run") == resume_test.sha256(whole)
+  variables, info = checkpoint.load_variables(ours[0])
+  dead = jax.tree.map(np.zeros_like, variables)  # which says the first class of everything
+  checkpoint.save_variables(
+    tmp_path / "dead", dead, {k: v for k, v in info.items() if k != "sha256"}
+  )
+  wrong = f"--config.faculty.specialist.checkpoint={tmp_path / 'dead'},{ours[1]}"
+  for ended in end(start((*SCHOOL, wrong, f"--workdir={tmp_path / 'other'}"), compiled)):
+    assert ended.code == 1 and "near chance" in ended.err.splitlines()[-1]
+  assert not (tmp_path / "other" / "metrics.jsonl").exists()
 
 
 @pytest.mark.slow
