@@ -189,7 +189,7 @@ def _methods(methods, teacher, student, recipe, teachers):
     if row.get("pairs") == "":
       row["pairs"] = _of_pair(STAGES, teacher, student) or ""
     for option in [option for option, value in row.items() if value is None]:
-      published = {pair: row for pair, rows in PAIRS.items() for row in [rows.get(name)] if row}
+      published = {pair: known[name] for pair, known in PAIRS.items() if name in known}
       known = OTHERWISE.get(name, {}) | (_of_pair(published, teacher, student) or {})
       if (name, option) == ("semckd", "images"):
         row[option] = recipe["batch_size"]

@@ -1,5 +1,6 @@
 """The journal of a run (metrics.jsonl), and values as strict JSON can hold them."""
 
+import hashlib
 import json
 import math
 import os
@@ -72,16 +73,19 @@ class Journal:
     """Drops the rows whose "step" is later than `step`, so that a resumed run does not repeat them.
 
     The other rows, those without a step among them, stay as they are to the byte.
-
-    Returns:
-      The last step of which there is a row; 0 if there is none.
     """
     lines = self._lines()
-    steps = [self._row(number, line).get("step", 0) for number, line in enumerate(lines, 1)]
-    kept = [line for line, at in zip(lines, steps, strict=True) if at <= step]
+    kept = [
+      line
+      for number, line in enumerate(lines, 1)
+      if self._row(number, line).get("step", step) <= step
+    ]
     if len(kept) < len(lines):
       replace_file(self.path, b"".join(line + b"\n" for line in kept))
-    return max((at for at in steps if at <= step), default=0)
+
+  def digest(self):
+    """Returns a hex digest of all rows."""
+    return hashlib.sha256(self._content()).hexdigest()
 
   def _content(self):
     return self.path.read_bytes() if self.path.exists() else b""

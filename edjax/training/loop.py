@@ -239,11 +239,11 @@ def attend(study, room, progress, outlook, stop=None):
       found = store.newest()
       if found:
         identity.refuse(f"the checkpoint in {study.directory}", found[2].get("data"), data)
-        last = journal.rewind(found[0])
-        if last < found[0]:
+        journal.rewind(found[0])
+        if found[2].get("journal", journal.digest()) != journal.digest():
           progress.line(
-            f"{study.label}: {journal.path} has rows up to step {last:,} only; those up to step "
-            f"{found[0]:,} are lost, and missing in the curves of the report"
+            f"{study.label}: {journal.path} is not what it was at step {found[0]:,}: rows are lost "
+            "or altered, and so are the curves of the report"
           )
         return found
       before = journal.set_aside()
@@ -294,7 +294,7 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress, outl
   def save():
     nonlocal saved_at
     known = {"computed": term.bank.computed()} if term.bank else {}
-    known["seconds"] = time.monotonic() - began
+    known |= {"seconds": time.monotonic() - began, "journal": journal.digest()}
     store.save(term.first_step + step, state, meta | known)
     saved_at = time.monotonic()
 
