@@ -92,7 +92,7 @@ def _round(name, room, options):
     seed=0,
     directory=pathlib.Path(),
     every_seconds=0.0,
-    keep=0,
+    keep=1,
   )
   term = prepare(study, room, 0, 0)
   state = term.begin()

@@ -86,7 +86,7 @@ def prepared(pair, plan, images, labels, batch, devices, bank=None):
     seed=0,
     directory=pathlib.Path(),
     every_seconds=0.0,
-    keep=0,
+    keep=1,
     bank=bank,
   )
   return functools.partial(prepare, study, room, first_step=0)
