@@ -19,6 +19,8 @@ DONE = (
   "edjax/errors.py",
   "edjax/devices",
   "edjax/graduate.py",
+  "edjax/data",
+  "edjax/convert",
 )  # grows until it is edjax
 TRACED = {"methods": methods.METHODS, "models": families_test.FAMILIES}
 

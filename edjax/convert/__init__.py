@@ -7,7 +7,10 @@ columns stand for the data set's labels in their order, unless its file says whi
 
 import json
 import logging
+import os
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +19,7 @@ from edjax.convert.names.families import NAMES, SCHEMES
 from edjax.convert.recognise import recognise
 from edjax.errors import UserError, choose
 from edjax.storage import checkpoint
+from edjax.types import Variables
 
 __all__ = [
   "NAMES",
@@ -33,23 +37,30 @@ _NOTE = "edjax"  # the key of what .safetensors files say beside the tensors
 _KEPT = ("classes", "dataset", "image_shape", "mean", "std")
 
 
-def is_file(path):
+def is_file(path: str | os.PathLike[str]) -> bool:
   """Says whether a path is a file, or would become one: it ends as files of tensors do."""
   path = pathlib.Path(path).expanduser()
   return path.is_file() or (path.suffix.lower() in files.ENDINGS and not path.is_dir())
 
 
-def has_notes(path):
+def has_notes(path: str | os.PathLike[str]) -> bool:
   """Says whether what is written there keeps more than tensors, as pickles do not."""
   return not is_file(path) or pathlib.Path(path).suffix.lower() == ".safetensors"
 
 
-def first_scheme(model):
+def first_scheme(model: str) -> str:
   """Returns the scheme of names that a network is written with unless another is asked for."""
   return next(iter(choose(NAMES, model, "model with PyTorch names")))
 
 
-def read(source, model=None, num_classes=None, scheme=None, key=None, tell=None):
+def read(
+  source: str | os.PathLike[str],
+  model: str | None = None,
+  num_classes: int | None = None,
+  scheme: str | None = None,
+  key: str | None = None,
+  tell: Callable[[str], object] | None = None,
+) -> tuple[Variables, dict[str, Any], str | None]:
   """Reads a network.
 
   Args:
@@ -84,13 +95,13 @@ def read(source, model=None, num_classes=None, scheme=None, key=None, tell=None)
   return variables, info, found.scheme
 
 
-def model_of(source):
+def model_of(source: str | os.PathLike[str]) -> str:
   """Returns the model of the network in a file; Raises as `read`, which takes what it takes."""
   content, _ = files.read(source)
   return networks.pick(source, content, None, recognise)[0].model
 
 
-def _own_note(notes, num_classes):
+def _own_note(notes: dict[str, str], num_classes: int) -> dict[str, Any]:
   """Returns what edjax noted in a file; what it can not have written says nothing."""
   try:
     note = json.loads(notes.get(_NOTE, "{}"))
@@ -101,7 +112,7 @@ def _own_note(notes, num_classes):
   return {key: note[key] for key in _KEPT if key in note and _is_sound(key, note, num_classes)}
 
 
-def _is_sound(key, note, num_classes):
+def _is_sound(key: str, note: dict[str, Any], num_classes: int) -> bool:
   value = note[key]
   if value is None or key == "dataset":
     return value is None or isinstance(value, str)
@@ -115,7 +126,7 @@ def _is_sound(key, note, num_classes):
   return key == "mean" or min(value) > 0
 
 
-def check_target(target):
+def check_target(target: str | os.PathLike[str]) -> None:
   """Raises UserError if nothing can be written there without loss, or not as the ending says."""
   path = pathlib.Path(target).expanduser()
   ending = path.suffix.lower()
@@ -136,7 +147,12 @@ def check_target(target):
   return checkpoint.check_target(path)
 
 
-def write(target, variables, info, scheme=None):
+def write(
+  target: str | os.PathLike[str],
+  variables: Variables,
+  info: dict[str, Any],
+  scheme: str | None = None,
+) -> str | None:
   """Writes a network to a file or a folder, as its ending says.
 
   Args:

@@ -19,7 +19,9 @@ need not be edjax's (sub-folders 1, 10, 2 in the order of their names): --classe
 """
 
 import argparse
+import os
 import pathlib
+from typing import Any
 
 import jax
 
@@ -28,9 +30,10 @@ from edjax.convert import view
 from edjax.convert.check import check
 from edjax.convert.files import ENDINGS
 from edjax.errors import Parser, UserError, one_line
+from edjax.types import Variables
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> None:
   parser = Parser(
     prog="python -m edjax.convert",
     description=__doc__,
@@ -81,7 +84,7 @@ def main(arguments=None):
     print(view.said(assumed, scheme) + check(variables, info, seen, options.check))
 
 
-def class_names(path, info):
+def class_names(path: str | os.PathLike[str], info: dict[str, Any]) -> list[str]:
   """Reads the names of a network's classes.
 
   Raises:
@@ -102,19 +105,19 @@ def class_names(path, info):
   return names
 
 
-def numbers(text):
+def numbers(text: str) -> tuple[float, ...]:
   """Reads an option such as 0.5,0.4,0.3."""
   return tuple(map(float, text.split(",")))
 
 
-def _described(info, variables, scheme):
+def _described(info: dict[str, Any], variables: Variables, scheme: str | None) -> str:
   classes = info.get("num_classes") or len(info["classes"])
   params = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
   names = f", {scheme} names" if scheme else ""
   return f"{info['model']}, {classes} classes, {params:,} parameters{names}"
 
 
-def run():
+def run() -> None:
   """Runs the command; what a user can put right ends in one line and exit code 1."""
   with one_line("nothing is written by halves; give the same command again"):
     main()

@@ -1,22 +1,32 @@
 """What a network says to images in a folder, to see with one's eyes that it came over whole."""
 
+import os
 import pathlib
 import re
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float32, UInt8
 
 from edjax.convert.view import asking
 from edjax.data.photographs import decoding
 from edjax.data.readers import folder, layouts
 from edjax.devices import processes
 from edjax.errors import UserError
+from edjax.types import Variables
 
 _BATCH = 64
 
 
-def check(variables, info, view, directory):
+def check(
+  variables: Variables,
+  info: dict[str, Any],
+  view: dict[str, Any],
+  directory: str | os.PathLike[str],
+) -> str:
   """Returns text: top-1 on a folder with a sub-folder per class, or a line per image.
 
   Args:
@@ -64,17 +74,19 @@ def check(variables, info, view, directory):
   return "\n".join(lines)
 
 
-def _orders(names):
+def _orders(names: Iterable[str]) -> Sequence[list[str]]:
   """The orders in which tools sort names: as text (torchvision), numbers by value (timm)."""
 
-  def parts(name):  # text and numbers in turn
+  def parts(name: str) -> list[int | str]:  # text and numbers in turn
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
   orders = sorted(names), sorted(names, key=parts)
   return orders[:1] if orders[0] == orders[1] else orders
 
 
-def _logits(variables, info, view, files):
+def _logits(
+  variables: Variables, info: dict[str, Any], view: dict[str, Any], files: list[pathlib.Path]
+) -> Float32[np.ndarray, "files classes"]:
   side, channels = view["size"], len(view["mean"])
   processes.devices()  # or a line that says why there is none
   ask = jax.jit(asking(variables, info, view))
@@ -86,7 +98,9 @@ def _logits(variables, info, view, files):
   return np.concatenate(logits)[: len(files)]
 
 
-def _image(path, side, channels):
+def _image(
+  path: pathlib.Path, side: int, channels: int
+) -> UInt8[np.ndarray, "{side} {side} {channels}"]:
   """A square of bytes with as many channels as the network wants."""
   try:
     image = folder.read_image(path, side)

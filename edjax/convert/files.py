@@ -7,12 +7,16 @@ values and the few harmless classes named here are read. PyTorch is needed for p
 import argparse
 import errno
 import io
+import os
 import pathlib
 import re
 import warnings
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
+from jaxtyping import Float32
 
 from edjax.convert import kinds
 from edjax.errors import UserError
@@ -28,7 +32,7 @@ _TYPES = {
 }
 
 
-def read(path):
+def read(path: str | os.PathLike[str]) -> tuple[Any, dict[str, str]]:
   """Returns (content, {key: text}): what a file holds, and its notes.
 
   Content is {name: array} of a .safetensors file, and of a pickle whatever was saved, most often
@@ -46,7 +50,9 @@ def read(path):
   return _read_pickle(path), {}
 
 
-def arrays(path, tensors):
+def arrays(
+  path: str | os.PathLike[str], tensors: Mapping[str, Any]
+) -> dict[str, Float32[np.ndarray, "..."]]:
   """Returns {name: float32 array} of {name: tensor}, as `read` found them.
 
   Half precision (float16, bfloat16) becomes float32 without loss, double precision is rounded.
@@ -67,7 +73,9 @@ def arrays(path, tensors):
   return found
 
 
-def write(path, tensors, notes):
+def write(
+  path: str | os.PathLike[str], tensors: dict[str, np.ndarray], notes: dict[str, str]
+) -> None:
   """Writes {name: array} to a file, as a whole or not at all.
 
   Args:
@@ -86,7 +94,7 @@ def write(path, tensors, notes):
   files.replace_file(path, data)
 
 
-def is_own(path):
+def is_own(path: str | os.PathLike[str]) -> bool:
   """Says whether a file is one that `write` wrote, which holds a network and nothing else."""
   try:
     content, notes = read(path)
@@ -100,7 +108,7 @@ def is_own(path):
   )
 
 
-def _read_safetensors(path):
+def _read_safetensors(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
   try:
     with safetensors.safe_open(path, "numpy") as file:
       notes = file.metadata() or {}
@@ -114,7 +122,7 @@ def _read_safetensors(path):
   return tensors, notes
 
 
-def _read_pickle(path):
+def _read_pickle(path: pathlib.Path) -> Any:
   torch = _torch(path)
   try:
     with torch.serialization.safe_globals(_harmless()), warnings.catch_warnings(action="ignore"):
@@ -128,11 +136,11 @@ def _read_pickle(path):
     raise UserError(f"{path} is no sound PyTorch file ({_line(text)}); get it anew") from error
 
 
-def _harmless():
+def _harmless() -> list[Any]:
   """Classes that run nothing: options, and NumPy's numbers and arrays, which are kept beside the
   weights, such as a best accuracy or a generator's state; with the names that NumPy 1 gave them.
   """
-  core = np._core.multiarray
+  core = np._core.multiarray  # type: ignore[attr-defined]
   return [
     *(argparse.Namespace, np.ndarray, np.dtype, core.scalar, core._reconstruct),
     (core.scalar, "numpy.core.multiarray.scalar"),
@@ -141,7 +149,7 @@ def _harmless():
   ]
 
 
-def _refusal(path, torch, text):
+def _refusal(path: pathlib.Path, torch: Any, text: str) -> str:
   """Says which classes a pickle wants, and what to do about them."""
   with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_harmless()):
     try:
@@ -162,7 +170,9 @@ def _refusal(path, torch, text):
   )
 
 
-def _check_types(path, types, known):
+def _check_types(
+  path: str | os.PathLike[str], types: dict[str, str], known: Collection[str]
+) -> None:
   odd = [f"{name} ({kind})" for name, kind in sorted(types.items()) if kind not in known]
   if odd:
     raise UserError(
@@ -171,7 +181,7 @@ def _check_types(path, types, known):
     )
 
 
-def _torch(path):
+def _torch(path: pathlib.Path) -> Any:
   try:
     import torch  # only here: edjax does not depend on it
   except ImportError as error:
@@ -181,5 +191,5 @@ def _torch(path):
   return torch
 
 
-def _line(error):
+def _line(error: object) -> str:
   return " ".join(str(error).split())[:200]

@@ -1,8 +1,10 @@
 """What a file is, told by how it begins and never by its ending, which people choose freely."""
 
 import contextlib
+import pathlib
 import tarfile
 import zipfile
+from typing import NoReturn
 
 from edjax.errors import UserError
 
@@ -31,7 +33,7 @@ _OTHERS = (
 )
 
 
-def tell(path):
+def tell(path: pathlib.Path) -> str:
   """Returns `PICKLE` (of torch.save) or `SAFETENSORS`.
 
   Args:
@@ -79,7 +81,7 @@ def tell(path):
   )
 
 
-def _archive(path, start):
+def _archive(path: pathlib.Path, start: bytes) -> str:
   """Tells a zip archive: torch.save writes one that holds data.pkl."""
   try:
     with zipfile.ZipFile(path) as archive:
@@ -101,7 +103,7 @@ def _archive(path, start):
   )
 
 
-def _tape(path):
+def _tape(path: pathlib.Path) -> NoReturn:
   """Refuses a tar archive, of which the very first PyTorch files are one kind."""
   names = []
   with contextlib.suppress(tarfile.TarError, OSError), tarfile.open(path) as archive:
@@ -118,17 +120,17 @@ def _tape(path):
   )
 
 
-def _some(names):
+def _some(names: list[str]) -> str:
   return ", ".join(names[:3]) + " …" * (len(names) > 3) or "nothing that can be read"
 
 
-def _shown(start):
+def _shown(start: bytes) -> str:
   """The first bytes as a person reads them, on one line."""
   text = start[:40].decode("utf-8", "replace")
   return repr(" ".join(text.split()) if _is_text(start[:40], whole=False) else start[:8])
 
 
-def _is_text(start, whole):
+def _is_text(start: bytes, whole: bool) -> bool:
   try:
     text = start.decode("utf-8")
   except UnicodeDecodeError as error:

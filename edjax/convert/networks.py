@@ -6,8 +6,10 @@ over when exactly one known network has been found is named, never dropped in si
 """
 
 import dataclasses
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from edjax.convert.recognise import ENDS
 from edjax.errors import UserError
@@ -22,6 +24,7 @@ _PASSENGER = re.compile(
 # A module beside a network that may well be a part of it: of a sequence, or another last layer.
 _ANOTHER_PART = re.compile(r"(\d+|fc\w*|head\w*|classifier\w*|linear\w*)\..*")
 _AVERAGED = re.compile(r"(?<![a-z])(ema|swa|avg|averaged?|shadow|polyak)(?![a-z])")
+T = TypeVar("T")
 TOP = "."  # the key of what is not within anything
 
 
@@ -36,20 +39,25 @@ class State:
   """
 
   key: str
-  tensors: dict
+  tensors: dict[str, Any]
   beside: tuple[str, ...]
 
   @property
-  def averaged(self):
+  def averaged(self) -> bool:
     return bool(_AVERAGED.search(self.key.lower()))
 
 
-def states(content):
+def states(content: Any) -> list[State]:
   """Returns a `State` per set of tensors in what a file holds."""
   return [state for key, tensors in _dicts(content, "", ()) for state in _split(key, tensors)]
 
 
-def pick(path, content, key, recognise):
+def pick(
+  path: str | os.PathLike[str],
+  content: Any,
+  key: str | None,
+  recognise: Callable[[dict[str, Any]], T],
+) -> tuple[T, State, list[str]]:
   """Returns (what is recognised, its `State`, phrases on what was taken and left out).
 
   Args:
@@ -93,7 +101,9 @@ def pick(path, content, key, recognise):
   return recognised, state, said
 
 
-def _one(path, networks, others):
+def _one(
+  path: str | os.PathLike[str], networks: list[tuple[T, State]], others: list[State]
+) -> tuple[T, State]:
   """Returns the network that is meant, a pair of `networks`."""
   raw = [pair for pair in networks if not pair[1].averaged] or networks
   unknown = [s.key for s in others if _is_like_a_network(s) and not s.averaged]
@@ -108,7 +118,7 @@ def _one(path, networks, others):
   )
 
 
-def _check_alone(path, state):
+def _check_alone(path: str | os.PathLike[str], state: State) -> None:
   """Refuses a network beside which there is what may come before or after it."""
   parts = [name for name in state.beside if _ANOTHER_PART.fullmatch(name)]
   if parts and state.key != TOP:
@@ -119,7 +129,7 @@ def _check_alone(path, state):
     )
 
 
-def _under(path, found, key):
+def _under(path: str | os.PathLike[str], found: list[State], key: str) -> list[State]:
   exact = [state for state in found if state.key == key]
   within = [state for state in found if f".{key}." in f".{state.key}."]
   if not exact and not within:
@@ -129,7 +139,7 @@ def _under(path, found, key):
   return exact or within
 
 
-def _dicts(content, key, above):
+def _dicts(content: Any, key: str, above: tuple[int, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
   """Yields (key, {name: tensor}) of every dict that holds some; `above` are the ids around it."""
   if id(content) in above or not isinstance(content, (Mapping, list, tuple)):
     return
@@ -144,12 +154,13 @@ def _dicts(content, key, above):
     yield from _dicts(value, f"{key}.{name}" if key else str(name), (*above, id(content)))
 
 
-def _split(key, tensors):
+def _split(key: str, tensors: dict[str, Any]) -> Iterator[State]:
   """Yields a `State` per prefix under which a network's first and last layers are found."""
   tensors = {name: value for name, value in tensors.items() if not name.endswith(_COUNTER)}
   tensors = _unwrapped(tensors)
   prefixes = sorted(_prefixes(tensors), key=len, reverse=True) or [_common(tensors)]
-  groups, rest = {prefix: {} for prefix in prefixes}, []
+  groups: dict[str, dict[str, Any]] = {prefix: {} for prefix in prefixes}
+  rest = []
   for name, value in tensors.items():
     prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
     if prefix is None or _PASSENGER.fullmatch(name.removeprefix(prefix)):
@@ -162,7 +173,7 @@ def _split(key, tensors):
       yield State(where or TOP, group, tuple(rest))
 
 
-def _unwrapped(tensors):
+def _unwrapped(tensors: dict[str, Any]) -> dict[str, Any]:
   """Takes the wrappers out of names, unless two would be the same then."""
   names = {
     name: ".".join(part for part in name.split(".") if part not in _WRAPPERS) for name in tensors
@@ -172,7 +183,7 @@ def _unwrapped(tensors):
   return {names[name]: value for name, value in tensors.items()}
 
 
-def _prefixes(tensors):
+def _prefixes(tensors: dict[str, Any]) -> set[str]:
   """Returns what stands before a known first layer and the same network's last one."""
   return {
     name.removesuffix(first)
@@ -182,7 +193,7 @@ def _prefixes(tensors):
   }
 
 
-def _common(tensors):
+def _common(tensors: dict[str, Any]) -> str:
   """Returns the prefix that all names share, in whole parts: it tells more of what is amiss."""
   first, last = min(tensors, default=""), max(tensors, default="")
   shared = 0
@@ -194,30 +205,30 @@ def _common(tensors):
   return first[:shared]
 
 
-def _same(tensors, others):
+def _same(tensors: dict[str, Any], others: dict[str, Any]) -> bool:
   return tensors.keys() == others.keys() and all(
     value.shape == others[name].shape and bool((value == others[name]).all())
     for name, value in tensors.items()
   )
 
 
-def _is_like_a_network(state):
+def _is_like_a_network(state: State) -> bool:
   return any(value.ndim == 4 for value in state.tensors.values())
 
 
-def _is_tensor(value):
+def _is_tensor(value: object) -> bool:
   return hasattr(value, "dtype") and hasattr(value, "shape") and hasattr(value, "ndim")
 
 
-def _is_floating(value):
+def _is_floating(value: Any) -> bool:
   return "float" in str(value.dtype)
 
 
-def _keys(content):
+def _keys(content: Any) -> str:
   if isinstance(content, Mapping):
     return f": it holds {_listed(list(map(str, content)))}" if content else ": it is an empty dict"
   return f": it is a {type(content).__name__}"
 
 
-def _listed(names):
+def _listed(names: Sequence[str]) -> str:
   return ", ".join(names[:5]) + f" and {len(names) - 5} more" * (len(names) > 5)

@@ -6,9 +6,12 @@ than can be the nearest.
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any, cast
 
 from edjax.convert import tensors as tensors_of
 from edjax.convert.names.families import NAMES, SCHEMES, TENSORS
+from edjax.convert.names.naming import Names
 from edjax.errors import UserError, choose, one_of
 
 # The first layer of a network is one of these, its last one is the classifier.
@@ -40,10 +43,18 @@ class Found:
   model: str
   scheme: str
   num_classes: int
-  places: dict
+  places: tensors_of.Places
 
 
-def recognise(tensors, model=None, num_classes=None, scheme=None):
+_Candidate = tuple[str, str, Names]  # model, scheme, and how that names
+
+
+def recognise(
+  tensors: Mapping[str, Any],
+  model: str | None = None,
+  num_classes: int | None = None,
+  scheme: str | None = None,
+) -> Found:
   """Returns the network that a checkpoint holds, a `Found`.
 
   Args:
@@ -66,14 +77,14 @@ def recognise(tensors, model=None, num_classes=None, scheme=None):
     if scheme in (None, known)
   ]
   if not candidates:
-    raise UserError(f"{model} has no {scheme} names; it has {', '.join(NAMES[model])}")
+    raise UserError(f"{model} has no {scheme} names; it has {', '.join(NAMES[cast(str, model)])}")
   if not model:
     candidates = _alike(tensors, candidates)
 
-  def apart(candidate):  # at least; every tensor more or fewer is a difference
+  def apart(candidate: _Candidate) -> int:  # at least; every tensor more or fewer is a difference
     return abs(TENSORS[candidate[0]] - len(tensors))
 
-  nearest, least = None, math.inf
+  nearest, least = "", math.inf
   for candidate in sorted(candidates, key=apart):
     if apart(candidate) >= least:
       break
@@ -84,11 +95,11 @@ def recognise(tensors, model=None, num_classes=None, scheme=None):
       return Found(name, known, classes, places)
     distance = len(missing) + len(extra) + len(wrong)
     if distance < least:
-      nearest, least = (name, known, classes, missing, extra, wrong), distance
-  raise UserError(_explained(*nearest))
+      nearest, least = _explained(name, known, classes, missing, extra, wrong), distance
+  raise UserError(nearest)
 
 
-def _alike(tensors, candidates):
+def _alike(tensors: Mapping[str, Any], candidates: list[_Candidate]) -> list[_Candidate]:
   """Returns the candidates whose first or last layer is in `tensors`."""
   ends = [
     {f"{names(path)}.weight" for path in (*_FIRST, _LAST) if names(path)}
@@ -103,7 +114,9 @@ def _alike(tensors, candidates):
   return alike
 
 
-def _layout(tensors, model, names, num_classes):
+def _layout(
+  tensors: Mapping[str, Any], model: str, names: Names, num_classes: int | None
+) -> tuple[tensors_of.Places, int]:
   """Returns (places, classes) of a model for images such as the tensors are for."""
   classifier = f"{names(_LAST)}.weight"
   classes = num_classes or (len(tensors[classifier]) if classifier in tensors else 1000)
@@ -114,7 +127,9 @@ def _layout(tensors, model, names, num_classes):
   return places, classes
 
 
-def _places(tensors, model, names, classes, channels):
+def _places(
+  tensors: Mapping[str, Any], model: str, names: Names, classes: int, channels: int
+) -> tensors_of.Places:
   """Returns the layout for images of any size, that is, with any number of positions."""
   places = tensors_of.layout(model, names, classes, (64, 64, channels))
   name = names("fragment_0/pos_embed")
@@ -125,7 +140,14 @@ def _places(tensors, model, names, classes, channels):
   return places
 
 
-def _explained(model, scheme, classes, missing, extra, wrong):
+def _explained(
+  model: str,
+  scheme: str,
+  classes: int,
+  missing: list[str],
+  extra: list[str],
+  wrong: list[tuple[str, tuple[int, ...], tuple[int, ...]]],
+) -> str:
   parts = [f"missing: {', '.join(missing)}"] if missing else []
   parts += [f"not in it: {', '.join(extra)}"] if extra else []
   parts += [

@@ -6,6 +6,8 @@ differs. Only the counters of batches (`num_batches_tracked`), which nothing rea
 
 import dataclasses
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,8 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from edjax import models
+from edjax.convert.names.naming import Names
+from edjax.types import Variables
 
 # (last name of the path, axes) -> (last name in PyTorch, order of axes there)
 _LEAVES = {
@@ -40,7 +44,10 @@ class Place:
   shape: tuple[int, ...]
 
 
-def layout(model, names, num_classes, image_shape):
+Places = dict[str, Place]  # by PyTorch name
+
+
+def layout(model: str, names: Names, num_classes: int, image_shape: tuple[int, int, int]) -> Places:
   """Returns {PyTorch name: Place} of every tensor of a network; nothing is computed.
 
   Args:
@@ -62,7 +69,9 @@ def layout(model, names, num_classes, image_shape):
 
 
 @functools.lru_cache(maxsize=256)
-def _shapes(model, num_classes, image_shape):
+def _shapes(
+  model: str, num_classes: int, image_shape: tuple[int, int, int]
+) -> dict[str, tuple[int, ...]]:
   """Returns {path: shape} of a network's variables; tracing takes up to a second."""
   network = models.graduate(models.body(model), num_classes)
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
@@ -70,7 +79,7 @@ def _shapes(model, num_classes, image_shape):
   return {path: leaf.shape for path, leaf in flatten_dict(variables, sep="/").items()}
 
 
-def to_torch(variables, model, names):
+def to_torch(variables: Variables, model: str, names: Names) -> dict[str, np.ndarray]:
   """Returns {PyTorch name: float32 array} of the variables of a whole network, or of a tree of
   that form, such as its gradients.
 
@@ -86,7 +95,7 @@ def to_torch(variables, model, names):
   return tensors
 
 
-def from_torch(tensors, places):
+def from_torch(tensors: Mapping[str, np.ndarray], places: Places) -> Variables:
   """Returns the variables that `tensors` hold.
 
   Args:
@@ -100,7 +109,9 @@ def from_torch(tensors, places):
   return unflatten_dict(arrays, sep="/")
 
 
-def differences(tensors, places):
+def differences(
+  tensors: Mapping[str, Any], places: Places
+) -> tuple[list[str], list[str], list[tuple[str, tuple[int, ...], tuple[int, ...]]]]:
   """Returns (missing names, names too many, [(name, shape, shape wanted)]), each sorted."""
   missing = sorted(set(places) - set(tensors))
   extra = sorted(set(tensors) - set(places))
@@ -112,7 +123,7 @@ def differences(tensors, places):
   return missing, extra, wrong
 
 
-def _named(path, axes, names):
+def _named(path: str, axes: int, names: Names) -> tuple[str | None, tuple[int, ...]]:
   """Returns (PyTorch name or None, order of axes)."""
   _, *scope, leaf = path.split("/")
   suffix, order = _LEAVES.get((leaf, axes), (None, tuple(range(axes))))

@@ -1,5 +1,8 @@
 """How images are shown to a network: their size, and the mean and deviation of their pixels."""
 
+from collections.abc import Callable
+from typing import Any, cast
+
 import flax
 import jax
 import numpy as np
@@ -8,17 +11,20 @@ from edjax import models
 from edjax.data.augment import pipeline
 from edjax.data.datasets import DATASETS
 from edjax.errors import UserError
+from edjax.types import Variables
 
 # How images are shown to the networks that are published with these names.
 _IMAGENET = {"size": 224, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _CIFAR = {"size": 32, "mean": DATASETS["cifar100"].mean, "std": DATASETS["cifar100"].std}
-_USUAL = {
+_USUAL: dict[str | None, dict[str, Any]] = {
   **{"repdistiller": _CIFAR, "torchvision": _IMAGENET, "timm": _IMAGENET},
   "akamaster": _IMAGENET | {"size": 32},
 }
 
 
-def complete(info, scheme, given):
+def complete(
+  info: dict[str, Any], scheme: str | None, given: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
   """Returns (view, assumed), both {"size", "mean", "std"} or a part of them.
 
   Args:
@@ -37,7 +43,7 @@ def complete(info, scheme, given):
   return known | assumed, assumed
 
 
-def check(variables, info, view):
+def check(variables: Variables, info: dict[str, Any], view: dict[str, Any]) -> None:
   """Raises UserError if a view is not whole, or makes no sense, or the network does not take it."""
   if None in view.values():
     raise UserError("nothing says how images are shown to this network; give --size, --mean, --std")
@@ -63,17 +69,24 @@ def check(variables, info, view):
     ) from error
 
 
-def asking(variables, info, view):
+def asking(
+  variables: Variables, info: dict[str, Any], view: dict[str, Any]
+) -> Callable[[jax.Array], jax.Array]:
   """Returns a function from images, uint8 [B, size, size, channels], to logits [B, classes]."""
   classes = info.get("num_classes") or len(info["classes"])
   network = models.graduate(models.body(info["model"]), classes)
   how = pipeline.Augment(tuple(view["mean"]), tuple(view["std"]))
-  return lambda images: network.apply(variables, pipeline.normalise(how, images)).logits
+
+  def ask(images: jax.Array) -> jax.Array:
+    output = network.apply(variables, pipeline.normalise(how, images))
+    return cast(models.Output, output).logits
+
+  return ask
 
 
-def kept(view, given):
+def kept(view: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
   """Returns what of a view goes into a network's info: what a user gave, mean and std together."""
-  rows = {}
+  rows: dict[str, Any] = {}
   if given["mean"] is not None or given["std"] is not None:
     rows |= {"mean": list(view["mean"]), "std": list(view["std"])}
   if given["size"] is not None:
@@ -81,7 +94,7 @@ def kept(view, given):
   return rows
 
 
-def said(assumed, scheme):
+def said(assumed: dict[str, Any], scheme: str | None) -> str:
   """Returns a line on what is only usual, with its newline, or "" where nothing is."""
   if not assumed:
     return ""
@@ -89,5 +102,5 @@ def said(assumed, scheme):
   return f"assumed {options}, as networks with {scheme} names are usually trained\n"
 
 
-def _row(value):
+def _row(value: Any) -> tuple[Any, ...] | list[Any]:
   return value if isinstance(value, (tuple, list)) else (value,)

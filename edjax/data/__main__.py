@@ -8,7 +8,7 @@ from edjax.errors import Parser, one_line
 from edjax.progress import Progress
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   """Runs the command with the given arguments; raises UserError."""
   options = _parser().parse_args(argv)
   progress = Progress()
@@ -32,7 +32,7 @@ def main(argv):
   )
 
 
-def _parser():
+def _parser() -> Parser:
   parser = Parser(prog="python -m edjax.data", description=__doc__)
   commands = parser.add_subparsers(required=True, metavar="prepare")
   prepare = commands.add_parser(
@@ -51,7 +51,7 @@ def _parser():
   return parser
 
 
-def run():
+def run() -> None:
   """Runs the command; what a user can put right ends in one line and exit code 1."""
   with one_line("the same command continues"):
     main(sys.argv[1:])

@@ -69,7 +69,7 @@ def from_arrays(
   return datasets.cut(name, train, exam, known, figures, validation_fraction)
 
 
-def _split(what, images, labels):
+def _split(what: str, images: np.ndarray, labels: np.ndarray) -> Split:
   images, labels = np.asarray(images), np.asarray(labels)
   if images.ndim == 3:
     images = images[..., None]

@@ -9,16 +9,20 @@ beside their archive (`prepare`), and from then on mapped into memory.
 
 import dataclasses
 import functools
+import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from edjax.data import identity, splits
 from edjax.data.photographs import decoding, reader
 from edjax.data.readers import cifar, digits, folder, idx, prepared
-from edjax.data.splits import Split
+from edjax.data.splits import Images, Rows, Split
 from edjax.errors import UserError, choose, one_of
+
+Figures = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std, per channel
 
 SOURCES = ("auto", "files", "tfds")
 _BLOCK = 1024
@@ -38,7 +42,7 @@ class Dataset:
   notes: tuple[str, ...] = ()  # lines about what was read and what was not
 
   @functools.cached_property
-  def identity(self):
+  def identity(self) -> dict[str, Any]:
     """What tells it from others, JSON, see `identity.describe`."""
     return identity.describe(self)
 
@@ -56,7 +60,7 @@ class Row:
   whatever their maker likes.
   """
 
-  read: Callable
+  read: Callable[..., tuple[Split, Split, tuple[str, ...], *tuple[str, ...]]]
   files: str = ""
   traces: tuple[str, ...] = ()
   tfds: bool = False
@@ -66,7 +70,11 @@ class Row:
   std: tuple[float, ...] = ()
 
 
-def _photographs(name, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)):
+def _photographs(
+  name: str,
+  mean: tuple[float, ...] = (0.485, 0.456, 0.406),
+  std: tuple[float, ...] = (0.229, 0.224, 0.225),
+) -> Row:
   """Returns the row of photographs; the figures are ImageNet's, which the field uses for all."""
   return Row(
     read=functools.partial(reader.read, name),
@@ -136,23 +144,23 @@ DATASETS = {
 }
 
 
-def row_of(name):
+def row_of(name: str) -> Row:
   """Returns what is known of a data set; raises UserError for a name that is none."""
   return _photographs(name) if name.startswith("tfds:") else choose(DATASETS, name, "dataset")
 
 
 def load(
-  name,
+  name: str,
   *,
-  data_dir="",
-  validation_fraction=0.1,
-  train_limit=0,
-  image_size=0,
-  bad_images="error",
-  source="auto",
-  mean=(),
-  std=(),
-):
+  data_dir: str | os.PathLike[str] = "",
+  validation_fraction: float = 0.1,
+  train_limit: int = 0,
+  image_size: int = 0,
+  bad_images: str = "error",
+  source: str = "auto",
+  mean: tuple[float, ...] = (),
+  std: tuple[float, ...] = (),
+) -> Dataset:
   """Loads a data set, or maps it, and cuts it.
 
   The validation part is cut from the training images class by class, by the rule of
@@ -209,17 +217,24 @@ def load(
   return cut(name, train, test, class_names, figures, validation_fraction, train_limit, kept)
 
 
-def from_folder(directory, **options):
+def from_folder(directory: str | os.PathLike[str], **options: Any) -> Dataset:
   """Loads a folder of images, one sub-folder per class: `load("folder", data_dir=directory, …)`."""
   return load("folder", data_dir=str(directory), **options)
 
 
-def cut(name, train, test, class_names, figures, validation_fraction, train_limit=0, notes=()):
+def cut(
+  name: str,
+  train: Split,
+  test: Split,
+  class_names: tuple[str, ...],
+  figures: Callable[[Images | Rows], Figures],
+  validation_fraction: float,
+  train_limit: int = 0,
+  notes: tuple[str, ...] = (),
+) -> Dataset:
   """Returns the `Dataset` of images that have been read, see `load`.
 
   Args:
-    name: of the data set.
-    train, test: `Split`s.
     class_names: of the labels, in order.
     figures: `images -> (mean, std)`, asked for those that are trained on.
     validation_fraction, train_limit: see `load`.
@@ -244,14 +259,21 @@ def cut(name, train, test, class_names, figures, validation_fraction, train_limi
   return Dataset(name, class_names, train, validation, test, *figures(train.images), notes)
 
 
-def figures_of(images, mean=(), std=(), usual=()):
+def figures_of(
+  images: Images | Rows,
+  mean: tuple[float, ...] = (),
+  std: tuple[float, ...] = (),
+  usual: Figures | tuple[()] = (),
+) -> Figures:
   """Returns (mean, std) per channel: what is said, else what is usual, else those of the images."""
   usual = usual or channel_statistics(images)
   said = given_figures("data", mean, std, images.shape[-1])
   return said.get("mean", usual[0]), said.get("std", usual[1])
 
 
-def given_figures(name, mean, std, channels):
+def given_figures(
+  name: str, mean: Sequence[float] | None, std: Sequence[float] | None, channels: int
+) -> dict[str, tuple[float, ...]]:
   """Returns {"mean", "std"}, a number per channel, as far as a user says them.
 
   Raises:
@@ -277,15 +299,11 @@ def given_figures(name, mean, std, channels):
   return said
 
 
-def channel_statistics(images):
+def channel_statistics(images: Images | Rows) -> Figures:
   """Returns the mean and standard deviation of each channel, of pixels scaled to [0, 1].
 
-  Args:
-    images: uint8 [n, height, width, channels], not empty.
-
-  Returns:
-    (mean, std), tuples of floats; both exact up to float64, as they come from counts of the 256
-    values. std is at least 1/255, so that one may divide by it.
+  There must be an image. Both are exact up to float64, as they come from counts of the 256 values;
+  std is at least 1/255, so that one may divide by it.
   """
   values = np.arange(256) / 255
   counts_by_channel = np.zeros((images.shape[-1], 256), np.int64)
@@ -301,7 +319,7 @@ def channel_statistics(images):
   return tuple(means), tuple(stds)
 
 
-def directory_of(name, data_dir):
+def directory_of(name: str, data_dir: str | os.PathLike[str]) -> pathlib.Path:
   """Returns the folder of a data set's files; raises UserError, saying what it should hold."""
   files = row_of(name).files
   if not data_dir:
@@ -312,7 +330,14 @@ def directory_of(name, data_dir):
   return directory
 
 
-def require(name, *, data_dir="", image_size=0, source="auto", **_):
+def require(
+  name: str,
+  *,
+  data_dir: str | os.PathLike[str] = "",
+  image_size: int = 0,
+  source: str = "auto",
+  **_: object,
+) -> None:
   """Raises UserError, as `load` would, if the files are not there; opens none of them."""
   row = row_of(name)
   if row.files:
@@ -323,7 +348,7 @@ def require(name, *, data_dir="", image_size=0, source="auto", **_):
       _locate(name, row, directory, source)
 
 
-def _locate(name, row, directory, source):
+def _locate(name: str, row: Row, directory: pathlib.Path, source: str) -> pathlib.Path | None:
   """Returns the folder that tensorflow-datasets prepared, or None if the files are there."""
   if source != "tfds" and any((directory / trace).exists() for trace in row.traces):
     return None
@@ -341,7 +366,9 @@ def _locate(name, row, directory, source):
   return version
 
 
-def _read(name, row, data_dir, options):
+def _read(
+  name: str, row: Row, data_dir: str | os.PathLike[str], options: dict[str, Any]
+) -> tuple[Split, Split, tuple[str, ...], *tuple[str, ...]]:
   """Returns (train, test, class names) from the files or the prepared data set."""
   source = options["source"]
   one_of(source, SOURCES, "data.source")
@@ -357,7 +384,7 @@ def _read(name, row, data_dir, options):
   return row.read(directory, **{key: options[key] for key in row.takes})
 
 
-def _check(name, parts, classes):
+def _check(name: str, parts: dict[str, Split], classes: int) -> None:
   for part, split in parts.items():
     if not len(split.labels):
       raise UserError(f"dataset {name!r}: its {part} files hold no image; fetch them again")

@@ -1,17 +1,22 @@
 """What tells a data set from others, in JSON: a work directory and all in it belong to one."""
 
 import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edjax.data.splits import Rows
+from edjax.data.splits import Rows, Split
 from edjax.errors import Foreign
+
+if TYPE_CHECKING:
+  from edjax.data import datasets
 
 _PARTS = "train", "validation", "test"
 _SHOWN = 6  # names in a message
 
 
-def sample_digest(split):
+def sample_digest(split: Split) -> str:
   """Returns a hex digest that tells data sets apart: of all labels and a thousand even images."""
   stride = max(1, len(split.labels) // 1000)
   digest = hashlib.sha256(split.labels.tobytes())
@@ -19,7 +24,7 @@ def sample_digest(split):
   return digest.hexdigest()
 
 
-def describe(dataset):
+def describe(dataset: "datasets.Dataset") -> dict[str, Any]:
   """Returns the identity of a `datasets.Dataset`, JSON; where its files lie is no part of it."""
   parts = {part: getattr(dataset, part) for part in _PARTS}
   return {
@@ -31,7 +36,13 @@ def describe(dataset):
   }
 
 
-def refuse(holder, was, now, parts=_PARTS, advice="use another --workdir, or the old data"):
+def refuse(
+  holder: str,
+  was: dict[str, Any] | None,
+  now: dict[str, Any],
+  parts: Sequence[str] = _PARTS,
+  advice: str = "use another --workdir, or the old data",
+) -> None:
   """Raises Foreign if something belongs to other data than these.
 
   Args:
@@ -46,16 +57,16 @@ def refuse(holder, was, now, parts=_PARTS, advice="use another --workdir, or the
     raise Foreign(f"{holder} belongs to other data: {reason}", advice)
 
 
-def _digest(split):
+def _digest(split: Split) -> str:
   """All of what is in memory counts, and a sample of what would have to be read from the disk."""
   if isinstance(split.images, Rows):
     return sample_digest(split)
   digest = hashlib.sha256(split.labels.tobytes())
-  digest.update(np.ascontiguousarray(split.images))
+  digest.update(np.ascontiguousarray(split.images).data)
   return digest.hexdigest()
 
 
-def _difference(was, now, parts):
+def _difference(was: dict[str, Any], now: dict[str, Any], parts: Sequence[str]) -> str:
   """Says in which respect two identities differ first, with both sides; "" if in none."""
   for key, what in (("dataset", "the data set"), ("image_shape", "the shape of an image")):
     if was.get(key) != now[key]:
@@ -74,19 +85,19 @@ def _difference(was, now, parts):
         f"the {counts[0]} {part} images or their labels are others (sha256 was {digests[0]}…, is "
         f"now {digests[1]}…)"
       )
-  orders = was.get("class_order"), now.get("class_order")
-  if None not in orders and orders[0] != orders[1]:
+  before, after = was.get("class_order"), now.get("class_order")
+  if before is not None and after is not None and before != after:
     names = dict(enumerate(now["class_names"]))
-    shown = ([names.get(label, label) for label in order] for order in orders)
+    shown = ([names.get(label, label) for label in order] for order in (before, after))
     return "the order of the classes was {}, is now {}".format(*map(_listed, shown))
   return ""
 
 
-def _get(tree, key, part):
+def _get(tree: dict[str, Any], key: str, part: str) -> Any:
   """What an identity says of a part, None if it does not; it may come from a damaged file."""
   return tree[key].get(part) if isinstance(tree.get(key), dict) else None
 
 
-def _listed(names):
+def _listed(names: Sequence[object] | None) -> str:
   shown = ", ".join(map(str, (names or ())[:_SHOWN]))
   return f"{shown}, … ({len(names)})" if names and len(names) > _SHOWN else shown or "not named"

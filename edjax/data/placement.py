@@ -6,6 +6,8 @@ same bits.
 
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Int32, UInt8
 
 from edjax.errors import choose
 
@@ -18,7 +20,7 @@ RESIDENCES = {  # and what a run says of it
 SHARE = 0.5  # of a device's memory that images may take; networks and activations need the rest
 
 
-def settle(wanted, size, limit, devices, mapped):
+def settle(wanted: str, size: int, limit: int | None, devices: int, mapped: bool) -> str:
   """Returns where images are to live: "device", "sharded" or "streamed".
 
   Args:
@@ -44,12 +46,16 @@ def settle(wanted, size, limit, devices, mapped):
   return "streamed"
 
 
-def look_up(images, rows):
+def look_up(
+  images: UInt8[Array, "images height width channels"], rows: Int32[Array, "*batch"]
+) -> UInt8[Array, "..."]:
   """Returns the images at `rows`, int32 […], of all images on every device."""
   return images[rows]
 
 
-def look_up_divided(images, rows, axis):
+def look_up_divided(
+  images: UInt8[Array, "stretch height width channels"], rows: Int32[Array, "*batch"], axis: str
+) -> UInt8[Array, "..."]:
   """Returns the images at this device's `rows`, whichever device has them.
 
   Args:

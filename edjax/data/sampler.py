@@ -12,8 +12,10 @@ the seats of a subject, such a batch is one stretch, and every image is shown on
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float32, Int32, Integer
 
 from edjax.errors import UserError
 
@@ -36,31 +38,33 @@ class Seating:
   counts: tuple[int, ...]
 
   @property
-  def shared(self):
+  def shared(self) -> bool:
     """Whether all subjects sit in one stretch."""
     return len(self.seats) < len(self.images)
 
   @property
-  def left_over(self):
+  def left_over(self) -> int:
     """Images that an epoch should show and leaves out; each leaves out others, drawn anew."""
     return sum(max(0, count - shown) for count, shown in self._shown(self.images))
 
   @property
-  def again(self):
+  def again(self) -> int:
     """Seats per epoch whose subject has no image left that the epoch has not shown."""
     return sum(max(0, shown - count) for count, shown in self._shown(self.counts))
 
   @property
-  def even(self):
+  def even(self) -> bool:
     """Whether the images fill the seats of every subject to the end of the epoch."""
     return all(count >= shown for count, shown in self._shown(self.images))
 
-  def _shown(self, images):
+  def _shown(self, images: tuple[int, ...]) -> list[tuple[int, int]]:
     images = (sum(images),) if self.shared else images
     return [(count, self.steps * taken) for count, taken in zip(images, self.seats, strict=True)]
 
 
-def seat(counts, batch_size, shares=None, apart=True):
+def seat(
+  counts: Sequence[int], batch_size: int, shares: Sequence[float] | None = None, apart: bool = True
+) -> Seating:
   """Divides a batch among subjects.
 
   Args:
@@ -100,7 +104,9 @@ def seat(counts, batch_size, shares=None, apart=True):
   return divided if apart or divided.even else together
 
 
-def epoch_order(seating, members, seed, epoch):
+def epoch_order(
+  seating: Seating, members: Sequence[Integer[np.ndarray, " _"]], seed: tuple[int, ...], epoch: int
+) -> Int32[np.ndarray, "steps batch"]:
   """Which training image sits where in each batch of an epoch.
 
   Args:
@@ -128,7 +134,9 @@ def epoch_order(seating, members, seed, epoch):
   return np.concatenate(columns, axis=1).astype(np.int32)
 
 
-def _drawn(draw, images, steps, taken):
+def _drawn(
+  draw: np.random.Generator, images: Integer[np.ndarray, " _"], steps: int, taken: int
+) -> Integer[np.ndarray, "{steps} {taken}"]:
   """Returns [steps, taken] of `images`, all of them shown before any is shown again.
 
   A batch in which a new round begins takes first those that it has not shown in the old one, so
@@ -142,7 +150,9 @@ def _drawn(draw, images, steps, taken):
   return drawn[: steps * taken].reshape(steps, taken)
 
 
-def teacher_seats(seating, answers, devices):
+def teacher_seats(
+  seating: Seating, answers: Sequence[bool], devices: int
+) -> tuple[Int32[np.ndarray, "{devices} n"], Float32[np.ndarray, "{devices} n"]] | None:
   """The seats a teacher answers for, device by device.
 
   Args:
@@ -167,7 +177,7 @@ def teacher_seats(seating, answers, devices):
   return places, mask
 
 
-def partners(seating, devices):
+def partners(seating: Seating, devices: int) -> Int32[np.ndarray, " batch"]:
   """Whose image is mixed into whose: the next of the same subject and device, in a ring.
 
   So a specialist sees mixtures of its own classes only. A batch that all subjects share, which has
@@ -185,7 +195,7 @@ def partners(seating, devices):
   return chosen
 
 
-def exam_batches(count, batch_size):
+def exam_batches(count: int, batch_size: int) -> Int32[np.ndarray, "batches {batch_size}"]:
   """Places for an exam: int32 [batches, batch] that hold each of 0…count−1 once, padded with 0.
 
   The first `count` places, in order, are the images; what follows is padding, to be dropped.

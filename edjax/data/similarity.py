@@ -6,11 +6,16 @@ subjects.
 """
 
 import numpy as np
+from jaxtyping import Float64, Integer
+
+from edjax.data.splits import Images, Rows
 
 _BLOCK = 1024
 
 
-def similar_order(images, labels, num_classes):
+def similar_order(
+  images: Images | Rows, labels: Integer[np.ndarray, " n"], num_classes: int
+) -> tuple[int, ...]:
   """Orders classes along the Fiedler vector of the similarity of their mean images.
 
   Args:
@@ -41,7 +46,9 @@ def similar_order(images, labels, num_classes):
   return tuple(int(label) for label in order)
 
 
-def _class_means(images, labels, num_classes):
+def _class_means(
+  images: Images | Rows, labels: Integer[np.ndarray, " n"], num_classes: int
+) -> Float64[np.ndarray, "{num_classes} pixels"]:
   """Returns float64 [classes, pixels], reading the images in blocks that memory is sure to hold."""
   sums = np.zeros((num_classes, int(np.prod(images.shape[1:]))))
   for start in range(0, len(images), _BLOCK):

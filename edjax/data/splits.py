@@ -9,10 +9,16 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
+from jaxtyping import Bool, Int32, Int64, Integer, UInt8, UInt64
+from numpy.typing import ArrayLike
 
 SPLIT_SEED = 2311_13811
+
+Images = UInt8[np.ndarray, "n height width channels"]
 
 
 class Rows:
@@ -22,29 +28,29 @@ class Rows:
   reads all, or remains a map of the file if that is all of it.
   """
 
-  def __init__(self, source, rows):
+  def __init__(self, source: np.ndarray, rows: ArrayLike) -> None:
     """Takes an array [m, …] and which of its rows these are, int [n]."""
     self._source, self._rows = source, np.asarray(rows)
     self.shape, self.dtype = (len(self._rows), *source.shape[1:]), source.dtype
 
-  def __len__(self):
+  def __len__(self) -> int:
     return len(self._rows)
 
-  def __getitem__(self, which):
+  def __getitem__(self, which: Any) -> np.ndarray:
     rows = self._rows[which]
     _announce(self._source, rows)
     return np.asarray(self._source[rows])
 
-  def __array__(self, dtype=None, copy=None):
+  def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
     whole = len(self) == len(self._source) and np.all(self._rows == np.arange(len(self)))
     return np.asarray(self._source if whole else self[:], dtype, copy=copy)
 
-  def take(self, rows):
+  def take(self, rows: np.ndarray) -> "Rows":
     """Returns the `Rows` at `rows` (bool [n] or int [m]), reading nothing."""
     return Rows(self._source, self._rows[rows])
 
 
-def _announce(source, rows):
+def _announce(source: np.ndarray, rows: np.ndarray | np.integer) -> None:
   """Tells the kernel which rows of a map are about to be read, so that it fetches many at once.
 
   Rows that are not in memory come 4 to 9 times faster so (of 64 and 160 pixels, virtual disk);
@@ -53,7 +59,7 @@ def _announce(source, rows):
   if not isinstance(source, np.memmap) or not hasattr(os, "posix_fadvise"):
     return
   length = source.strides[0]
-  with contextlib.suppress(OSError), open(source.filename, "rb") as file:
+  with contextlib.suppress(OSError), open(cast(str, source.filename), "rb") as file:
     for row in rows.ravel().tolist():
       start = source.offset + row * length
       os.posix_fadvise(file.fileno(), start, length, os.POSIX_FADV_WILLNEED)
@@ -67,18 +73,18 @@ class Split:
   blocks, and read whole by `np.asarray` only.
   """
 
-  images: np.ndarray | Rows
-  labels: np.ndarray
+  images: Images | Rows
+  labels: Int32[np.ndarray, " n"]
 
 
-def take(split, rows):
+def take(split: Split, rows: np.ndarray) -> Split:
   """Returns the images and labels at `rows` (bool [n] or int [m]) as a `Split`."""
   images = split.images
   taken = images.take(rows) if isinstance(images, Rows) else images[rows]
   return Split(taken, split.labels[rows])
 
 
-def by_name(names, fraction):
+def by_name(names: Sequence[str], fraction: float) -> Bool[np.ndarray, " n"]:
   """Says which files a cut by name holds out, whatever order they are found in.
 
   Those whose names have the smallest SHA-256: fraction · n of them (halves up), but at least one
@@ -98,7 +104,7 @@ def by_name(names, fraction):
   return held_out
 
 
-def held_out(labels, fraction):
+def held_out(labels: Integer[np.ndarray, " n"], fraction: float) -> Bool[np.ndarray, " n"]:
   """Says which images a stratified cut holds out.
 
   Of a class with n images, round(fraction · n) are held out (halves up), but at least one and never
@@ -119,7 +125,7 @@ def held_out(labels, fraction):
   return ranks < np.minimum(wanted, sizes - 1)
 
 
-def limited(labels, limit):
+def limited(labels: Integer[np.ndarray, " n"], limit: int) -> Bool[np.ndarray, " n"]:
   """Says which `limit` images to keep so that classes keep their proportions.
 
   Images are taken in the order of (place in class) / (size of class), equal ones by class: every
@@ -139,7 +145,9 @@ def limited(labels, limit):
   return keep
 
 
-def _ranks(labels):
+def _ranks(
+  labels: Integer[np.ndarray, " n"],
+) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
   """Returns each image's place in its class by hashed index, and its class's size: int [n] both."""
   order = np.lexsort((_hash(np.arange(len(labels))), labels))
   _, starts, inverse, counts = np.unique(
@@ -151,7 +159,7 @@ def _ranks(labels):
   return ranks, sizes
 
 
-def _hash(index):
+def _hash(index: Integer[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
   """The SplitMix64 finaliser (Steele, Lea & Flood, OOPSLA 2014): uint64 [n], a bijection."""
   z = (index.astype(np.uint64) + np.uint64(SPLIT_SEED)) * np.uint64(0x9E3779B97F4A7C15)
   z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -17,10 +17,11 @@ from edjax.convert.names import (
   vit,
   wrn,
 )
+from edjax.convert.names.naming import Names
 
 SCHEMES = ("repdistiller", "torchvision", "timm", "akamaster")
 
-_FAMILIES = (
+_FAMILIES: tuple[tuple[dict[str, int], dict[str, Names]], ...] = (
   (
     {
       **{"resnet8": 47, "resnet14": 77, "resnet20": 107, "resnet32": 167, "resnet44": 227},

@@ -18,7 +18,7 @@ _in_a_block = by_rules(
 )
 
 
-def repdistiller(path):
+def repdistiller(path: str) -> str | None:
   """Returns the module's name in mdistiller's network, which numbers blocks through, or None."""
   match = re.fullmatch(r"fragment_(\d)/block_(\d)/(\w+)", path)
   if not match:

@@ -52,7 +52,7 @@ _in_the_first_block = by_rules(
 )
 
 
-def torchvision(path):
+def torchvision(path: str) -> str | None:
   """Returns the module's name in torchvision's network, which numbers blocks through, or None."""
   match = re.fullmatch(rf"{_BLOCK}/(\w+)", path)
   if not match:

@@ -3,7 +3,7 @@
 import re
 
 
-def repdistiller(scope):
+def repdistiller(scope: str) -> str | None:
   """Returns the module's name in RepDistiller's and mdistiller's networks, or None.
 
   Their blocks are plain lists of convolution, normalisation and ReLU, numbered through.

@@ -18,7 +18,7 @@ _in_a_block = by_rules(
 )
 
 
-def timm(scope):
+def timm(scope: str) -> str | None:
   """Returns the module's name in timm's and DeiT's networks, or None.
 
   Their blocks are numbered through. The class token and the positions have scopes of their own,

@@ -8,12 +8,18 @@ all devices agree, and equals Pillow's but for what `auto_contrast` and `blend` 
 """
 
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32, Int32, UInt8, UInt32
 
 SHIFT = 16
+Image = UInt8[Array, "height width channels"]
+Table = UInt8[Array, "channels 256"]
+Counts = UInt32[Array, "channels 256"]
+
 ONE = 1 << SHIFT  # a pixel, in the fixed-point numbers of `warp`
 
 
-def warp(image, affine):
+def warp(image: Image, affine: Int32[Array, "6"]) -> Image:
   """Moves pixels: the output at (row, column) is the input under the mapped centre of that pixel.
 
   The nearest pixel is taken, without interpolation; what comes from outside is black.
@@ -35,12 +41,12 @@ def warp(image, affine):
   return jnp.where(inside[..., None], moved, 0).astype(jnp.uint8)
 
 
-def look_up(image, table):
+def look_up(image: Image, table: Table) -> Image:
   """Replaces every value v of channel c by `table[c, v]`, uint8 [channels, 256]."""
   return table.reshape(-1).at[_places(image)].get(mode="promise_in_bounds")
 
 
-def point_table(bits, threshold):
+def point_table(bits: Int32[Array, ""], threshold: Int32[Array, ""]) -> UInt8[Array, "256"]:
   """The table of what does not depend on the image: solarised above `threshold`, then posterised.
 
   Args:
@@ -55,14 +61,14 @@ def point_table(bits, threshold):
   return (values >> (8 - bits) << (8 - bits)).astype(jnp.uint8)
 
 
-def histogram(image):
+def histogram(image: Image) -> Counts:
   """How many pixels of every channel have every value: uint32 [channels, 256]."""
   channels = image.shape[-1]
   counts = jnp.zeros(channels * 256, jnp.uint32).at[_places(image).reshape(-1)].add(1)
   return counts.reshape(channels, 256)
 
 
-def auto_contrast_table(counts):
+def auto_contrast_table(counts: Counts) -> Table:
   """The table that stretches every channel from its darkest and lightest value to 0 and 255.
 
   Fractions are rounded down. Pillow computes them in floating point, and so gives one grey level
@@ -81,7 +87,7 @@ def auto_contrast_table(counts):
   return jnp.where(high > low, stretched, values).astype(jnp.uint8)
 
 
-def equalize_table(counts):
+def equalize_table(counts: Counts) -> Table:
   """The table that spreads the values of every channel evenly.
 
   With n pixels, of which m have the lightest value that occurs, and s = ⌊(n − m) / 255⌋, a value
@@ -100,12 +106,12 @@ def equalize_table(counts):
   return jnp.where(step > 0, spread, jnp.arange(256)[None]).astype(jnp.uint8)
 
 
-def _places(image):
+def _places(image: Image) -> Int32[Array, "height width channels"]:
   """Returns where every value stands in a flat table of [channels, 256]."""
   return jnp.arange(image.shape[-1])[None, None] * 256 + image.astype(jnp.int32)
 
 
-def _ends(counts):
+def _ends(counts: Counts) -> tuple[UInt32[Array, "channels 1"], UInt32[Array, "channels 1"]]:
   """Returns the darkest and the lightest value that occur, uint32 [channels, 1] each."""
   occurs, values = counts > 0, jnp.arange(256, dtype=jnp.uint32)[None]
   return (
@@ -114,7 +120,7 @@ def _ends(counts):
   )
 
 
-def grey(image):
+def grey(image: Image) -> UInt8[Array, "height width 1"]:
   """Luma by ITU-R BT.601, in 1/65536 and rounded: uint8 [height, width, 1]; grey stays as it is."""
   if image.shape[-1] == 1:
     return image
@@ -123,13 +129,13 @@ def grey(image):
   return luma[..., None].astype(jnp.uint8)
 
 
-def mean_grey(image):
+def mean_grey(image: Image) -> UInt8[Array, ""]:
   """The mean of `grey`, rounded, halves up: a uint8 scalar."""
   values = grey(image).astype(jnp.uint32)
   return ((2 * values.sum() + values.size) // (2 * values.size)).astype(jnp.uint8)
 
 
-def smooth(image):
+def smooth(image: Image) -> Image:
   """The mean of nine neighbours, the middle counted five times, rounded; the border stays."""
   height, width, _ = image.shape
   if min(height, width) < 3:
@@ -141,7 +147,7 @@ def smooth(image):
   return image.at[1:-1, 1:-1].set(inner.astype(jnp.uint8))
 
 
-def blend(poor, image, factor):
+def blend(poor: UInt8[Array, "..."], image: Image, factor: Float32[Array, ""]) -> Image:
   """`poor` at factor 0, the image at 1, beyond it above 1; clipped and rounded down.
 
   The arithmetic is Pillow's, in single precision; where a processor multiplies and adds in one

@@ -9,9 +9,12 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float32, Int32, Real, UInt8
 
 from edjax.data.augment import resized
 from edjax.data.augment.strong import Strong
+from edjax.types import RandomKey
 
 _LIST = 0  # the seed of all lists of views, in every run
 
@@ -47,22 +50,23 @@ class Augment:
   crops: int = 0
   flat: tuple[bool, bool] = (False, False)
 
-  def by(self, figures):
+  def by(self, figures: tuple[tuple[float, ...], tuple[float, ...]] | tuple[()]) -> "Augment":
     """The same for a network that has a (mean, std) of its own; () stands for none."""
     return dataclasses.replace(self, mean=figures[0], std=figures[1]) if figures else self
 
   @property
-  def pads(self):
+  def pads(self) -> tuple[int, int]:
     """Rows and columns added on either side before a crop."""
-    return tuple(0 if flat else self.pad for flat in self.flat)
+    rows, columns = (0 if flat else self.pad for flat in self.flat)
+    return rows, columns
 
   @property
-  def flips(self):
+  def flips(self) -> bool:
     """Whether views are mirrored."""
     return self.flip and not self.flat[1]
 
   @property
-  def distinct(self):
+  def distinct(self) -> int | None:
     """How many views an image has before `randaugment`, `mixup`, `strong`; None: no end of them."""
     if self.crops or self.resized:
       return self.crops or None
@@ -70,7 +74,9 @@ class Augment:
     return (2 * rows + 1) * (2 * columns + 1) * (1 + self.flips)
 
 
-def normalise(augment, images):
+def normalise(
+  augment: Augment, images: Real[Array, "batch height width channels"]
+) -> Float32[Array, "batch height width channels"]:
   """uint8 [batch, height, width, channels] to float32, zero mean and unit variance per channel."""
   mean, std = (
     jnp.asarray(value, jnp.float32)[None, None, None] for value in (augment.mean, augment.std)
@@ -78,7 +84,7 @@ def normalise(augment, images):
   return (images.astype(jnp.float32) / 255.0 - mean) / std
 
 
-def draw(augment, key, count):
+def draw(augment: Augment, key: RandomKey, count: int) -> Real[Array, "{count} _"]:
   """Draws one view per image.
 
   Returns:
@@ -90,7 +96,9 @@ def draw(augment, key, count):
   return _anew(augment, key, count)
 
 
-def settle(augment, draws, index):
+def settle(
+  augment: Augment, draws: Real[Array, "batch _"], index: Int32[Array, " batch"]
+) -> Real[Array, "batch _"]:
   """Draws as `view` takes them, with the crops that numbers of lists stand for.
 
   Args:
@@ -101,7 +109,7 @@ def settle(augment, draws, index):
   if not augment.crops:
     return draws
 
-  def one(image, number):
+  def one(image: Int32[Array, ""], number: Int32[Array, ""]) -> Real[Array, " _"]:
     # Of one kind whatever the run's keys are, as lists must be the same in every run.
     key = jax.random.key(_LIST, impl="threefry2x32")
     return _anew(augment, jax.random.fold_in(jax.random.fold_in(key, image), number), 1)[0]
@@ -109,7 +117,7 @@ def settle(augment, draws, index):
   return jax.vmap(one)(index, draws[:, 0])
 
 
-def number(augment, draws):
+def number(augment: Augment, draws: Int32[Array, "batch _"]) -> Int32[Array, " batch"]:
   """The numbers, int32 [batch] in 0…distinct − 1, of the views that were drawn."""
   if augment.crops:
     return draws[:, 0]
@@ -118,7 +126,7 @@ def number(augment, draws):
   return 2 * place + mirrored if augment.flips else place
 
 
-def numbered(augment, numbers):
+def numbered(augment: Augment, numbers: Int32[Array, " batch"]) -> Int32[Array, "batch _"]:
   """The draws that have these numbers, int32 [batch]."""
   if augment.crops:
     return numbers[:, None]
@@ -126,7 +134,7 @@ def numbered(augment, numbers):
   return jnp.stack([*divmod(place, 2 * augment.pads[1] + 1), mirrored], axis=1)
 
 
-def _anew(augment, key, count):
+def _anew(augment: Augment, key: RandomKey, count: int) -> Real[Array, "{count} _"]:
   mirrored = jax.random.bernoulli(jax.random.fold_in(key, 1), 0.5, (count, 1)) & augment.flips
   drawn = (
     resized.draw(key, count)
@@ -136,7 +144,11 @@ def _anew(augment, key, count):
   return jnp.concatenate([drawn, mirrored.astype(drawn.dtype)], axis=1)
 
 
-def view(augment, images, draws):
+def view(
+  augment: Augment,
+  images: UInt8[Array, "batch height width channels"],
+  draws: Real[Array, "batch _"],
+) -> Real[Array, "batch height width channels"]:
   """Crops, then mirrors uint8 images [batch, height, width, channels] by settled draws [batch, n].
 
   Returns:
@@ -150,14 +162,14 @@ def view(augment, images, draws):
   rows, columns = augment.pads
   padded = jnp.pad(images, ((0, 0), (rows, rows), (columns, columns), (0, 0)))
 
-  def one(image, row, column, mirrored):
+  def one(image: Array, row: Array, column: Array, mirrored: Array) -> Array:
     cropped = jax.lax.dynamic_slice(image, (row, column, 0), (height, width, channels))
     return jnp.where(mirrored, cropped[:, ::-1], cropped)
 
   return jax.vmap(one)(padded, *draws.T)
 
 
-def mixture(augment, key):
+def mixture(augment: Augment, key: RandomKey) -> Float32[Array, ""]:
   """Draws the share of an image in its mixture: float32, at least one half, as mixing is mutual."""
   share = jax.random.beta(key, augment.mixup, augment.mixup)
   return jnp.maximum(share, 1 - share)

@@ -31,10 +31,13 @@ from the whole range.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
+from jaxtyping import Float32, Int32
 
 from edjax.data.augment import operations
 
@@ -91,14 +94,14 @@ class Numbers(NamedTuple):
     factor: float32, for `operations.blend`.
   """
 
-  kind: jnp.ndarray
-  affine: jnp.ndarray
-  bits: jnp.ndarray
-  threshold: jnp.ndarray
-  factor: jnp.ndarray
+  kind: Int32[Array, "*table"]
+  affine: Int32[Array, "*table 6"]
+  bits: Int32[Array, "*table"]
+  threshold: Int32[Array, "*table"]
+  factor: Float32[Array, "*table"]
 
 
-def table(chosen, height, width):
+def table(chosen: Sequence[Operation], height: int, width: int) -> Numbers:
   """Returns `Numbers` of arrays [operations, 1 + SCALE, 2], the last axis plain and mirrored.
 
   They are computed here, in double precision, and not in the step: a device's own sines may differ
@@ -119,20 +122,23 @@ def table(chosen, height, width):
   return Numbers(*(jnp.asarray(column.reshape(*shape, *column.shape[1:])) for column in columns))
 
 
-def _numbers(operation, magnitude, mirrored, height, width):
+def _numbers(
+  operation: Operation, magnitude: int, mirrored: bool, height: int, width: int
+) -> tuple[np.int32, Int32[np.ndarray, "6"], np.int32, np.int32, np.float32]:
+  """Returns what `Numbers` holds of one operation, in that order, computed by the host."""
   kind, start, end, mirrors = operation
   change = (end - start) * magnitude / SCALE
   value = start - change if mirrored and mirrors else start + change
-  return Numbers(
-    kind=np.int32(KINDS.index(kind)),
-    affine=_affine(kind, value, height, width),
-    bits=np.int32(value if kind == "posterize" else 8),
-    threshold=np.int32(math.ceil(value) if kind == "solarize" else 256),
-    factor=np.float32(value if kind in ENHANCING else 1),
+  return (
+    np.int32(KINDS.index(kind)),
+    _affine(kind, value, height, width),
+    np.int32(value if kind == "posterize" else 8),
+    np.int32(math.ceil(value) if kind == "solarize" else 256),
+    np.float32(value if kind in ENHANCING else 1),
   )
 
 
-def _affine(kind, value, height, width):
+def _affine(kind: str, value: float, height: int, width: int) -> Int32[np.ndarray, "6"]:
   a, b, c, d, e, f = 1.0, 0.0, 0.0, 0.0, 1.0, 0.0
   if kind == "rotate":
     cosine, sine = math.cos(math.radians(value)), math.sin(math.radians(value))

@@ -16,17 +16,23 @@ import math
 
 import jax.numpy as jnp
 import jax.random
+from jax import Array
+from jaxtyping import Float32, Int32, UInt8
+
+from edjax.types import RandomKey
 
 ATTEMPTS = 10
 ASPECT = (3 / 4, 4 / 3)
 
 
-def draw(key, count):
+def draw(key: RandomKey, count: int) -> Float32[Array, "{count} 22"]:
   """Draws windows, of any image: float32 [count, 22] in [0, 1)."""
   return jax.random.uniform(key, (count, 2 * ATTEMPTS + 2))
 
 
-def windows(least, shape, draws):
+def windows(
+  least: float, shape: tuple[int, int], draws: Float32[Array, "count 22"]
+) -> Int32[Array, "count 4"]:
   """Where the windows are in an image.
 
   Args:
@@ -56,7 +62,9 @@ def windows(least, shape, draws):
   return jnp.where(fits.any(1)[:, None], found, middle)
 
 
-def view(images, windows):
+def view(
+  images: UInt8[Array, "batch height width channels"], windows: Int32[Array, "batch 4"]
+) -> Float32[Array, "batch height width channels"]:
   """Stretches windows [batch, 4] of images [batch, height, width, channels] to float32 images."""
   height, width = images.shape[1:3]
   top, left, rows, columns = windows.astype(jnp.float32).T
@@ -67,7 +75,9 @@ def view(images, windows):
   return jnp.einsum("bjp,bipc->bijc", _weights(width, left, columns), tall, precision="highest")
 
 
-def _weights(size, start, length):
+def _weights(
+  size: int, start: Float32[Array, " batch"], length: Float32[Array, " batch"]
+) -> Float32[Array, "batch {size} {size}"]:
   """What each of `size` pixels takes of the image's: [batch, size, size], rows summing to 1."""
   pixels = jnp.arange(size, dtype=jnp.float32)[None]
   at = (pixels + 0.5) * (length / size)[:, None] - 0.5
@@ -76,7 +86,7 @@ def _weights(size, start, length):
   return jnp.maximum(1 - jnp.abs(distance), 0)
 
 
-def _middle(height, width):
+def _middle(height: int, width: int) -> tuple[int, int, int, int]:
   low, high = ASPECT
   rows, columns = min(height, round(width / low)), min(width, round(height * high))
   return (height - rows) // 2, (width - columns) // 2, rows, columns

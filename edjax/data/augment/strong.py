@@ -13,9 +13,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Bool, Float32, Int32, UInt8
 
 from edjax.data.augment import operations, policies
 from edjax.errors import UserError
+from edjax.types import RandomKey
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Strong:
   cutout: tuple[int, int] = (16, 16)
   colour: tuple[int, ...] = (0,)
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if self.layers < 0:
       raise UserError(f"a strong view cannot have {self.layers} layers; give 0 or more")
     if not 0 <= self.magnitude[0] <= self.magnitude[1] <= policies.SCALE:
@@ -55,7 +58,7 @@ class Strong:
       raise UserError(f"a colour is one or three numbers in 0..255, not {self.colour}")
 
 
-def randaugment(layers, magnitude):
+def randaugment(layers: int, magnitude: int) -> Strong:
   """RandAugment(layers, magnitude) as in the paper: every operation has the same magnitude."""
   return Strong(layers, (magnitude, magnitude), policies.RANDAUGMENT, cutout=(0, 0))
 
@@ -82,19 +85,19 @@ class Draws(NamedTuple):
     centre: float32 [count, 2], of the square, in [0, 1) of height and width.
   """
 
-  operation: jax.Array
-  magnitude: jax.Array
-  mirrored: jax.Array
-  side: jax.Array
-  centre: jax.Array
+  operation: Int32[Array, "*count layers"]
+  magnitude: Int32[Array, "*count layers"]
+  mirrored: Int32[Array, "*count layers"]
+  side: Int32[Array, "*count"]
+  centre: Float32[Array, "*count 2"]
 
 
-def draw(settings, key, count):
+def draw(settings: Strong, key: RandomKey, count: int) -> Draws:
   """Draws one strong view per image: `Draws`, for images of any size."""
   layers = settings.layers
   shares = jax.random.uniform(key, (count, 3 * layers + 3))
 
-  def whole(shares, low, high):
+  def whole(shares: Float32[Array, "*shape"], low: int, high: int) -> Int32[Array, "*shape"]:
     return low + jnp.floor(shares * (high + 1 - low)).astype(jnp.int32)
 
   return Draws(
@@ -106,7 +109,9 @@ def draw(settings, key, count):
   )
 
 
-def view(settings, images, draws):
+def view(
+  settings: Strong, images: UInt8[Array, "batch height width channels"], draws: Draws
+) -> UInt8[Array, "batch height width channels"]:
   """Applies `draws` of `settings` to uint8 images [batch, height, width, 1 or 3].
 
   Returns:
@@ -123,8 +128,10 @@ def view(settings, images, draws):
   if channels == 1:
     colour = operations.grey(colour)
 
-  def one(image, draws):
-    def layer(image, place):
+  def one(image: operations.Image, draws: Draws) -> operations.Image:
+    def layer(
+      image: operations.Image, place: tuple[Array, Array, Array]
+    ) -> tuple[operations.Image, None]:
       return _apply(image, jax.tree.map(lambda values: values[place], table)), None
 
     # A loop, because the compiler would repeat a layer's work for every pixel of the next.
@@ -134,14 +141,14 @@ def view(settings, images, draws):
   return jax.vmap(one)(images, draws)
 
 
-def _apply(image, numbers):
+def _apply(image: operations.Image, numbers: policies.Numbers) -> operations.Image:
   """One operation: the others are in the program too, and do nothing.
 
   All of them read the image as it came, so that nothing is computed again wherever the compiler
   puts several in one loop over pixels.
   """
 
-  def on(kind, yes, no):
+  def on(kind: str, yes: Array, no: Array) -> Array:
     return jnp.where(numbers.kind == policies.KINDS.index(kind), yes, no)
 
   poor = on("contrast", operations.mean_grey(image), jnp.uint8(0))
@@ -155,11 +162,16 @@ def _apply(image, numbers):
   return operations.blend(poor, image, numbers.factor)
 
 
-def _cut_out(image, side, centre, colour):
+def _cut_out(
+  image: operations.Image,
+  side: Int32[Array, ""],
+  centre: Float32[Array, "2"],
+  colour: UInt8[Array, "1 1 _"],
+) -> operations.Image:
   """Paints the square: rows and columns from centre − ⌊side / 2⌋ on, `side` of them."""
   height, width, _ = image.shape
 
-  def inside(size, share):
+  def inside(size: int, share: Float32[Array, ""]) -> Bool[Array, " {size}"]:
     away = jnp.arange(size) - jnp.floor(share * size).astype(jnp.int32) + side // 2
     return (away >= 0) & (away < side)
 

@@ -6,11 +6,14 @@ says where it is published.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import pathlib
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable, Container, Iterator
+from typing import IO, cast
 
 from edjax.errors import UserError
 
@@ -27,7 +30,7 @@ class Archive:
   md5: str
   page: str
 
-  def __str__(self):
+  def __str__(self) -> str:
     return f"{self.name} ({self.size:,} bytes, MD5 {self.md5}), published at {self.page}"
 
 
@@ -66,7 +69,11 @@ ARCHIVES = {
 }
 
 
-def verify(path, archive, progress=lambda done, total: None):
+def verify(
+  path: pathlib.Path,
+  archive: Archive,
+  progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
   """Raises UserError, with what was expected and found, unless a file is the published archive.
 
   Args:
@@ -90,7 +97,7 @@ def verify(path, archive, progress=lambda done, total: None):
     raise UserError(f"{path}: expected MD5 {archive.md5}, found {digest.hexdigest()}; {advice}")
 
 
-def scan(path, keep):
+def scan(path: pathlib.Path, keep: Callable[[str], bool]) -> tuple[list[str], dict[str, bytes]]:
   """Reads the contents of an archive once.
 
   Args:
@@ -112,7 +119,9 @@ def scan(path, keep):
   return names, kept
 
 
-def contents(path, wanted, start=0):
+def contents(
+  path: pathlib.Path, wanted: Container[str], start: int = 0
+) -> Iterator[tuple[str, bytes]]:
   """Yields (name, bytes) of the files in `wanted`, in the order they are stored, from the start-th.
 
   Raises:
@@ -128,7 +137,7 @@ def contents(path, wanted, start=0):
 
 
 @contextlib.contextmanager
-def _readable(path):
+def _readable(path: pathlib.Path) -> Iterator[None]:
   try:
     yield
   except _DAMAGE as error:
@@ -136,25 +145,29 @@ def _readable(path):
     raise UserError(f"{path}: cannot be read ({reason}); fetch the archive again") from error
 
 
-def _files(path):
+def _files(path: pathlib.Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
   """Yields (name, function that reads it) of the files in an archive, in the order stored."""
   yield from _zip_files(path) if path.suffix == ".zip" else _tar_files(path)
 
 
-def _tar_files(path):
+def _tar_files(path: pathlib.Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
   with tarfile.open(path, "r:*") as archive:
     while (member := archive.next()) is not None:
-      archive.members = []  # tarfile keeps them all otherwise
+      archive.members = []  # type: ignore[attr-defined]  # tarfile keeps them all otherwise
       if member.isfile():
-        yield _clean(member.name), lambda member=member: archive.extractfile(member).read()
+        yield _clean(member.name), functools.partial(_content, archive, member)
 
 
-def _zip_files(path):
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+  return cast(IO[bytes], archive.extractfile(member)).read()  # there is one of every file
+
+
+def _zip_files(path: pathlib.Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
   with zipfile.ZipFile(path) as archive:
     for member in archive.infolist():
       if not member.is_dir():
-        yield _clean(member.filename), lambda member=member: archive.read(member)
+        yield _clean(member.filename), functools.partial(archive.read, member)
 
 
-def _clean(name):
+def _clean(name: str) -> str:
   return str(pathlib.PurePosixPath(name))  # without a leading ./

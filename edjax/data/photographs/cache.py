@@ -8,32 +8,35 @@ the decoder: not by the number of threads, nor by when preparing was interrupted
 """
 
 import json
+import pathlib
 import shutil
+from typing import Any
 
 import numpy as np
 
 from edjax.data.photographs import decoding, filling
 from edjax.data.splits import Rows, Split
 from edjax.errors import UserError
+from edjax.progress import Progress
 from edjax.storage.files import held
 
 
-def folder(directory, name, size):
+def folder(directory: pathlib.Path, name: str, size: int) -> pathlib.Path:
   """Where the cache of a data set is, under a data directory."""
   return directory / f"edjax-{name.replace(':', '-').replace('/', '-')}-{size}"
 
 
-def is_ready(place):
+def is_ready(place: pathlib.Path) -> bool:
   """Whether a folder is a finished cache."""
   return (place / "meta.json").is_file()
 
 
-def meta(place):
+def meta(place: pathlib.Path) -> dict[str, Any]:
   """Returns what meta.json of a finished cache says."""
   return json.loads((place / "meta.json").read_text())
 
 
-def read(place):
+def read(place: pathlib.Path) -> tuple[Split, Split, tuple[str, ...]]:
   """Maps a finished cache.
 
   Returns:
@@ -50,14 +53,22 @@ def read(place):
         f"{place} is a cache of format {stated['format']}, not {filling.FORMAT}; {advice}"
       )
     splits = [_map_part(place, part, stated) for part in filling.PARTS]
-    return *splits, tuple(stated["class_names"])
+    return splits[0], splits[1], tuple(stated["class_names"])
   except (OSError, ValueError, KeyError, TypeError) as error:
     if isinstance(error, UserError):
       raise
     raise UserError(f"{place}: cannot be read ({error}); {advice}") from error
 
 
-def prepare(place, source, size, *, bad_images="error", decoder="", progress=None):
+def prepare(
+  place: pathlib.Path,
+  source: filling.Source,
+  size: int,
+  *,
+  bad_images: str = "error",
+  decoder: str = "",
+  progress: Progress | None = None,
+) -> dict[str, Any]:
   """Makes a cache, or continues one that was interrupted.
 
   Args:
@@ -93,7 +104,7 @@ def prepare(place, source, size, *, bad_images="error", decoder="", progress=Non
     ) from error
 
 
-def _map_part(place, part, stated):
+def _map_part(place: pathlib.Path, part: str, stated: dict[str, Any]) -> Split:
   images = np.load(place / f"{part}.npy", mmap_mode="r")
   labels = np.load(place / f"{part}_labels.npy")
   if images.shape != (len(labels), stated["size"], stated["size"], 3):

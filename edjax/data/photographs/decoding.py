@@ -8,8 +8,12 @@ was decoded with is written in it.
 import importlib.util
 import io
 import math
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from edjax.errors import UserError, choose
@@ -24,7 +28,7 @@ _COLOURS = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}  # stored, and decoded
 _ORIENTATION = 0x0112
 _EXIF_WITHIN = 1 << 17  # the segment stands first, or after others of at most 64 KiB
 # What brings an image upright, by its EXIF orientation.
-_UPRIGHT = {
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
   2: np.fliplr,
   3: lambda image: np.rot90(image, 2),
   4: np.flipud,
@@ -46,12 +50,13 @@ class Refusals:
     rows: what `add` took, in order.
   """
 
-  def __init__(self, policy, total):
+  def __init__(self, policy: str, total: int) -> None:
     """Takes a key of `POLICIES` and how many images there are."""
     self._allowed = math.ceil(choose(POLICIES, policy, "bad_images") * total)
-    self._total, self.rows = total, []
+    self._total = total
+    self.rows: list[dict[str, Any]] = []
 
-  def add(self, row):
+  def add(self, row: dict[str, Any]) -> None:
     """Counts {"file": name, "why": reason, …}; raises UserError if it is one too many."""
     what = f"{row['file']}: cannot be read as an image ({row['why']})"
     if not self._allowed:
@@ -64,7 +69,7 @@ class Refusals:
       )
 
 
-def passed_over(refused, directory=""):
+def passed_over(refused: Sequence[dict[str, Any]], directory: str | os.PathLike[str] = "") -> str:
   """Says how many images could not be read, and which the first of them are.
 
   Args:
@@ -78,19 +83,21 @@ def passed_over(refused, directory=""):
   return f"left out {len(refused):,} that cannot be read: {named}{more}"
 
 
-def best():
+def best() -> str:
   """Returns the name of the fastest decoder that is installed."""
   return "simplejpeg" if _installed("simplejpeg") else "pillow"
 
 
-def check(decoder):
+def check(decoder: str) -> None:
   """Raises UserError for a decoder that is unknown or not installed."""
   choose(DECODERS, decoder, "decoder")
   if not _installed(decoder):
     raise UserError(f"the decoder {decoder!r} is not installed: pip install 'edjax[data]'")
 
 
-def square(content, size, decoder="pillow"):
+def square(
+  content: bytes, size: int, decoder: str = "pillow"
+) -> UInt8[np.ndarray, "{size} {size} _"]:
   """Decodes one image file to a square of bytes.
 
   The first frame is turned upright by its EXIF orientation. Its short side is resized to `size` and
@@ -135,16 +142,16 @@ def square(content, size, decoder="pillow"):
   return np.asarray(fitted).reshape(size, size, -1)
 
 
-def _installed(decoder):
+def _installed(decoder: str) -> bool:
   return all(importlib.util.find_spec(module) for module in DECODERS[decoder])
 
 
-def _check_pixels(width, height):
+def _check_pixels(width: int, height: int) -> None:
   if width * height > MAX_PIXELS:
     raise BadImage(f"{width}x{height} pixels are more than the limit of {MAX_PIXELS:,}")
 
 
-def _decode_jpeg(content, size):
+def _decode_jpeg(content: bytes, size: int) -> UInt8[np.ndarray, "{size} {size} _"] | None:
   """Returns the middle of a JPEG as [size, size, channels], or None if only Pillow can judge it."""
   import cv2
   import simplejpeg
@@ -169,7 +176,7 @@ def _decode_jpeg(content, size):
   return _UPRIGHT.get(_orientation(content), np.asarray)(middle.reshape(size, size, -1))
 
 
-def _orientation(content):
+def _orientation(content: bytes) -> int:
   """Returns the EXIF orientation of a JPEG; one that cannot be read does not spoil an image."""
   if content.find(b"Exif\0\0", 0, _EXIF_WITHIN) < 0:
     return 1
@@ -180,14 +187,14 @@ def _orientation(content):
     return 1
 
 
-def _turned(image):
+def _turned(image: Image.Image) -> Image.Image:
   try:
     return ImageOps.exif_transpose(image)
   except Exception:  # as above
     return image
 
 
-def _to_bytes(image):
+def _to_bytes(image: Image.Image) -> Image.Image:
   """Returns the image in mode L or RGB."""
   if image.mode.startswith("I"):
     # 16-bit files open as I;16 or, like PGM, as 32-bit I; Pillow's own conversion would clip.

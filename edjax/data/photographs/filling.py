@@ -13,14 +13,20 @@ import dataclasses
 import importlib.metadata
 import json
 import os
+import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 import numpy as np
+from jaxtyping import Int32, UInt8
 
 from edjax.data.photographs import decoding
 from edjax.errors import UserError
+from edjax.progress import Progress
 from edjax.storage.files import clear_leftovers, replace_file
+
+Content = tuple[tuple[str, int], str, bytes]  # (part, row), name of the file, its bytes
 
 FORMAT = 1
 PARTS = ("train", "test")
@@ -42,13 +48,20 @@ class Source:
   """
 
   name: str
-  origin: dict
+  origin: dict[str, Any]
   class_names: tuple[str, ...]
-  labels: dict[str, np.ndarray]
-  contents: Callable
+  labels: dict[str, Int32[np.ndarray, " _"]]
+  contents: Callable[[int], Iterator[Content]]
 
 
-def fill(place, source, size, bad_images, decoder, progress):
+def fill(
+  place: pathlib.Path,
+  source: Source,
+  size: int,
+  bad_images: str,
+  decoder: str,
+  progress: Progress | None,
+) -> None:
   """Decodes what is not decoded yet, and finishes the cache by writing its meta.json.
 
   Args:
@@ -76,7 +89,7 @@ def fill(place, source, size, bad_images, decoder, progress):
   with contextlib.ExitStack() as stack:
     files = {part: stack.enter_context(_Squares(place / f"{part}.npy", size)) for part in PARTS}
 
-    def save():
+    def save() -> None:
       for file in files.values():
         file.sync()
       state = stamp | {"done": done, "skipped": skipped}
@@ -110,10 +123,10 @@ def fill(place, source, size, bad_images, decoder, progress):
     for file in files.values():
       file.sync()
   for part in PARTS:
-    with open(place / f"{part}_labels.npy", "wb") as file:
-      np.save(file, source.labels[part])
-      file.flush()
-      os.fsync(file.fileno())
+    with open(place / f"{part}_labels.npy", "wb") as written:
+      np.save(written, source.labels[part])
+      written.flush()
+      os.fsync(written.fileno())
   complete = stamp | {
     "class_names": source.class_names,
     "skipped": skipped,
@@ -123,7 +136,7 @@ def fill(place, source, size, bad_images, decoder, progress):
   (place / "progress.json").unlink(missing_ok=True)
 
 
-def _resume(place, stamp):
+def _resume(place: pathlib.Path, stamp: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
   """Returns what an interrupted run of the same kind left: (images done, rows passed over)."""
   try:
     state = json.loads((place / "progress.json").read_text())
@@ -136,7 +149,7 @@ def _resume(place, stamp):
   return (state["done"], state["skipped"]) if same else (0, [])
 
 
-def _reserve(place, counts, size):
+def _reserve(place: pathlib.Path, counts: dict[str, int], size: int) -> None:
   """Makes the files of squares, with their room on the disk: a full one is an error here."""
   (place / "progress.json").unlink(missing_ok=True)
   paths = {part: place / f"{part}.npy" for part in PARTS}
@@ -153,7 +166,7 @@ def _reserve(place, counts, size):
     raise
 
 
-def _versions(decoder):
+def _versions(decoder: str) -> dict[str, str]:
   packages = {"pillow": ("pillow",), "simplejpeg": ("simplejpeg", "opencv-python-headless")}
   found = {}
   for package in ("edjax", "numpy", "pillow", *packages[decoder]):
@@ -165,33 +178,35 @@ def _versions(decoder):
 class _Squares:
   """A .npy file of squares, written row by row."""
 
-  def __init__(self, path, size):
+  def __init__(self, path: pathlib.Path, size: int) -> None:
     self._path, self._size = path, size
 
-  def __enter__(self):
+  def __enter__(self) -> "_Squares":
     self._start = np.lib.format.open_memmap(self._path, "r").offset
     self._file = os.open(self._path, os.O_RDWR)
     return self
 
-  def __exit__(self, *error):
+  def __exit__(self, *error: object) -> None:
     os.close(self._file)
 
-  def write(self, row, pixels):
+  def write(self, row: int, pixels: UInt8[np.ndarray, "size size _"]) -> None:
     """Writes uint8 [size, size, 1 or 3]; rows may be written by several threads at once."""
     whole = np.ascontiguousarray(np.broadcast_to(pixels, (self._size, self._size, 3)))
-    view, offset = memoryview(whole).cast("B"), self._start + row * whole.nbytes
+    view, offset = whole.data.cast("B"), self._start + row * whole.nbytes
     while view:
       written = os.pwrite(self._file, view, offset)
       view, offset = view[written:], offset + written
 
-  def sync(self):
+  def sync(self) -> None:
     os.fsync(self._file)
 
 
-def _decoded(contents, files, size, decoder):
+def _decoded(
+  contents: Iterator[Content], files: dict[str, _Squares], size: int, decoder: str
+) -> Generator[tuple[int, list[dict[str, Any]]], None, None]:
   """Decodes and writes on all cores; yields (how many images, [the bad ones]) in order."""
 
-  def work(batch):
+  def work(batch: list[Content]) -> tuple[int, list[dict[str, Any]]]:
     bad = []
     for (part, row), name, content in batch:
       try:
@@ -200,7 +215,10 @@ def _decoded(contents, files, size, decoder):
         bad.append({"part": part, "row": row, "file": name, "why": str(error)})
     return len(batch), bad
 
-  workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+  workers = (
+    len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+  )
+  waiting: collections.deque[concurrent.futures.Future[tuple[int, list[dict[str, Any]]]]]
   waiting = collections.deque()
   with concurrent.futures.ThreadPoolExecutor(workers) as pool:
     try:
@@ -215,7 +233,7 @@ def _decoded(contents, files, size, decoder):
         future.cancel()
 
 
-def _batches(contents):
+def _batches(contents: Iterator[Content]) -> Iterator[list[Content]]:
   batch, length = [], 0
   for item in contents:
     batch.append(item)

@@ -22,7 +22,7 @@ class Listing:
   files: dict[str, tuple[tuple[str, int], ...]]
 
 
-def food101(path):
+def food101(path: pathlib.Path) -> Listing:
   """Lists Food-101 (Bossard et al., ECCV 2014): 101 dishes, 75,750 and 25,250 images.
 
   The splits are those published, `meta/train.txt` and `meta/test.txt`; training images carry some
@@ -40,7 +40,7 @@ def food101(path):
   return _checked(path, names, Listing(classes, files))
 
 
-def caltech256(path, clutter=False):
+def caltech256(path: pathlib.Path, clutter: bool = False) -> Listing:
   """Lists Caltech-256 (Griffin, Holub and Perona, CNS-TR-2007-001): 256 classes, 29,780 images.
 
   No split is published. Of each class a fifth is the test split, by the rule of `splits.by_name` on
@@ -48,14 +48,14 @@ def caltech256(path, clutter=False):
   without them. `257.clutter`, which is no class, is left out unless `clutter`.
   """
   names, _ = archives.scan(path, lambda name: False)
-  classes = {}
+  classes: dict[str, list[str]] = {}
   for name in names:
     # Some folders hold stray files and folders beside the photographs.
     parts = pathlib.PurePosixPath(name).parts
     if len(parts) == 3 and parts[2].lower().endswith(".jpg") and not parts[2].startswith("."):
       if clutter or not parts[1].startswith("257."):
         classes.setdefault(parts[1], []).append(name)
-  files = {"train": [], "test": []}
+  files: dict[str, list[tuple[str, int]]] = {"train": [], "test": []}
   for label, folder in enumerate(sorted(classes)):
     found = sorted(classes[folder])
     if len(found) < 2:
@@ -67,7 +67,7 @@ def caltech256(path, clutter=False):
   return _checked(path, names, Listing(class_names, {k: tuple(v) for k, v in files.items()}))
 
 
-def tiny_imagenet(path):
+def tiny_imagenet(path: pathlib.Path) -> Listing:
   """Lists Tiny-ImageNet (Stanford CS231n): 200 classes, 100,000 and 10,000 images of 64x64.
 
   As the field does, the validation images are the test split; those of `test/` have no labels.
@@ -94,14 +94,14 @@ def tiny_imagenet(path):
   return _checked(path, names, Listing(class_names, {"train": tuple(train), "test": tuple(test)}))
 
 
-def _lines(path, texts, name):
+def _lines(path: pathlib.Path, texts: dict[str, bytes], name: str) -> list[str]:
   if name not in texts:
     raise UserError(f"{path} lacks {name}; fetch the archive again")
   text = texts[name].decode("utf-8", errors="replace")
   return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _checked(path, names, listing):
+def _checked(path: pathlib.Path, names: list[str], listing: Listing) -> Listing:
   there = set(names)
   for part, files in listing.files.items():
     if not files:

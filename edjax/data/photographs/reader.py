@@ -2,14 +2,19 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import numpy as np
 
 from edjax.data.photographs import archives, cache, decoding, filling, listings
 from edjax.data.readers import prepared
+from edjax.data.splits import Split
 from edjax.errors import UserError, choose
 from edjax.progress import Progress
+
+_Index = Callable[[pathlib.Path], listings.Listing]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Album:
   """
 
   archive: str = ""
-  index: Callable | None = None
+  index: _Index | None = None
   size: int = 160
   tfds: str = ""
 
@@ -40,7 +45,7 @@ ALBUMS = {
 }
 
 
-def album(name):
+def album(name: str) -> Album:
   """Returns the `Album` of that name: a row of `ALBUMS`, or any that tensorflow-datasets prepared.
 
   Args:
@@ -51,7 +56,7 @@ def album(name):
   return choose(ALBUMS, name, "data set of photographs")
 
 
-def wanted(name, source="auto"):
+def wanted(name: str, source: str = "auto") -> str:
   """Says which files a data set is made of, for an error message."""
   found = album(name)
   ways = {}
@@ -62,7 +67,14 @@ def wanted(name, source="auto"):
   return ways.get(source, "; or ".join(ways.values()))
 
 
-def read(name, directory, *, image_size=0, bad_images="error", source="auto"):
+def read(
+  name: str,
+  directory: pathlib.Path,
+  *,
+  image_size: int = 0,
+  bad_images: str = "error",
+  source: str = "auto",
+) -> tuple[Split, Split, tuple[str, ...], str]:
   """Maps the cache of a data set, and prepares it first, saying so, if there is none.
 
   Args:
@@ -97,8 +109,15 @@ def read(name, directory, *, image_size=0, bad_images="error", source="auto"):
 
 
 def prepare(
-  name, directory, image_size=0, bad_images="error", *, source="auto", decoder="", progress=None
-):
+  name: str,
+  directory: pathlib.Path,
+  image_size: int = 0,
+  bad_images: str = "error",
+  *,
+  source: str = "auto",
+  decoder: str = "",
+  progress: Progress | None = None,
+) -> tuple[pathlib.Path, dict[str, Any]]:
   """Decodes photographs to a cache beside their archive, or finishes one that was interrupted.
 
   Args:
@@ -128,13 +147,15 @@ def prepare(
   return place, cache.meta(place)
 
 
-def require(name, directory, image_size=0, source="auto"):
+def require(name: str, directory: pathlib.Path, image_size: int = 0, source: str = "auto") -> None:
   """Raises UserError, as `read` would, if there is neither a cache nor what it is made of."""
   if not cache.is_ready(cache.folder(directory, name, image_size or album(name).size)):
     _locate(name, directory, source)
 
 
-def _locate(name, directory, source):
+def _locate(
+  name: str, directory: pathlib.Path, source: str
+) -> tuple[pathlib.Path, None] | tuple[None, pathlib.Path]:
   """Returns (path of the archive, None), or (None, folder that tensorflow-datasets prepared)."""
   found = album(name)
   missing = found.tfds
@@ -153,7 +174,7 @@ def _locate(name, directory, source):
   return None, version
 
 
-def _unpacked(directory, found):
+def _unpacked(directory: pathlib.Path, found: Album) -> list[pathlib.Path]:
   """Where unpacking an archive would have put it."""
   if not found.archive:
     return []
@@ -162,19 +183,28 @@ def _unpacked(directory, found):
   return [directory / folder, *([here] if here.name == folder else [])]
 
 
-def _find(name, directory, source, progress):
+def _find(
+  name: str, directory: pathlib.Path, source: str, progress: Progress | None
+) -> filling.Source:
   """Returns the `filling.Source`, from the archive or what tensorflow-datasets prepared."""
   path, version = _locate(name, directory, source)
   if version:
     return prepared.photographs(version, name)
   found = album(name)
-  return _source(name, path, archives.ARCHIVES[found.archive], found.index, progress)
+  path, index = cast(pathlib.Path, path), cast(_Index, found.index)  # what has one has both
+  return _source(name, path, archives.ARCHIVES[found.archive], index, progress)
 
 
-def _source(name, path, archive, index, progress):
+def _source(
+  name: str,
+  path: pathlib.Path,
+  archive: archives.Archive,
+  index: _Index,
+  progress: Progress | None,
+) -> filling.Source:
   """Verifies an archive and lists it as a `filling.Source`."""
 
-  def show(done, total):
+  def show(done: int, total: int) -> None:
     if progress:
       progress.update(
         label=f"verifying {archive.name}", epoch=None, epochs=None, step=done, steps=total
@@ -193,7 +223,7 @@ def _source(name, path, archive, index, progress):
     part: np.array([label for _, label in files], np.int32) for part, files in listing.files.items()
   }
 
-  def contents(start):
+  def contents(start: int) -> Iterator[filling.Content]:
     for file, content in archives.contents(path, rows, start):
       yield rows[file], f"{path}:{file}", content
 

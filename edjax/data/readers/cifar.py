@@ -5,7 +5,9 @@ the fine one), then 3072 pixels, channel by channel (red, green, blue), each 32 
 """
 
 import dataclasses
+import os
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from edjax.data.splits import Split
 from edjax.errors import UserError
 
 SIZE = 32
+_Files = Mapping[str, tuple[str | pathlib.Path, bytes]]  # by name: where it was read, what it holds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +49,7 @@ CIFAR100 = Layout(
 )
 
 
-def read(directory, layout):
+def read(directory: str | os.PathLike[str], layout: Layout) -> tuple[Split, Split, tuple[str, ...]]:
   """Reads a CIFAR data set.
 
   Args:
@@ -67,7 +70,7 @@ def read(directory, layout):
   return _split(files, layout.train, layout), _split(files, layout.test, layout), names
 
 
-def parse(content, label_bytes, origin):
+def parse(content: bytes, label_bytes: int, origin: str | pathlib.Path) -> Split:
   """Parses records of a CIFAR file.
 
   Args:
@@ -93,14 +96,14 @@ def parse(content, label_bytes, origin):
   return Split(np.ascontiguousarray(images), rows[:, label_bytes - 1].astype(np.int32))
 
 
-def _split(files, wanted, layout):
+def _split(files: _Files, wanted: tuple[str, ...], layout: Layout) -> Split:
   parts = [parse(files[name][1], layout.label_bytes, files[name][0]) for name in wanted]
   return Split(
     np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts])
   )
 
 
-def _contents(directory, layout):
+def _contents(directory: pathlib.Path, layout: Layout) -> _Files:
   """Returns {file name: (where it was read, its bytes)} for all files the layout names."""
   wanted, archive = (*layout.train, *layout.test, layout.names), archives.ARCHIVES[layout.archive]
   for folder in (directory, directory / layout.folder):
@@ -114,7 +117,7 @@ def _contents(directory, layout):
   return _archive_contents(path, wanted)
 
 
-def _archive_contents(path, wanted):
+def _archive_contents(path: pathlib.Path, wanted: tuple[str, ...]) -> _Files:
   _, kept = archives.scan(path, lambda name: pathlib.PurePosixPath(name).name in wanted)
   found = {
     pathlib.PurePosixPath(name).name: (f"{path}:{name}", content) for name, content in kept.items()

@@ -13,7 +13,7 @@ from edjax.errors import UserError
 TEST_FRACTION = 0.25
 
 
-def read():
+def read() -> tuple[splits.Split, splits.Split, tuple[str, ...]]:
   """Returns (train, test, class names).
 
   The published grey values v in 0..16 become round(v · 255/16), halves up: 0 stays 0, 16 becomes

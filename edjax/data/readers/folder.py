@@ -2,8 +2,11 @@
 
 import collections
 import concurrent.futures
+import pathlib
+from typing import Any
 
 import numpy as np
+from jaxtyping import Integer, UInt8
 
 from edjax.data.photographs import decoding
 from edjax.data.readers import layouts
@@ -14,7 +17,9 @@ DEFAULT_SIZE = 32
 _LISTED = 8  # so many classes are named in a line
 
 
-def read(directory, image_size=0, bad_images="error"):
+def read(
+  directory: pathlib.Path, image_size: int = 0, bad_images: str = "error"
+) -> tuple[Split, Split, tuple[str, ...], str]:
   """Reads a folder of images, in one of the layouts of `layouts.find`.
 
   Classes are the sorted names of their folders. Every image becomes a square of `image_size` pixels
@@ -38,11 +43,12 @@ def read(directory, image_size=0, bad_images="error"):
   labels = [label for part in (train, test) for label, name in enumerate(names) for _ in part[name]]
   size = image_size or DEFAULT_SIZE
   refusals = decoding.Refusals(bad_images, len(paths))
-  images, kept, all_grey = np.empty((len(paths), size, size, 3), np.uint8), [], True
+  images, all_grey = np.empty((len(paths), size, size, 3), np.uint8), True
+  kept: list[int] = []
   with concurrent.futures.ThreadPoolExecutor() as pool:
     found = pool.map(lambda path: _read_or_refuse(path, size), paths)
     for row, (image, reason) in enumerate(found):
-      if reason:
+      if image is None:
         refusals.add({"file": str(paths[row]), "why": reason})
         continue
       images[len(kept)] = image
@@ -64,10 +70,10 @@ def read(directory, image_size=0, bad_images="error"):
       )
   counts = np.bincount(whole.labels, minlength=len(names))
   line = _line([paths[row] for row in kept], counts, names, tally, refusals.rows, directory)
-  return *parts, names, line
+  return parts[0], parts[1], names, line
 
 
-def _of_classes(counts, names):
+def _of_classes(counts: Integer[np.ndarray, " classes"], names: tuple[str, ...]) -> str:
   """Says which classes there are and how many images of each, if they fit in a line."""
   if len(names) > _LISTED:
     return f"{len(names)} classes"
@@ -75,7 +81,14 @@ def _of_classes(counts, names):
   return f"{len(names)} classes: {', '.join(rows)}"
 
 
-def _line(read_from, counts, names, tally, refused, directory):
+def _line(
+  read_from: list[pathlib.Path],
+  counts: Integer[np.ndarray, " classes"],
+  names: tuple[str, ...],
+  tally: layouts.Tally,
+  refused: list[dict[str, Any]],
+  directory: pathlib.Path,
+) -> str:
   """Says what was read, by ending, and what was not and why."""
   kinds = layouts.endings(collections.Counter(path.suffix.lower() for path in read_from))
   said = [f"read {len(read_from):,} images of {_of_classes(counts, names)} ({kinds})"]
@@ -90,7 +103,7 @@ def _line(read_from, counts, names, tally, refused, directory):
   return "; ".join(said + tally.remarks)
 
 
-def read_image(path, size):
+def read_image(path: pathlib.Path, size: int) -> UInt8[np.ndarray, "{size} {size} _"]:
   """Reads one image file as a square of bytes, by the rule of `decoding.square`.
 
   Args:
@@ -110,7 +123,9 @@ def read_image(path, size):
   return decoding.square(content, size)
 
 
-def _read_or_refuse(path, size):
+def _read_or_refuse(
+  path: pathlib.Path, size: int
+) -> tuple[UInt8[np.ndarray, "{size} {size} _"] | None, str]:
   """Returns (image, ""), or (None, why not)."""
   try:
     return read_image(path, size), ""

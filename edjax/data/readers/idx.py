@@ -6,10 +6,12 @@ per dimension, then the values, last dimension fastest (LeCun, http://yann.lecun
 
 import gzip
 import math
+import os
 import pathlib
 import zlib
 
 import numpy as np
+from jaxtyping import UInt8
 
 from edjax.data.splits import Split
 from edjax.errors import UserError
@@ -22,7 +24,7 @@ FASHION_CLASSES = (
 )  # fmt: skip
 
 
-def read_fashion_mnist(directory):
+def read_fashion_mnist(directory: pathlib.Path) -> tuple[Split, Split, tuple[str, ...]]:
   """Reads Fashion-MNIST (arXiv:1708.07747) from its four official files, gzipped or not.
 
   Args:
@@ -38,7 +40,7 @@ def read_fashion_mnist(directory):
   return _read_pair(directory, "train"), _read_pair(directory, "t10k"), FASHION_CLASSES
 
 
-def read_idx(path, dimensions):
+def read_idx(path: str | os.PathLike[str], dimensions: int) -> UInt8[np.ndarray, "..."]:
   """Reads one IDX file of unsigned bytes.
 
   Args:
@@ -74,7 +76,7 @@ def read_idx(path, dimensions):
   return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-def _read_pair(directory, part):
+def _read_pair(directory: pathlib.Path, part: str) -> Split:
   images_path = _find(directory, f"{part}-images-idx3-ubyte")
   labels_path = _find(directory, f"{part}-labels-idx1-ubyte")
   images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
@@ -86,7 +88,7 @@ def _read_pair(directory, part):
   return Split(images[..., None], labels.astype(np.int32))
 
 
-def _find(directory, name):
+def _find(directory: pathlib.Path, name: str) -> pathlib.Path:
   for folder in (directory, *(directory / raw for raw in RAW)):
     for path in (folder / name, folder / f"{name}.gz"):
       if path.is_file():

@@ -9,11 +9,14 @@ import collections
 import dataclasses
 import os
 import pathlib
+from collections.abc import Mapping
 
 from PIL import Image, features
 
 from edjax.data import splits
 from edjax.errors import UserError
+
+_Files = dict[str, list[pathlib.Path]]  # by class
 
 TRAIN = ("train", "training")
 HELD_OUT = ("test", "testing", "val", "valid", "validation")
@@ -31,7 +34,7 @@ _HARMLESS = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx")
 _TINY = "val_annotations.txt"  # how Tiny-ImageNet labels its validation images
 
 
-def suffixes():
+def suffixes() -> tuple[str, ...]:
   """Returns the endings of files that are taken for images, those that this Pillow reads."""
   Image.init()
   more = [ending for part, own in _OPTIONAL.items() if features.check(part) for ending in own]
@@ -52,13 +55,13 @@ class Tally:
     remarks: on folders that are not read.
   """
 
-  passed: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+  passed: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
   deeper: int = 0
   astray: int = 0
   remarks: list[str] = dataclasses.field(default_factory=list)
 
 
-def find(directory):
+def find(directory: pathlib.Path) -> tuple[tuple[_Files, _Files], Tally]:
   """Finds the images of all classes.
 
   Images in folders below a class's own are the class's too, as torchvision's ImageFolder has it.
@@ -84,10 +87,13 @@ def find(directory):
     tally.remarks.insert(0, f"it is {folders[0].name}/ that was read")
     return found, tally
   cuts = {name: _cut(directory, paths) for name, paths in _classes(directory, tally).items()}
-  return tuple({name: cut[part] for name, cut in cuts.items()} for part in (0, 1)), tally
+  train, test = ({name: cut[part] for name, cut in cuts.items()} for part in (0, 1))
+  return (train, test), tally
 
 
-def _split(directory, folders, parts, tally):
+def _split(
+  directory: pathlib.Path, folders: list[pathlib.Path], parts: list[pathlib.Path], tally: Tally
+) -> tuple[_Files, _Files]:
   """Returns (training, test) images of a folder that has folders of splits."""
   train = _one(directory, [part for part in parts if part.name.lower() in TRAIN])
   if not subfolders(train):
@@ -120,7 +126,7 @@ def _split(directory, folders, parts, tally):
   return first, {name: second[name] for name in first}
 
 
-def _one(directory, found):
+def _one(directory: pathlib.Path, found: list[pathlib.Path]) -> pathlib.Path:
   if len(found) == 1:
     return found[0]
   held = ", ".join(f"{path.name}/" for path in found)
@@ -131,9 +137,9 @@ def _one(directory, found):
   )
 
 
-def _annotated(folder, tally):
+def _annotated(folder: pathlib.Path, tally: Tally) -> _Files:
   """Returns Tiny-ImageNet's validation images by class."""
-  classes = {}
+  classes: _Files = {}
   for line in (folder / _TINY).read_text(errors="replace").splitlines():
     name, label, *_ = [*line.split("\t"), ""]
     if label:
@@ -144,12 +150,13 @@ def _annotated(folder, tally):
   return {name: sorted(paths) for name, paths in classes.items()}
 
 
-def _classes(directory, tally):
+def _classes(directory: pathlib.Path, tally: Tally) -> _Files:
   folders = subfolders(directory)
   if len(folders) < 2:
     raise UserError(f"{directory} has {len(folders)} sub-folders of images; {LAYOUT}")
   tally.astray += sum(path.suffix.lower() in SUFFIXES for path in _files(directory))
-  found, passed = {}, {}
+  found: _Files = {}
+  passed: dict[str, collections.Counter[str]] = {}
   for folder in folders:
     passed[folder.name] = collections.Counter()
     found[folder.name] = images(folder, passed[folder.name], tally)
@@ -171,7 +178,9 @@ def _classes(directory, tally):
   return found
 
 
-def images(folder, passed=None, tally=None):
+def images(
+  folder: pathlib.Path, passed: collections.Counter[str] | None = None, tally: Tally | None = None
+) -> list[pathlib.Path]:
   """Finds the images of a class, those in folders below its own too.
 
   Args:
@@ -212,31 +221,33 @@ def images(folder, passed=None, tally=None):
   return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def endings(counts):
+def endings(counts: Mapping[str, int]) -> str:
   """Says how many files have which ending: "2 .heic, 1 without an ending"."""
   rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
   return ", ".join(f"{count:,} {ending or 'without an ending'}" for ending, count in rows)
 
 
-def _ignored(name):
+def _ignored(name: str) -> bool:
   return name.startswith(".") or name.lower() in _HARMLESS
 
 
-def subfolders(directory):
+def subfolders(directory: pathlib.Path) -> list[pathlib.Path]:
   """Returns the folders in a folder, sorted by name, without hidden ones."""
   found = [path for path in directory.iterdir() if path.is_dir() and not _ignored(path.name)]
   return sorted(found, key=lambda path: path.name)
 
 
-def _files(directory):
+def _files(directory: pathlib.Path) -> list[pathlib.Path]:
   return [path for path in directory.iterdir() if path.is_file() and not _ignored(path.name)]
 
 
-def _has_images(directory):
+def _has_images(directory: pathlib.Path) -> bool:
   return any(path.suffix.lower() in SUFFIXES for path in _files(directory))
 
 
-def _cut(directory, paths):
+def _cut(
+  directory: pathlib.Path, paths: list[pathlib.Path]
+) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
   """Returns a class's (training, test) files."""
   if len(paths) < 2:
     raise UserError(
@@ -244,4 +255,7 @@ def _cut(directory, paths):
     )
   names = [path.relative_to(directory).as_posix() for path in paths]
   test = splits.by_name(names, TEST_FRACTION)
-  return tuple([path for path, out in zip(paths, test, strict=True) if out == k] for k in (0, 1))
+  train, held_out = (
+    [path for path, out in zip(paths, test, strict=True) if out == k] for k in (0, 1)
+  )
+  return train, held_out

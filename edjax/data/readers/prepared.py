@@ -5,6 +5,9 @@ downloaded here: what is not on disk is an error.
 """
 
 import contextlib
+import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +16,12 @@ from edjax.data.splits import Split
 from edjax.errors import UserError
 
 
-def wanted(name):
+def wanted(name: str) -> str:
   """Says what `find` looks for."""
   return f"{name}/<version> as tensorflow-datasets prepares it with file_format='array_record'"
 
 
-def find(directory, name):
+def find(directory: pathlib.Path, name: str) -> pathlib.Path | None:
   """Returns the folder DIR/name/VERSION of the newest prepared ArrayRecord version, or None."""
   versions = [
     info.parent
@@ -28,7 +31,7 @@ def find(directory, name):
   return max(versions, key=_version, default=None)
 
 
-def read(folder):
+def read(folder: pathlib.Path) -> tuple[Split, Split, tuple[str, ...]]:
   """Reads a prepared image classification data set with splits `train` and `test`.
 
   Args:
@@ -46,7 +49,7 @@ def read(folder):
     return _read_split(builder, "train"), _read_split(builder, "test"), names
 
 
-def photographs(folder, name):
+def photographs(folder: pathlib.Path, name: str) -> filling.Source:
   """Lists a prepared data set of JPEG or PNG files of any sizes, without decoding them.
 
   Args:
@@ -74,7 +77,7 @@ def photographs(folder, name):
       for part, source in sources.items()
     }
 
-  def contents(start):
+  def contents(start: int) -> Iterator[filling.Content]:
     with _reading(folder):
       for part, row in rows[start:]:
         yield (part, row), f"{folder}:{part}/{row}", bytes(sources[part][row]["image"])
@@ -84,7 +87,7 @@ def photographs(folder, name):
 
 
 @contextlib.contextmanager
-def _reading(folder):
+def _reading(folder: pathlib.Path) -> Iterator[Any]:
   """Gives the module tensorflow_datasets; what it raises becomes one line."""
   try:
     import tensorflow_datasets as tfds
@@ -99,7 +102,7 @@ def _reading(folder):
     raise UserError(f"{folder}: cannot be read ({reason}); prepare the data set again") from error
 
 
-def _read_split(builder, name):
+def _read_split(builder: Any, name: str) -> Split:
   source = builder.as_data_source(split=name)
   images, labels = None, np.empty(len(source), np.int32)
   for i, example in enumerate(source):
@@ -114,5 +117,5 @@ def _read_split(builder, name):
   return Split(images, labels)
 
 
-def _version(folder):
+def _version(folder: pathlib.Path) -> list[int]:
   return [int(part) if part.isdigit() else -1 for part in folder.name.split(".")]
