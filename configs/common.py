@@ -11,28 +11,24 @@ from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_dict import placeholder
 
 from configs import published
-from edjax import rows, settings
+from edjax import rows, sections, settings
+from edjax.curriculum import Recipe
 
 AXES = ("curriculum", "method", "size")  # of the variants; a run has one of each, in this order
 
 
 def base(name, dataset):
-  """Returns the settings all configs share, to be changed where a config differs."""
+  """Returns the settings all configs share, to be changed where a config differs.
+
+  What they mean is said in `edjax.sections`, `edjax.curriculum.Recipe` and `edjax.rows.GradeRow`.
+  """
   return ConfigDict(
     {
       "name": name,
       "seed": 0,
       "dataset": dataset,
       "data_dir": "",
-      "data": {
-        "validation_fraction": 0.1,
-        "train_limit": 0,
-        "image_size": 0,  # 0: what the data set says
-        "bad_images": "error",  # "skip" passes over at most one in a hundred
-        "source": "auto",  # or "files", or "tfds": what tensorflow-datasets has prepared
-        "mean": (),  # of pixels scaled to [0, 1], one number or one per channel; (): the usual
-        "std": (),
-      },
+      "data": vars(sections.Data()),
       "devices": 0,  # 0: all there are
       "compilation_cache": "auto",  # a folder that keeps compiled programs for later runs; "": none
       "residence": "auto",  # of the images: "device", "sharded" over the devices, "streamed"
@@ -40,30 +36,7 @@ def base(name, dataset):
       "subjects": (1, 1, 1),  # ratios of the classes, in class order
       "class_order": "given",
       "grades": _named(grade(fragments=1, subjects=1), grade(fragments=2, subjects=2), grade()),
-      "recipe": {
-        "batch_size": 128,
-        "optimiser": "sgd",
-        "momentum": 0.9,
-        "nesterov": False,
-        "weight_decay": 5e-4,
-        "dot_delta": 0.075,
-        "clip": 0.0,
-        "schedule": "cosine",
-        "milestones": (),
-        "factor": 0.1,
-        "pad": 0,
-        "flip": False,
-        "resized": 0.0,
-        "crops": 0,
-        "randaugment": 0,  # how many operations; 0: none
-        "magnitude": 9,  # theirs, of 30
-        "mixup": 0.0,
-        "views": "one",
-        "precision": "float32",
-        "target": "slice",
-        "consensus": "average",
-        "specialist_weight": 1.0,
-      },
+      "recipe": vars(Recipe(batch_size=128)),
       "methods": {"ce": {"weight": 0.3}, "kd": {"weight": 0.7, "temperature": 4.0}},
       "faculty": {
         "seed": 0,
@@ -75,7 +48,7 @@ def base(name, dataset):
         "specialist": teacher(checkpoint=()),
         "generalist": teacher(checkpoint=""),
       },
-      "checkpoint": {"every_seconds": 30.0, "keep": 2},
+      "checkpoint": vars(sections.Checkpoints()),
     }
   )
 

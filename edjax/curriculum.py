@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 
 from edjax import rows
-from edjax.errors import UserError, one_of, within
+from edjax.errors import UserError, one_of, typed, within
 
 GENERALIST = "generalist"  # the first; the others are "generalist_2", "generalist_3", …
 SCHEDULES = ("cosine", "steps")
@@ -123,6 +123,7 @@ class Recipe:
   specialist_weight: float = 1.0
 
   def __post_init__(self):
+    typed(self, "recipe.")
     within(self.batch_size, "recipe.batch_size", least=1)
     for name in ("weight_decay", "clip", "mixup", "pad", "crops", "randaugment"):
       within(getattr(self, name), f"recipe.{name}", least=0)
@@ -181,6 +182,13 @@ class Curriculum:
     return (*own, *sorted(set(needed) - set(own)))
 
 
+def check_ratios(ratios):
+  """Raises UserError if these cannot be the ratios of subjects."""
+  several = isinstance(ratios, (tuple, list)) and ratios
+  if not several or not all(isinstance(ratio, (int, float)) and ratio > 0 for ratio in ratios):
+    raise UserError(f"subjects is {ratios!r}; give one positive ratio per subject")
+
+
 def subjects_of(ratios, num_classes):
   """Cuts places 0…num_classes−1 into consecutive subjects in the given ratios.
 
@@ -191,8 +199,7 @@ def subjects_of(ratios, num_classes):
   Raises:
     UserError: if the ratios are none, or there are fewer than two classes.
   """
-  if not ratios or not all(isinstance(ratio, (int, float)) and ratio > 0 for ratio in ratios):
-    raise UserError(f"subjects is {tuple(ratios)}; give one positive ratio per subject")
+  check_ratios(ratios)
   if num_classes < 2:
     raise UserError(f"there is {num_classes} class; a school needs two to tell apart")
   ratios = tuple(ratios)

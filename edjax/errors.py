@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import difflib
 import logging
 import math
@@ -9,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 T = TypeVar("T")
 
@@ -184,6 +185,45 @@ def within(
   bounds = {"at least": least, "above": above, "at most": most, "below": below}
   said = " and ".join(f"{how} {bound:g}" for how, bound in bounds.items() if math.isfinite(bound))
   raise UserError(f"{key} is {value!r}; it must be {said or 'a finite number'}")
+
+
+def typed(settings: Any, where: str = "") -> None:
+  """Checks that what a dataclass holds is of the kinds that its fields say.
+
+  Looks at texts, numbers, True or False, and tuples of them. A whole number is a number.
+
+  Args:
+    settings: the dataclass.
+    where: what its fields' names begin with ("recipe."), for the message.
+
+  Raises:
+    UserError: naming the first that is of another kind.
+  """
+  for field in dataclasses.fields(settings):
+    value, kind = getattr(settings, field.name), field.type
+    several = get_origin(kind) is tuple
+    kind = get_args(kind)[0] if several else kind
+    if kind not in _KINDS:
+      continue
+    right = isinstance(value, tuple) if several else True
+    if not right or not all(is_a(kind, each) for each in (value if several else [value])):
+      wanted = f"a tuple of such as {_KINDS[kind]}" if several else _KINDS[kind]
+      raise UserError(f"{where}{field.name} is {value!r}; give {wanted}")
+
+
+def is_a(kind: Any, value: object) -> bool:
+  """Says whether a value is of a kind: int, float, bool or str. True is no number."""
+  if isinstance(value, bool) or kind is bool:
+    return kind is bool and isinstance(value, bool)
+  return isinstance(value, (int, float) if kind is float else kind)
+
+
+_KINDS: dict[Any, str] = {
+  int: "a whole number",
+  float: "a number",
+  bool: "True or False",
+  str: "a text",
+}
 
 
 def _offer(name: object, choices: Collection[object]) -> str:

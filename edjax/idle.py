@@ -3,54 +3,45 @@
 Only what is certain is here. A setting that is as it usually is was not set in vain.
 """
 
+from operator import attrgetter
+
 from edjax import curriculum, rows
 
 
-def notes(config, recipe, plan):
+def notes(settings, plan):
   """Returns a line for every setting that was set and can have no effect. Pure.
 
   Args:
-    config: of the run, resolved, see `settings.resolve`.
-    recipe: its `curriculum.Recipe`.
+    settings: `sections.Settings` of the run.
     plan: its `curriculum.Curriculum`.
   """
-  settings = config.to_dict()
-  settings["grades"] = rows.columns(settings["grades"])
-  lines = []
+  lines, columns = [], rows.columns(rows.named(settings.grades))
   for key, usual, idle, why in ROWS:
-    value = settings
-    for name in key.split("."):
-      value = value.get(name, {}) if isinstance(value, dict) else {}
-    if value == {} or not idle(settings, recipe, plan):
-      continue  # a config of one's own need not have every setting
+    if not idle(settings, plan):
+      continue
     column = key.startswith("grades.")
+    value = columns[key.removeprefix("grades.")] if column else attrgetter(key)(settings)
     if any(entry not in usual for entry in (value if column else (value,))):
       shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
       lines.append(f"--config.{key}={shown} has no effect: {why}")
   return tuple(lines)
 
 
-def _schedules(settings, recipe):
-  """Of the student and of all teachers, with their milestones."""
-  faculty = settings["faculty"]
-  parts = (faculty["specialist"], faculty["generalist"])
-  return (
-    (recipe.schedule, recipe.milestones),
-    *((part["schedule"], part["milestones"]) for part in parts),
-  )
+def _learning(settings):
+  """How the student and all teachers learn."""
+  return settings.recipe, settings.faculty.specialist, settings.faculty.generalist
 
 
-def _never_drops(settings, recipe, _):
-  schedules = _schedules(settings, recipe)
-  return all(how == "cosine" or not milestones for how, milestones in schedules)
+def _never_drops(settings, _):
+  return all(part.schedule == "cosine" or not part.milestones for part in _learning(settings))
 
 
-def _no_dot(settings, recipe, _):
-  parts = (settings["faculty"]["specialist"], settings["faculty"]["generalist"])
-  return "dot" not in (recipe.optimiser, *(part["optimiser"] for part in parts))
+def _no_dot(settings, _):
+  return "dot" not in [part.optimiser for part in _learning(settings)]
 
 
-def _one_view(_, recipe, __):
+def _one_view(settings, _):
+  recipe = settings.recipe
   return not (recipe.pad or recipe.flip or recipe.resized)
 
 
@@ -63,24 +54,24 @@ def _kinds(plan):
   return counts
 
 
-def _no_generalist(settings, _, plan):
-  return not any(general for _, general in _kinds(plan)) and settings["class_order"] != "easiest"
+def _no_generalist(settings, plan):
+  return not any(general for _, general in _kinds(plan)) and settings.class_order != "easiest"
 
 
-def _never_partial(_, __, plan):
+def _never_partial(_, plan):
   return all(grade.fragments == plan.grades[-1].fragments for grade in plan.grades)
 
 
-def _one_grade(_, __, plan):
+def _one_grade(_, plan):
   return len(plan.grades) == 1
 
 
-def _never_more(_, __, plan):
+def _never_more(_, plan):
   return len({len(grade.subjects) for grade in plan.grades}) == 1
 
 
 def _trained(kind):
-  return lambda settings, _, __: not settings["faculty"][kind]["checkpoint"]
+  return lambda settings, _: not getattr(settings.faculty, kind).checkpoint
 
 
 _ALONE = "there is one grade, and nothing was learnt before it"
@@ -92,7 +83,7 @@ ROWS = (
   (
     "recipe.milestones",
     ((),),
-    lambda _, recipe, __: recipe.schedule == "cosine",
+    lambda settings, _: settings.recipe.schedule == "cosine",
     "recipe.schedule is 'cosine', and 'steps' alone reads it",
   ),
   (
@@ -111,31 +102,31 @@ ROWS = (
   (
     "recipe.magnitude",
     (9,),
-    lambda _, recipe, __: not recipe.randaugment,
+    lambda settings, _: not settings.recipe.randaugment,
     "it is of the operations of recipe.randaugment, and there are none",
   ),
   (
     "recipe.specialist_weight",
     (1.0,),
-    lambda _, __, plan: not any(own and general for own, general in _kinds(plan)),
+    lambda _, plan: not any(own and general for own, general in _kinds(plan)),
     "no grade has specialists beside a generalist (grades.teachers 'both')",
   ),
   (
     "recipe.target",
     ("slice",),
-    lambda _, __, plan: not any(own for own, _ in _kinds(plan)),
+    lambda _, plan: not any(own for own, _ in _kinds(plan)),
     "no grade has specialists (grades.teachers)",
   ),
   (
     "recipe.consensus",
     ("average",),
-    lambda _, __, plan: all(own + general <= 1 for own, general in _kinds(plan)),
+    lambda _, plan: all(own + general <= 1 for own, general in _kinds(plan)),
     "no image is answered by two teachers (faculty.generalists, grades.teachers)",
   ),
   (
     "grades.final_rate",
     (0.0, 1.0),  # "steps" ends at the whole rate, unless it falls
-    lambda _, recipe, __: recipe.schedule == "steps",
+    lambda settings, _: settings.recipe.schedule == "steps",
     "recipe.schedule is 'steps', and 'cosine' alone reads it",
   ),
   ("grades.lower_rate", (1.0,), _one_grade, _ALONE),
@@ -147,7 +138,7 @@ ROWS = (
   (
     "faculty.generalists",
     (1,),
-    lambda _, __, plan: not any(general for _, general in _kinds(plan)),
+    lambda _, plan: not any(general for _, general in _kinds(plan)),
     "no grade has a generalist (grades.teachers)",
   ),
   (
@@ -159,7 +150,7 @@ ROWS = (
   (
     "faculty.specialist.checkpoint",
     ((),),
-    lambda _, __, plan: not any(own for own, _ in _kinds(plan)),
+    lambda _, plan: not any(own for own, _ in _kinds(plan)),
     "no grade has specialists (grades.teachers)",
   ),
   ("faculty.generalist.mean", ((),), _trained("generalist"), _OWN),
@@ -169,7 +160,7 @@ ROWS = (
   (
     "faculty.bank_fill",
     ("lazily",),
-    lambda settings, _, __: not settings["faculty"]["bank"],
+    lambda settings, _: not settings.faculty.bank,
     "no answers are kept (faculty.bank)",
   ),
 )

@@ -66,18 +66,20 @@ def _run(config, workdir, mode):
   from edjax.training import loop
 
   compilation_cache.keep_for_user(config.compilation_cache)
+  # What a teacher's folder says is asked by the first process, which alone must have it.
+  settled = processes.tell(lambda: settings.settle(config))
   if mode == "exam":
     if not workdir:
-      workdir = processes.tell(lambda: str(workdirs.examined(settings.resolve(config).to_dict())))
+      workdir = processes.tell(lambda: str(workdirs.examined(settings.to_json(settled))))
       processes.alone(lambda: print(f"examined: {workdir}", file=sys.stderr))
-    scores = loop.exam(config, workdir)
+    scores = loop.exam(settled, workdir)
     figures = {key: scores[key] for key in ("count", "top1", "interval", "top5", "nll", "ece")}
     processes.alone(lambda: print(json.dumps(figures)))
     return
   pmap.keep_freed_memory()
   with _terminated() as stop:
     command = shlex.join(["python", "-m", "edjax.main", *sys.argv[1:]])
-    loop.run(config, workdir or None, command, stop)
+    loop.run(settled, workdir or None, command, stop)
 
 
 @contextlib.contextmanager

@@ -6,11 +6,10 @@ Pure. `curriculum.build` makes the grades of a student and of a data set of them
 import dataclasses
 import math
 
-from edjax.errors import UserError, one_of
+from edjax.errors import UserError, is_a, one_of, typed
 
 TEACHING = ("none", "specialists", "generalist", "both")
 _NAME = "a grade"  # of one that does not know which it is
-_KINDS = {int: "a whole number", bool: "True or False", str: "a name", float: "a number"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +52,9 @@ class GradeRow:
   reference_relu: bool = True
 
   def __post_init__(self):
-    for field in dataclasses.fields(self):
-      value = getattr(self, field.name)
-      if not _is(field.type, value):
-        raise UserError(f"{_NAME}: {field.name} is {value!r}; give {_KINDS[field.type]}")
-      object.__setattr__(self, field.name, field.type(value))  # 1 is a number as 1.0 is
+    typed(self, f"{_NAME}: ")
+    for field in dataclasses.fields(self):  # 1 is written as 1.0 is
+      object.__setattr__(self, field.name, field.type(getattr(self, field.name)))
     one_of(self.teachers, TEACHING, "grades.teachers")
     check(vars(self), _NAME)
 
@@ -148,7 +145,7 @@ def from_columns(columns):
         f"grades.{key} has {len(column)} entries, but there are {length} grades; give 1 or {length}"
       )
     kind = GradeRow.__dataclass_fields__[key].type
-    if not all(_is(kind, value) for value in column):
+    if not all(is_a(kind, value) for value in column):
       wanted = {int: "whole numbers", bool: "True or False", str: "names"}.get(kind, "numbers")
       raise UserError(f"grades.{key} is {tuple(column)}; give {wanted}, separated by commas")
   kinds = {key: GradeRow.__dataclass_fields__[key].type for key in columns}
@@ -162,9 +159,3 @@ def from_columns(columns):
 
 def _name(number):
   return f"grade_{number + 1}"
-
-
-def _is(kind, value):
-  if isinstance(value, bool) or kind in (bool, str):
-    return isinstance(value, kind) and (kind is bool) == isinstance(value, bool)
-  return isinstance(value, (int, float) if kind is float else kind)

@@ -1,10 +1,12 @@
 """A run's settings: what depends on others is resolved here, once, after all overrides.
 
 A config leaves such a setting open (None). `complete` gives every option of every method in use a
-place in the config, so that the command line can set it; `resolve` closes what is open. What
-somebody has set stays as it is.
+place in the config, so that the command line can set it; `settle` closes what is open and builds
+the `Settings` of the run, and nothing that they are given to has seen a config. What somebody has
+set stays as it is.
 """
 
+import copy
 import dataclasses
 import functools
 import json
@@ -13,57 +15,11 @@ import pathlib
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from edjax import convert, models, rows
+from edjax import convert, models, pairs, rows
 from edjax import methods as methods_table
+from edjax.errors import UserError
+from edjax.sections import Settings
 
-# (teacher, student) -> {method: what is published for this pair}. β of DKD and the ImageNet pairs
-# are of mdistiller's configs, the weights of ReviewKD on CIFAR-100 of its authors' script.
-PAIRS = {
-  ("resnet56", "resnet20"): {"dkd": {"beta": 2.0}, "reviewkd": {"weight": 0.6}},
-  ("resnet110", "resnet32"): {"dkd": {"beta": 2.0}, "reviewkd": {"weight": 1.0}},
-  ("resnet110", "resnet20"): {"dkd": {"beta": 2.0}},  # edjax's own: as for its neighbours above
-  ("resnet32x4", "resnet8x4"): {"dkd": {"beta": 8.0}, "reviewkd": {"weight": 5.0}},
-  ("resnet32x4", "shufflenetv1"): {"dkd": {"beta": 8.0}, "reviewkd": {"weight": 5.0}},
-  ("resnet32x4", "shufflenetv2"): {"dkd": {"beta": 8.0}, "reviewkd": {"weight": 8.0}},
-  ("wrn_40_2", "wrn_16_2"): {"dkd": {"beta": 6.0}, "reviewkd": {"weight": 5.0}},
-  ("wrn_40_2", "wrn_40_1"): {"dkd": {"beta": 6.0}, "reviewkd": {"weight": 5.0}},
-  ("wrn_40_2", "shufflenetv1"): {"dkd": {"beta": 8.0}, "reviewkd": {"weight": 5.0}},
-  ("vgg13", "vgg8"): {"dkd": {"beta": 6.0}},
-  ("vgg13", "mobilenetv2_half"): {"dkd": {"beta": 6.0}},
-  ("resnet50_cifar", "mobilenetv2_half"): {"dkd": {"beta": 8.0}},
-  ("resnet34", "resnet18"): {"dkd": {"beta": 0.5}, "reviewkd": {"weight": 1.0}},
-  ("resnet50", "resnet18"): {"dkd": {"beta": 0.5}, "reviewkd": {"weight": 1.0}},  # as of resnet34
-  ("resnet50", "mobilenetv1"): {"dkd": {"beta": 2.0}, "reviewkd": {"weight": 8.0}},
-}
-# (teacher, student) with unlike numbers of stages -> which belong together: those of equal size
-STAGES = {("resnet18_cifar", "shufflenetv2"): "1:2,2:3,3:4"}
-# method -> {option: what it is for other pairs}
-OTHERWISE = {
-  "dkd": {"beta": 8.0},
-  "reviewkd": {"weight": 5.0},
-  "kd": {"weight": 1.0},
-  "camkd": {"weight": 50.0},
-}
-# student -> a teacher with as many channels stage by stage, which FSP compares one with the other;
-# for other students it is their own body. Mostly the literature's pairs.
-FLOW_TEACHERS = {
-  "resnet8": "resnet20",
-  "resnet14": "resnet110",
-  "resnet20": "resnet110",
-  "resnet32": "resnet110",
-  "resnet44": "resnet110",
-  "resnet56": "resnet110",
-  "resnet8x4": "resnet32x4",
-  "resnet18": "resnet34",
-  "vgg8": "vgg13",
-  "wrn_16_2": "wrn_40_2",
-}
-# recipe.consensus -> by how much CA-MKD's authors count less of M teachers than edjax, whose shares
-# add up to 1: they divide by M once more.
-DIVIDED = {
-  "entropy": lambda teachers: (teachers - 1) / teachers,
-  "confidence": lambda teachers: 1 / teachers,
-}
 # method -> options that are open where nobody sets them
 _OPEN = {"dkd": {"beta": float}, "semckd": {"images": int}}
 _OF_TEACHERS = ("model", "optimiser", "weight_decay", "clip")  # that are the student's if open
@@ -84,24 +40,30 @@ def complete(config):
   An option that nobody has set gets the method's default, or stays open.
   """
   for name, row in config.methods.items():
-    method = methods_table.METHODS.get(name)
-    if method is None or not isinstance(row, ConfigDict):
+    if not isinstance(row, ConfigDict):
       continue  # `methods.build` says what is wrong
-    options = {field.name: field.default for field in dataclasses.fields(method)}
-    options = {"weight": 1.0} | options
-    if getattr(method, "on_logits", False):
-      options["standardise"] = False
-    opened = _OPEN.get(name, {})
-    for option, default in options.items():
-      if option in row and row[option] is not None:
-        continue
-      kind = opened.get(option, type(default))
-      if option in row or option in opened:
-        if option in row:
-          del row[option]
-        row[option] = placeholder(kind)
-      else:
-        row[option] = default
+    for option, (kind, default) in _unset(name, row).items():
+      if option in row:
+        del row[option]
+      row[option] = placeholder(kind) if default is None else default
+
+
+def _unset(name, row):
+  """Returns {option: (kind, default, or None where it is open)} of those that nobody has set."""
+  method = methods_table.METHODS.get(name)
+  if method is None:
+    return {}
+  options = {"weight": 1.0} | {each.name: each.default for each in dataclasses.fields(method)}
+  if getattr(method, "on_logits", False):
+    options["standardise"] = False
+  opened = _OPEN.get(name, {})
+  return {
+    option: (
+      opened.get(option, type(default)), None if option in row or option in opened else default
+    )
+    for option, default in options.items()
+    if option not in row or row[option] is None
+  }  # fmt: skip
 
 
 def set_columns(config, columns):
@@ -121,23 +83,71 @@ def set_columns(config, columns):
     config.grades.lock()
 
 
-def resolve(config):
-  """Returns a locked copy of a config in which nothing is open.
+def settle(config):
+  """Returns the `Settings` of a config, after all overrides.
 
   Args:
-    config: a `ConfigDict`, see `configs/common.py`, after all overrides.
+    config: a `ConfigDict`, see `configs/common.py`.
 
   Raises:
-    UserError: if something depends on which network a file of PyTorch's holds, and that cannot be
-      told.
+    UserError: naming a setting that cannot be; or if something depends on which network a file of
+      PyTorch's holds, and that cannot be told.
   """
-  config = ConfigDict(config.to_dict())
-  complete(config)
-  settings = config.to_dict()
+  return from_json(resolve(config.to_dict()))
+
+
+def to_json(settings):
+  """Returns `Settings` as config.json holds them."""
+  tree = dataclasses.asdict(settings) | {"grades": rows.named(settings.grades)}
+  return json.loads(json.dumps(tree))
+
+
+def from_json(tree):
+  """Returns the `Settings` that `to_json` wrote, in this version or an earlier one.
+
+  Raises:
+    UserError: naming a setting that there is not, or that cannot be.
+  """
+  return _built(Settings, tree | {"grades": rows.build(in_rows(tree["grades"]))}, "")
+
+
+def in_rows(grades):
+  """Returns the grades of a config.json in rows; earlier versions had them in columns."""
+  columns = all(isinstance(column, (list, tuple)) for column in grades.values())
+  return rows.from_columns(grades) if columns else grades
+
+
+def _built(section, tree, where):
+  """Builds a dataclass of sections, whose settings are named with `where` before them."""
+  kinds = {field.name: field.type for field in dataclasses.fields(section)}
+  required = [f.name for f in dataclasses.fields(section) if f.default is dataclasses.MISSING]
+  for key in (*tree, *required):
+    if key not in kinds:
+      raise UserError(f"there is no setting {where}{key}; there are {', '.join(kinds)}")
+    if key not in tree:
+      raise UserError(f"{where}{key} is not set")
+  values = {}
+  for key, value in tree.items():
+    if dataclasses.is_dataclass(kinds[key]) and isinstance(value, dict):
+      value = _built(kinds[key], value, f"{where}{key}.")
+    values[key] = tuple(value) if isinstance(value, list) else value
+  return section(**values)
+
+
+def resolve(tree):
+  """Returns settings in which nothing is open.
+
+  Args:
+    tree: the settings of a config, or of a config.json, nested dicts.
+  """
+  settings = copy.deepcopy(tree)
+  for name, row in settings["methods"].items():
+    if isinstance(row, dict):
+      row.update({option: default for option, (_, default) in _unset(name, row).items()})
   faculty, recipe, student = settings["faculty"], settings["recipe"], settings["student"]
   like = student["model"].partition("+")[0]
   if settings["methods"].get("fsp", {"weight": 0}).get("weight") != 0:
-    like = FLOW_TEACHERS.get(like, like)
+    like = pairs.FLOW_TEACHERS.get(like, like)
   for part in (faculty["specialist"], faculty["generalist"]):
     _teacher(part, recipe, like)
   teacher = functools.cache(lambda: _general(faculty["generalist"]))  # it may have to be read
@@ -145,7 +155,7 @@ def resolve(config):
   _methods(methods, teacher, student["model"], recipe, _answering(settings))
   if methods.get("simkd", {}).get("weight") and "+simkd" not in student["model"]:
     student["model"] += f"+simkd{models.body(teacher()).width}"
-  return ConfigDict(settings).lock()
+  return settings
 
 
 def _teacher(part, recipe, like):
@@ -184,16 +194,16 @@ def _of_pair(table, teacher, student):
 
 
 def _methods(methods, teacher, student, recipe, teachers):
-  divided = DIVIDED.get(recipe["consensus"], lambda count: 1.0)
+  divided = pairs.DIVIDED.get(recipe["consensus"], lambda count: 1.0)
   for name, row in methods.items():
     if row.get("pairs") == "":
-      row["pairs"] = _of_pair(STAGES, teacher, student) or ""
+      row["pairs"] = _of_pair(pairs.STAGES, teacher, student) or ""
     for option in [option for option, value in row.items() if value is None]:
-      published = {pair: known[name] for pair, known in PAIRS.items() if name in known}
-      known = OTHERWISE.get(name, {}) | (_of_pair(published, teacher, student) or {})
+      published = {pair: own[name] for pair, own in pairs.PAIRS.items() if name in own}
+      known = pairs.OTHERWISE.get(name, {}) | (_of_pair(published, teacher, student) or {})
       if (name, option) == ("semckd", "images"):
         row[option] = recipe["batch_size"]
       else:
         row[option] = known.get(option, 1.0)
         if option == "weight" and teachers > 1:
-          row[option] *= (DIVIDED["confidence"] if name == "camkd" else divided)(teachers)
+          row[option] *= (pairs.DIVIDED["confidence"] if name == "camkd" else divided)(teachers)

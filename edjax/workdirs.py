@@ -5,12 +5,9 @@ import itertools
 import json
 import pathlib
 
-from ml_collections import ConfigDict
-
-from edjax import rows
 from edjax.data import identity
 from edjax.errors import Foreign, UserError
-from edjax.settings import resolve
+from edjax.settings import in_rows, resolve
 from edjax.storage import checkpoint, files
 
 MAY_DIFFER = (
@@ -35,7 +32,7 @@ def check(workdir, settings, data):
 
   Args:
     workdir: a `pathlib.Path`.
-    settings: the config as a dict, nested, of what JSON can hold.
+    settings: of the run, from `settings.to_json`.
     data: of the run, from `identity.describe`.
 
   Raises:
@@ -217,7 +214,7 @@ def _differs(workdir, settings):
 
 
 def _difference(theirs, mine):
-  theirs, mine = flat(_closed(theirs)), flat(json.loads(json.dumps(mine)))
+  theirs, mine = flat(_closed(theirs)), flat(mine)
   for key in mine | theirs:
     was, now = (each.get(key, _BEFORE.get(key, _UNSET)) for each in (theirs, mine))
     same = was == now or (was == _UNSET and not now)
@@ -232,9 +229,7 @@ def _closed(settings):
   Earlier ones left some unsaid, and said the grades in columns.
   """
   try:
-    if all(isinstance(column, list) for column in settings["grades"].values()):
-      settings = settings | {"grades": rows.from_columns(settings["grades"])}
-    return json.loads(json.dumps(resolve(ConfigDict(settings)).to_dict()))
+    return resolve(settings | {"grades": in_rows(settings["grades"])})
   except (AttributeError, KeyError, TypeError, ValueError):
     return settings
 

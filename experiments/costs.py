@@ -28,6 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from edjax import curriculum, models, progress
 from edjax.devices import xla
 from edjax.report import journal
+from edjax.settings import settle
 from edjax.storage import checkpoint
 from edjax.training import loop
 from experiments import sides
@@ -110,7 +111,7 @@ def _keeping(options):
       stack.enter_context(mock.patch.object(place, name, works))
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     began = time.perf_counter()
-    loop.run(config, folder)
+    loop.run(settle(config), folder)
     whole = time.perf_counter() - began
   shares = {key: f"{100 * seconds / whole:.2f} %" for key, seconds in spent.items()}
   return {"run": options.run, "seconds": round(whole, 1), **shares}

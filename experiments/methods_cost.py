@@ -22,7 +22,7 @@ import jax
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from configs import published
-from edjax import curriculum, methods, models, rows, settings
+from edjax import curriculum, methods, models, settings
 from edjax.data import datasets
 from edjax.devices import pmap, xla
 from edjax.study import Study
@@ -60,12 +60,13 @@ def main():
 def _config(options, *variants):
   file, _, arg = options.config.partition(":")
   names = [name for name in (*arg.split(","), *variants) if name]
-  return importlib.import_module(f"configs.{file}").get_config(",".join(names))
+  made = importlib.import_module(f"configs.{file}").get_config(",".join(names))
+  return settings.settle(made)
 
 
 def _room(options):
   config = _config(options)
-  dataset = datasets.load(config.dataset, data_dir=options.data_dir, **config.data)
+  dataset = datasets.load(config.dataset, data_dir=options.data_dir, **vars(config.data))
   return Classroom(dataset, pmap.fleet(1, config.recipe.batch_size))
 
 
@@ -75,11 +76,7 @@ def _round(name, room, options):
   count = len(room.dataset.class_names)
   fragments = len(models.body(config.student.model).fragments)
   plan = curriculum.build(
-    rows.build(config.grades.to_dict()),
-    config.subjects,
-    count,
-    fragments,
-    config.faculty.generalists,
+    config.grades, config.subjects, count, fragments, config.faculty.generalists
   )
   study = Study(
     label=name,
@@ -87,8 +84,8 @@ def _round(name, room, options):
     curriculum=plan,
     order=tuple(range(count)),
     teachers={teacher: _teacher(teacher, config, room) for teacher in plan.teachers},
-    recipe=curriculum.Recipe(**config.recipe),
-    methods=methods.build(settings.resolve(config).methods),
+    recipe=config.recipe,
+    methods=methods.build(config.methods),
     seed=0,
     directory=pathlib.Path(),
     every_seconds=0.0,

@@ -151,6 +151,7 @@ def _go_to_school(options):
 
   "seconds" are those of the whole run: the teacher's training, the student's grade, and the rest.
   """
+  from edjax.settings import settle
   from edjax.training import loop
 
   config = food101.get_config("kd,smoke")
@@ -158,7 +159,7 @@ def _go_to_school(options):
     config.residence, config.data_dir = "streamed", str(options.out)
     config.data.update(image_size=options.size, train_limit=0)
     config.recipe.batch_size, config.devices = options.batch, 1
-  report = loop.run(config, options.out / "school")
+  report = loop.run(settle(config), options.out / "school")
   return {
     "images_per_second": round(report["grades"][-1]["images_per_second"], 1),
     "top1": report["student"]["top1"],

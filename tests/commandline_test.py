@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import re
 import subprocess
 import sys
@@ -10,11 +9,10 @@ import sys
 import jax
 import pytest
 
-from edjax import curriculum, methods, models, rows, settings, workdirs
+from edjax import methods, rows, settings, workdirs
 from edjax.data import datasets
 from edjax.errors import UserError
 from edjax.methods import base
-from edjax.teachers import acquire, bank
 from tests import command, outputs
 from tests.configs_test import CLASSES, MODULES
 from tests.methods.methods_test import batch
@@ -22,7 +20,7 @@ from tests.methods.methods_test import batch
 
 def leaves(config):
   """As config.json holds them."""
-  return json.loads(json.dumps(workdirs.flat(settings.resolve(config).to_dict())))
+  return workdirs.flat(settings.to_json(settings.settle(config)))
 
 
 def forms(value):
@@ -104,10 +102,10 @@ def test_every_option_of_a_method_can_be_typed(method, typed):
   """With the default that its class has, the option stays what it is."""
   given = f"--config.methods={{'ce':{{'weight':1.0}},'{method}':{{'weight':0.5}}}}"
   config = typed("--config=configs/digits.py:kd", given)
-  row = settings.resolve(config).methods[method]
+  row = settings.settle(config).methods[method]
   fields = set(methods.METHODS[method].__dataclass_fields__) - {"needs_teacher", "on_logits"}
   assert fields <= set(row)
-  assert methods.build(settings.resolve(config).methods)
+  assert methods.build(settings.settle(config).methods)
 
 
 KEY = r"[a-z_]+(?:\.[a-z_]+)+"
@@ -129,37 +127,13 @@ def advice(error):
       yield f"{flag.partition('=')[0]}={also[1]}"
 
 
-def cropped(config):
-  curriculum.Recipe(**config.recipe)
-
-
 def staged(config):
-  base.same_stages("at", (0,) * 4, (0,) * 5, config.methods["at"].pairs)
-
-
-def banked(config):
-  recipe, built = curriculum.Recipe(**config.recipe), methods.build(config.methods)
-  bank.settings(config.faculty, pathlib.Path("nowhere"), planned(config), recipe, built, 1)
-
-
-def planned(config):
-  fragments = len(models.body(config.student.model).fragments)
-  return curriculum.build(
-    rows.build(config.grades.to_dict()),
-    config.subjects,
-    10,
-    fragments,
-    config.faculty.generalists,
-  )
-
-
-def hired(config):
-  acquire.check(config, planned(config), curriculum.Recipe(**config.recipe))
+  base.same_stages("at", (0,) * 4, (0,) * 5, settings.settle(config).methods["at"]["pairs"])
 
 
 def taught(config):
   """The last method of a config on networks of unlike widths, eight images at once."""
-  *_, (_, _, method) = methods.build(config.methods)
+  *_, (_, _, method) = methods.build(settings.settle(config).methods)
   student, teacher = outputs.pair()
   known = method.init(jax.random.key(0), student, teacher)
   jax.eval_shape(lambda: method.loss(known, student, teacher, batch(8))[0])
@@ -171,14 +145,14 @@ def loaded(config):
 
 # who complains, a variant, what is set -> how many ways out the message has to give
 COMPLAINTS = [
-  (cropped, "kd", ["recipe.resized=0.5"], 2),
+  (settings.settle, "kd", ["recipe.resized=0.5"], 2),
   (staged, "at", [], 1),
-  (banked, "kd", ["faculty.bank=float32", "recipe.mixup=1.0"], 2),
-  (banked, "kd", ["faculty.bank=float32", "recipe.views=two"], 2),
-  (banked, "kd", ["faculty.bank=float32", "recipe.randaugment=2"], 2),
-  (banked, "kd", ["faculty.bank=float32", "recipe.resized=0.5", "recipe.pad=0"], 1),
-  (banked, "at", ["faculty.bank=float32"], 1),
-  (hired, "kd", ["student.model=resnet8_half+simkd64", "grades.teachers=specialists"], 2),
+  (settings.settle, "kd", ["faculty.bank=float32", "recipe.mixup=1.0"], 2),
+  (settings.settle, "kd", ["faculty.bank=float32", "recipe.views=two"], 2),
+  (settings.settle, "kd", ["faculty.bank=float32", "recipe.randaugment=2"], 2),
+  (settings.settle, "kd", ["faculty.bank=float32", "recipe.resized=0.5", "recipe.pad=0"], 1),
+  (settings.settle, "at", ["faculty.bank=float32"], 1),
+  (settings.settle, "kd", ["student.model=resnet8_half+simkd64", "grades.teachers=specialists"], 2),
   (taught, "kdsvd", ["methods.kdsvd.vectors=channels"], 1),
   (taught, "semckd", ["methods.semckd.images=7"], 1),
   (loaded, "kd", ["data.image_size=16"], 1),
@@ -194,7 +168,7 @@ def test_advice_works_as_it_is_typed(ask, variant, given, ways, typed):
   advised = [*advice(error.value)]
   assert len(advised) == ways, (str(error.value), advised)
   for flag in advised:
-    ask(settings.resolve(typed(*given, flag)))
+    ask(typed(*given, flag))
 
 
 @pytest.mark.parametrize(

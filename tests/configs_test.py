@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from configs import common, published
-from edjax import curriculum, methods, models, rows, settings, workdirs
+from edjax import curriculum, models, rows, settings, workdirs
 from edjax.data import datasets
 from edjax.data.photographs import archives as published_archives
+from edjax.settings import settle
 from edjax.storage import checkpoint
 from edjax.training import loop
 from tests import archives, command
@@ -33,15 +34,11 @@ ROWS = [
 
 def plan(config, num_classes):
   """Builds what a run builds of a config before it trains."""
-  config = settings.resolve(config)
-  curriculum.Recipe(**config.recipe)
-  methods.build(config.methods)
+  config = settings.settle(config)
   fragments = len(models.body(config.student.model).fragments)
   for part in (config.faculty.specialist, config.faculty.generalist):
     models.body(part.model)
-  return curriculum.build(
-    rows.build(config.grades.to_dict()), config.subjects, num_classes, fragments
-  )
+  return curriculum.build(config.grades, config.subjects, num_classes, fragments)
 
 
 def test_no_config_is_left_out():
@@ -171,8 +168,8 @@ WHOLE = {
 def check_run(workdir, report, config, test_images):
   """Checks what a run left behind against the contract and against itself."""
   assert json.loads((workdir / "report.json").read_text()) == report
-  resolved = settings.resolve(config).to_json()
-  assert json.loads((workdir / "config.json").read_text()) == json.loads(resolved)
+  settled = settings.to_json(settle(config))
+  assert json.loads((workdir / "config.json").read_text()) == settled
   assert report["config"] in (workdir / "report.html").read_text()
   assert not [
     path for path in workdir.rglob("*") if "tmp" in path.name or "unfinished" in path.name
@@ -262,7 +259,7 @@ def test_smoke(name, arg, model, data_dirs, small, tmp_path, monkeypatch, capsys
   monkeypatch.setattr(
     datasets, "load", lambda *place, **how: dataclasses.replace(load(*place, **how), notes=(note,))
   )
-  report = loop.run(config, tmp_path / "run")
+  report = loop.run(settle(config), tmp_path / "run")
   check_run(tmp_path / "run", report, config, test_images)
   assert report["notes"].count(note) == capsys.readouterr().err.count(note) == 1
 

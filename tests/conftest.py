@@ -75,13 +75,14 @@ def small(compiled, monkeypatch):
 def finished(compiled, tmp_path_factory):
   """The work directory of a finished run of `tests.small.config()`, which tests leave as it is."""
   from edjax import models
+  from edjax.settings import settle
   from edjax.training import loop
   from tests.small import SMALL, config
 
   workdir = tmp_path_factory.mktemp("finished") / "run"
   with pytest.MonkeyPatch.context() as patch:
     patch.setitem(models.MODELS, "small", SMALL)
-    loop.run(config(), workdir)
+    loop.run(settle(config()), workdir)
   return workdir
 
 

@@ -5,22 +5,22 @@ import itertools
 import pytest
 
 from configs import common, digits
-from edjax import curriculum, idle, models, rows, settings
+from edjax import curriculum, idle, models, settings
 from tests import command
 from tests.configs_test import CLASSES, MODULES
 
 
 def notes(config, num_classes=10):
-  config = settings.resolve(config)
+  config = settings.settle(config)
   fragments = len(models.body(config.student.model).fragments)
   plan = curriculum.build(
-    rows.build(config.grades.to_dict()),
+    config.grades,
     config.subjects,
     num_classes,
     fragments,
     config.faculty.generalists,
   )
-  return idle.notes(config, curriculum.Recipe(**config.recipe), plan)
+  return idle.notes(config, plan)
 
 
 def changed(arg, changes):

@@ -37,7 +37,7 @@ def test_ten_grades_are_in_the_order_of_their_numbers():
     ({"epochs": 1.5}, "grade 2 of 2: epochs is 1.5; give a whole number"),
     ({"epochs": True}, "grade 2 of 2: epochs is True; give a whole number"),
     ({"carry_momentum": 1}, "carry_momentum is 1; give True or False"),
-    ({"methods": ("kd",)}, "methods is .*; give a name"),
+    ({"methods": ("kd",)}, "methods is .*; give a text"),
     ({"learning_rate": "0.1"}, "learning_rate is '0.1'; give a number"),
     ({"teachers": "nobody"}, "grades.teachers is 'nobody'"),
     ({"rate": 0.1}, "grades.grade_2 has no setting 'rate'; it has fragments, subjects"),

@@ -1,7 +1,9 @@
 """What depends on other settings is resolved after all overrides; every setting can be typed."""
 
+import dataclasses
 import importlib
 import json
+import pathlib
 import types
 
 import numpy as np
@@ -9,12 +11,11 @@ import pytest
 import torch
 
 from configs import caltech256, cifar100, digits, food101, published
-from edjax import curriculum, settings, workdirs
-from edjax import methods as methods_table
+from edjax import curriculum, main, rows, sections, settings, workdirs
 from edjax.data.datasets import Split
-from edjax.devices import processes
+from edjax.devices import pmap, processes
 from edjax.errors import UserError
-from edjax.teachers import acquire, faculty
+from edjax.teachers import acquire, answers, faculty
 from edjax.training import loop
 from tests.reference import zoo
 
@@ -22,7 +23,7 @@ from tests.reference import zoo
 def resolved(made, **changes):
   with made.unlocked():
     made.update_from_flattened_dict({key.replace("__", "."): v for key, v in changes.items()})
-  return settings.resolve(made)
+  return settings.settle(made)
 
 
 def pair(arg, teacher, student, module=cifar100, **changes):
@@ -49,60 +50,58 @@ REVIEWS = {
 
 @pytest.mark.parametrize("networks", BETAS)
 def test_beta_of_a_pair_that_is_chosen_on_the_command_line(networks):
-  assert pair("dkd", *networks).methods.dkd.beta == BETAS[networks]
-  assert pair("dkd", *networks, methods__dkd__beta=3.0).methods.dkd.beta == 3  # the user's own
+  assert pair("dkd", *networks).methods["dkd"]["beta"] == BETAS[networks]
+  own = pair("dkd", *networks, methods__dkd__beta=3.0)
+  assert own.methods["dkd"]["beta"] == 3
 
 
 @pytest.mark.parametrize("networks", REVIEWS)
 def test_weight_of_a_review_of_a_pair(networks):
-  assert pair("reviewkd", *networks).methods.reviewkd.weight == REVIEWS[networks]
+  assert pair("reviewkd", *networks).methods["reviewkd"]["weight"] == REVIEWS[networks]
 
 
 def test_for_any_other_pair():
-  assert pair("dkd", "resnet8", "vgg8").methods.dkd.beta == 8
-  assert pair("reviewkd", "resnet8", "vgg8").methods.reviewkd.weight == 5
+  assert pair("dkd", "resnet8", "vgg8").methods["dkd"]["beta"] == 8
+  assert pair("reviewkd", "resnet8", "vgg8").methods["reviewkd"]["weight"] == 5
 
 
 def test_the_pair_of_a_network_that_is_given_as_a_folder(tmp_path):
   (tmp_path / "info.json").write_text(json.dumps({"model": "wrn_40_2"}))
   given = {"faculty__generalist__checkpoint": str(tmp_path), "student__model": "wrn_16_2"}
-  assert resolved(cifar100.get_config("dkd"), **given).methods.dkd.beta == 6
+  assert resolved(cifar100.get_config("dkd"), **given).methods["dkd"]["beta"] == 6
 
 
 def test_the_pair_of_a_network_that_is_given_as_a_file(tmp_path):
   path = tmp_path / "teacher.pth"
   given = {"faculty__generalist__checkpoint": str(path), "student__model": "wrn_16_2"}
   torch.save({"net": zoo.make("wrn_40_2", 100).state_dict()}, path)
-  row = resolved(cifar100.get_config("dkd"), **given).methods.dkd
-  assert row.beta == 6  # and not that of the model that nobody has changed
+  row = resolved(cifar100.get_config("dkd"), **given).methods["dkd"]
+  assert row["beta"] == 6  # and not that of the model that nobody has changed
   path.write_bytes(b"")
   with pytest.raises(UserError, match="teacher.pth is empty"):
     resolved(cifar100.get_config("dkd"), **given)
   # Where nothing depends on it, it is not read before it is hired.
   own = given | {"methods__dkd__beta": 3.0}
-  assert resolved(cifar100.get_config("dkd"), **own).methods.dkd.beta == 3
-  assert resolved(cifar100.get_config("kd"), **given).methods.kd.weight == 0.9
-  assert resolved(cifar100.get_config("dkd"), **given | {"student__model": "resnet8"}).methods.dkd
+  assert resolved(cifar100.get_config("dkd"), **own).methods["dkd"]["beta"] == 3
+  assert resolved(cifar100.get_config("kd"), **given).methods["kd"]["weight"] == 0.9
+  other = given | {"student__model": "resnet8"}
+  assert resolved(cifar100.get_config("dkd"), **other).methods["dkd"]
 
 
 def test_of_several_processes_the_first_alone_needs_that_folder(tmp_path, monkeypatch):
   """What it resolved is what all of them train."""
 
-  class Seen(Exception):
-    pass
-
-  def build(methods):
-    raise Seen(methods["dkd"]["beta"])
-
+  ran = []
   made = cifar100.get_config("dkd")
   made.student.model, made.faculty.generalist.checkpoint = "wrn_16_2", str(tmp_path)
   (tmp_path / "info.json").write_text(json.dumps({"model": "wrn_40_2"}))
-  of_the_first = settings.resolve(made).to_dict()
+  of_the_first = settings.settle(made)
   (tmp_path / "info.json").unlink()
   monkeypatch.setattr(processes, "tell", lambda work: of_the_first)
-  monkeypatch.setattr(methods_table, "build", build)
-  with pytest.raises(Seen, match="6"):
-    loop.run(made, tmp_path / "run")
+  monkeypatch.setattr(loop, "run", lambda settled, *_: ran.append(settled))
+  monkeypatch.setattr(pmap, "keep_freed_memory", lambda: None)
+  main._run(made, str(tmp_path / "run"), "train")
+  assert [each.methods["dkd"]["beta"] for each in ran] == [6]
 
 
 def test_imagenets_numbers_where_the_recipe_is_imagenets():
@@ -110,10 +109,10 @@ def test_imagenets_numbers_where_the_recipe_is_imagenets():
   made = caltech256.get_config("kd")
   assert dict(made.methods.ce) == {"weight": 0.5}
   assert (made.methods.kd.weight, made.methods.kd.temperature) == (0.5, 1)
-  row = settings.resolve(caltech256.get_config("dkd")).methods.dkd
-  assert (row.alpha, row.beta, row.temperature, row.warm_up) == (1, 0.5, 1, 1)
-  row = settings.resolve(caltech256.get_config("reviewkd")).methods.reviewkd
-  assert (row.weight, row.warmup) == (1, 1)
+  row = settings.settle(caltech256.get_config("dkd")).methods["dkd"]
+  assert [row[key] for key in ("alpha", "beta", "temperature", "warm_up")] == [1, 0.5, 1, 1]
+  row = settings.settle(caltech256.get_config("reviewkd")).methods["reviewkd"]
+  assert (row["weight"], row["warmup"]) == (1, 1)
   made = caltech256.get_config("dot")
   assert made.recipe.dot_delta == 0.09
   assert (made.methods.ce.weight, made.methods.kd.weight, made.methods.kd.temperature) == (
@@ -135,15 +134,16 @@ def test_several_teachers_count_as_their_authors_let_them(teachers):
   sums = {"average": teachers, "aekd": teachers, "ebkd": teachers - 1, "camkd": 1}
   for variant, total in sums.items():
     made = resolved(cifar100.get_config(variant), faculty__generalists=teachers)
-    assert made.methods.kd.weight == pytest.approx(total / teachers)
+    assert made.methods["kd"]["weight"] == pytest.approx(total / teachers)
   made = resolved(cifar100.get_config("camkd"), faculty__generalists=teachers)
-  assert made.methods.camkd.weight == pytest.approx(50 / teachers)  # scripts/run.sh: -b 50
+  assert made.methods["camkd"]["weight"] == pytest.approx(50 / teachers)  # scripts/run.sh: -b 50
   made = cifar100.get_config("camkd")
-  assert resolved(made, methods__kd__weight=0.7).methods.kd.weight == 0.7
+  assert resolved(made, methods__kd__weight=0.7).methods["kd"]["weight"] == 0.7
 
 
 def test_semantic_calibration_sees_a_batch():
-  assert resolved(cifar100.get_config("semckd"), recipe__batch_size=48).methods.semckd.images == 48
+  made = resolved(cifar100.get_config("semckd"), recipe__batch_size=48)
+  assert made.methods["semckd"]["images"] == 48
 
 
 def test_ones_own_teacher_is_like_the_student_that_is_chosen():
@@ -152,14 +152,12 @@ def test_ones_own_teacher_is_like_the_student_that_is_chosen():
 
 
 def test_teachers_learn_as_they_are_told():
-  recipe = lambda made: acquire._teacher_recipe(  # noqa: E731
-    curriculum.Recipe(**made.recipe), made.faculty.generalist
-  )
-  plain = settings.resolve(digits.get_config("kd"))
-  function = settings.resolve(digits.get_config("function"))
+  recipe = lambda made: acquire._teacher_recipe(made.recipe, made.faculty.generalist)  # noqa: E731
+  plain = settings.settle(digits.get_config("kd"))
+  function = settings.settle(digits.get_config("function"))
   assert recipe(function) == recipe(plain)
   assert recipe(plain).optimiser == "sgd" and recipe(plain).weight_decay == 5e-4
-  assert recipe(settings.resolve(digits.get_config("dot"))).optimiser == "sgd"
+  assert recipe(settings.settle(digits.get_config("dot"))).optimiser == "sgd"
   own = resolved(digits.get_config("kd"), faculty__generalist__weight_decay=1e-3)
   assert recipe(own).weight_decay == 1e-3 and own.recipe.weight_decay == 5e-4
   follows = resolved(digits.get_config("kd"), recipe__weight_decay=1e-3)
@@ -168,26 +166,26 @@ def test_teachers_learn_as_they_are_told():
 
 def test_function_matching_is_beyers_on_food():
   """arXiv:2106.05237 and its code: 100 epochs, batch 512, 0.01, a cosine, T 10, clip 1, mixup."""
-  made = settings.resolve(food101.get_config("function"))
-  assert [(row.learning_rate, row.epochs) for row in made.grades.values()] == [(0.01, 100)]
+  made = settings.settle(food101.get_config("function"))
+  assert [(row.learning_rate, row.epochs) for row in made.grades] == [(0.01, 100)]
   recipe = made.recipe
   assert (recipe.batch_size, recipe.schedule, recipe.milestones) == (512, "cosine", ())
   assert (recipe.weight_decay, recipe.clip, recipe.mixup) == (1e-3, 1, 1)
-  assert dict(made.methods.kd) | {"temperature": 10, "weight": 1} == dict(made.methods.kd)
+  assert made.methods["kd"] | {"temperature": 10, "weight": 1} == made.methods["kd"]
 
 
 def test_nothing_stays_open():
   for variant in published.METHODS:
-    leaves = workdirs.flat(settings.resolve(food101.get_config(variant)).to_dict())
+    leaves = workdirs.flat(settings.to_json(settings.settle(food101.get_config(variant))))
     assert not [key for key, value in leaves.items() if value is None]
 
 
 def test_stages_of_equal_size_belong_together():
   made = pair("at", "resnet18_cifar", "shufflenetv2")
-  assert made.methods["at"].pairs == "1:2,2:3,3:4"
-  assert pair("at", "resnet56", "resnet20").methods["at"].pairs == ""
+  assert made.methods["at"]["pairs"] == "1:2,2:3,3:4"
+  assert pair("at", "resnet56", "resnet20").methods["at"]["pairs"] == ""
   own = pair("at", "resnet18_cifar", "shufflenetv2", methods__at__pairs="3:4")
-  assert own.methods["at"].pairs == "3:4"
+  assert own.methods["at"]["pairs"] == "3:4"
 
 
 @pytest.mark.parametrize(
@@ -210,16 +208,89 @@ def test_fsp_has_a_teacher_like_the_student_that_is_chosen(student, teacher):
 )  # fmt: skip
 def test_teachers_in_a_cache_keep_their_names(config, variant, digits):
   """The fingerprints are those that 4881a47 gave, before teachers had an optimiser of their own."""
-  made = settings.resolve(importlib.import_module(f"configs.{config}").get_config(variant))
+  made = settings.settle(importlib.import_module(f"configs.{config}").get_config(variant))
   images = np.arange(40 * 8 * 8).astype(np.uint8).reshape(40, 8, 8, 1)
   data = types.SimpleNamespace(train=Split(images, (np.arange(40) % 10).astype(np.int32)))
-  recipe = acquire._teacher_recipe(curriculum.Recipe(**made.recipe), made.faculty.generalist)
+  recipe = acquire._teacher_recipe(made.recipe, made.faculty.generalist)
+  known = made.faculty, made.recipe, made.dataset, made.data, made.checkpoint
+  search = acquire.Search(*known, pathlib.Path(), types.SimpleNamespace(dataset=data))
+  study = acquire.schooling(search, acquire.Post("generalist", 3, tuple(range(10))))
 
   def fingerprint(recipe):
-    asked = made, made.faculty.generalist, tuple(range(10)), recipe, data, 3
-    return faculty.fingerprint(acquire._teacher_settings(*asked))
+    asked = dataclasses.replace(study, recipe=recipe)
+    return faculty.fingerprint(acquire._teacher_settings(search, asked))
+
+  assert study.recipe == recipe
 
   assert fingerprint(recipe) == digits
   changed = {"optimiser": "adamw"}, {"weight_decay": 0.1}, {"clip": 1.0}
   others = [fingerprint(curriculum.Recipe(**vars(recipe) | change)) for change in changed]
   assert len({digits, *others}) == 4
+
+
+@pytest.mark.parametrize("name", ["digits", "cifar100:paper,dkd", "food101:function,ed"])
+def test_settings_are_read_back_from_json(name):
+  config, _, arg = name.partition(":")
+  made = settings.settle(importlib.import_module(f"configs.{config}").get_config(arg))
+  text = json.dumps(settings.to_json(made))
+  assert settings.from_json(json.loads(text)) == made
+  assert hash(made.grades) and hash(made.recipe) and hash(made.faculty) and hash(made.data)
+  with pytest.raises(dataclasses.FrozenInstanceError):
+    made.seed = 1
+
+
+def test_settings_of_an_earlier_version_are_read():
+  """Its grades were columns, and it had not all settings."""
+  made = settings.settle(digits.get_config())
+  tree = settings.to_json(made)
+  tree["grades"] = {key: list(column) for key, column in rows.columns(tree["grades"]).items()}
+  del tree["data"]["source"], tree["faculty"]["check"], tree["checkpoint"]
+  assert settings.from_json(tree) == made
+
+
+@pytest.mark.parametrize(
+  "changes, said",
+  [
+    ({"sed": 1}, "there is no setting sed; there are name, dataset"),
+    ({"recipe": {"batchsize": 8}}, "there is no setting recipe.batchsize"),
+    ({"faculty": {"specialist": {"epoch": 8}}}, "there is no setting faculty.specialist.epoch"),
+    ({"seed": 1.5}, "seed is 1.5; give a whole number"),
+    ({"seed": -1}, "seed is -1; it must be at least 0"),
+    ({"data": {"mean": ("a",)}}, "data.mean is .'a',.; give a tuple of such as a number"),
+    ({"data": {"mean": 0.5}}, "data.mean is 0.5; give a tuple"),
+    ({"recipe": {"flip": 1}}, "recipe.flip is 1; give True or False"),
+    ({"checkpoint": {"keep": 0}}, "checkpoint.keep is 0; it must be at least 1"),
+    ({"faculty": {"generalists": 0}}, "faculty.generalists is 0; it must be at least 1"),
+    ({"faculty": {"seed": -1}}, "faculty.seed is -1"),
+    ({"faculty": {"generalist": {"checkpoint": ["a"]}}}, "generalist.checkpoint is .*one text"),
+    ({"faculty": {"specialist": {"checkpoint": "a"}}}, "specialist.checkpoint is 'a'; give a tup"),
+    ({"faculty": {"generalist": {"checkpoint": "a,b"}}}, "there are 1 generalists"),
+    ({"subjects": (1, 0)}, "subjects is .1, 0.; give one positive ratio"),
+    ({"residence": "cloud"}, "unknown residence 'cloud'"),
+    ({"student": {"model": "resnet2"}}, "unknown model 'resnet2'"),
+    ({"grades": {"grade_1": {"methods": "kdd"}}}, "unknown method of grades.methods 'kdd'"),
+    ({"grades": {"grade_1": {"epochs": 0}}}, "grade 1 of 1 has 0 epochs"),
+    ({"methods": {"kd": {"weight": -1.0}}}, "methods.kd.weight is -1.0"),
+  ],
+)
+def test_what_settings_cannot_be_is_named(changes, said):
+  def changed(tree, changes):
+    part = {
+      k: changed(tree.get(k, {}), v) if isinstance(v, dict) else v for k, v in changes.items()
+    }
+    return tree | part
+
+  with pytest.raises(UserError, match=said) as caught:
+    settings.from_json(changed(settings.to_json(settings.settle(digits.get_config("kd"))), changes))
+  assert "\n" not in str(caught.value)
+
+
+def test_what_has_to_be_set():
+  tree = settings.to_json(settings.settle(digits.get_config("kd")))
+  del tree["faculty"]["specialist"]["model"]
+  with pytest.raises(UserError, match="faculty.specialist.model is not set"):
+    settings.from_json(tree)
+
+
+def test_a_bank_keeps_what_its_tables_can():
+  assert sections.PRECISIONS == tuple(answers.NUMBERS)

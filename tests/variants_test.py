@@ -20,7 +20,7 @@ def made(name, *variants):
 
 
 def state(config):
-  return settings.resolve(config).to_dict()
+  return settings.to_json(settings.settle(config))
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -96,21 +96,21 @@ def test_students_rates_under_function_matching():
     config, plain = made("food101", part, "function"), made("food101", part)
     rates = rows.columns(config.grades)["learning_rate"]
     assert max(rates) == pytest.approx(0.01)
-    recipe = settings.resolve(config).recipe
+    recipe = settings.settle(config).recipe
     assert (recipe.optimiser, recipe.schedule, recipe.clip) == ("adamw", "cosine", 1.0)
     for kind in ("specialist", "generalist"):
-      assert settings.resolve(config).faculty[kind] == settings.resolve(plain).faculty[kind]
+      assert state(config)["faculty"][kind] == state(plain)["faculty"][kind]
 
 
 def test_simkd_ends_in_whatever_teaches():
   config = made("cifar100", "simkd")
   with config.unlocked():
     config.faculty.generalist.model = "resnet32x4"
-  resolved = settings.resolve(config)
+  resolved = settings.settle(config)
   assert resolved.student.model == "resnet20+simkd256"
   config = made("digits", "simkd", "ed")
   assert rows.columns(config.grades)["methods"] == ("kd", "kd", "simkd")
-  fragments = len(models.body(settings.resolve(config).student.model).fragments)
+  fragments = len(models.body(settings.settle(config).student.model).fragments)
   curriculum.build(rows.build(config.grades.to_dict()), config.subjects, 10, fragments)
 
 

@@ -24,6 +24,7 @@ from edjax.data import datasets
 from edjax.data.splits import Split
 from edjax.errors import Stopped, UserError, one_line
 from edjax.report import journal
+from edjax.settings import settle
 from edjax.storage import checkpoint, files
 from edjax.training import loop
 from tests import command
@@ -329,19 +330,19 @@ def test_a_run_on_other_images_is_refused(lost, small, finished, tmp_path, monke
   others(monkeypatch)
   before = command.files(tmp_path / "run" / "graduate")
   with pytest.raises(UserError, match="belongs to other data: the .* train images"):
-    loop.run(config(), tmp_path / "run")
+    loop.run(settle(config()), tmp_path / "run")
   assert command.files(tmp_path / "run" / "graduate") == before
 
 
 def test_a_teacher_of_other_images_is_refused(small, tmp_path, monkeypatch):
   workdir = tmp_path / "run"
-  loop.run(config("kd,smoke"), workdir)
+  loop.run(settle(config("kd,smoke")), workdir)
   for name in ("data.json", "report.json", "report.html"):
     (workdir / name).unlink()
   shutil.rmtree(workdir / "checkpoints")
   others(monkeypatch)
   with pytest.raises(UserError, match="teacher in .*generalist/network belongs to other data"):
-    loop.run(config("kd,smoke"), workdir)
+    loop.run(settle(config("kd,smoke")), workdir)
 
 
 def test_an_exam_takes_other_images_of_the_same_classes(small, finished, monkeypatch):
@@ -352,7 +353,7 @@ def test_an_exam_takes_other_images_of_the_same_classes(small, finished, monkeyp
     return dataclasses.replace(data, test=one_pixel(data.test))
 
   monkeypatch.setattr(datasets, "load", loaded)
-  assert loop.exam(config(), finished)["count"] == 451
+  assert loop.exam(settle(config()), finished)["count"] == 451
 
 
 def test_a_run_that_is_asked_to_stop_saves_and_goes_on(small, finished, tmp_path):
@@ -364,11 +365,11 @@ def test_a_run_that_is_asked_to_stop_saves_and_goes_on(small, finished, tmp_path
 
   chosen = config(**{"checkpoint.every_seconds": 1e9})
   with pytest.raises(Stopped, match="student: stopped after step 2"):
-    loop.run(chosen, tmp_path / "run", stop=stop)
+    loop.run(settle(chosen), tmp_path / "run", stop=stop)
   assert not (tmp_path / "run" / "lock").exists()
   with checkpoint.Store(tmp_path / "run" / "checkpoints") as store:
     assert store.newest()[0] == 2
-  loop.run(chosen, tmp_path / "run")
+  loop.run(settle(chosen), tmp_path / "run")
   assert digest(tmp_path / "run") == digest(finished)
 
 
@@ -397,7 +398,7 @@ def test_rows_of_a_run_without_checkpoints_are_kept(small, finished, tmp_path, c
   shutil.copytree(finished, tmp_path / "run")
   shutil.rmtree(tmp_path / "run" / "checkpoints")
   rows = (tmp_path / "run" / "metrics.jsonl").read_bytes()
-  loop.run(config(), tmp_path / "run")
+  loop.run(settle(config()), tmp_path / "run")
   assert (tmp_path / "run" / "metrics_before.jsonl").read_bytes() == rows
   assert "no sound checkpoint is left" in capfd.readouterr().err
   assert digest(tmp_path / "run") == digest(finished)
@@ -412,7 +413,7 @@ def test_a_school_leaves_its_callers_programs_and_handlers_alone(small, tmp_path
     return x + 1
 
   mine(jnp.ones(3))
-  loop.run(config(), tmp_path / "run")
+  loop.run(settle(config()), tmp_path / "run")
   mine(jnp.ones(3))
   assert len(traced) == 1 and signal.getsignal(signal.SIGTERM) is before
 
@@ -434,9 +435,9 @@ SINCE_OF_RECIPE = ("randaugment", "magnitude")
     ({"methods.kd.standardise": True}, "methods.kd.standardise was False, is now True"),
   ],
 )
-def test_a_config_of_an_earlier_version_lacks_what_there_was_not(now, words, tmp_path):
+def test_a_config_of_an_earlier_version_lacks_what_there_was_not(now, words, small, tmp_path):
   begin(tmp_path / "run", WAS.identity)
-  before = settings.resolve(config("kd,smoke")).to_dict()
+  before = settings.to_json(settings.settle(config("kd,smoke")))
   parts = before["data"], before["faculty"], *before["methods"].values()
   for part in (*parts, before["faculty"]["specialist"], before["faculty"]["generalist"]):
     for key in SINCE:
@@ -444,7 +445,7 @@ def test_a_config_of_an_earlier_version_lacks_what_there_was_not(now, words, tmp
   for key in SINCE_OF_RECIPE:
     del before["recipe"][key]
   (tmp_path / "run" / "config.json").write_text(json.dumps(before))
-  asked = settings.resolve(config("kd,smoke", **now)).to_dict()
+  asked = settings.to_json(settings.settle(config("kd,smoke", **now)))
   with pytest.raises(UserError, match=words) if words else contextlib.nullcontext():
     workdirs.check(tmp_path / "run", asked, WAS.identity)
 
@@ -455,7 +456,7 @@ def test_a_config_of_an_earlier_version_lacks_what_there_was_not(now, words, tmp
 def test_a_config_of_an_earlier_version_has_its_grades_in_columns(epochs, words, tmp_path):
   """As 7f2a900 wrote those of configs/digits.py."""
   begin(tmp_path / "run", WAS.identity)
-  asked = settings.resolve(digits.get_config()).to_dict()
+  asked = settings.to_json(settings.settle(digits.get_config()))
   columns = {
     "carry_momentum": [False], "epochs": epochs, "final_rate": [0.0], "fragments": [1, 2, 0],
     "frozen": [0], "learning_rate": [0.05], "lower_rate": [1.0], "methods": [""],
@@ -478,7 +479,7 @@ def test_one_that_another_run_has_just_begun_is_refused(small, finished, tmp_pat
 
   monkeypatch.setattr(files, "held", later)
   with pytest.raises(UserError, match="belongs to another config: seed was 0, is now 1"):
-    loop.run(config(seed=1), tmp_path / "run")
+    loop.run(settle(config(seed=1)), tmp_path / "run")
   theirs, left = (command.files(each).values() for each in (finished, tmp_path / "run"))
   assert sorted(left) == sorted(theirs)
 
@@ -493,7 +494,7 @@ def test_a_checkpoint_that_does_not_fit_is_named(small, finished, tmp_path, monk
   shutil.copytree(finished, tmp_path / "run")
   monkeypatch.setattr(checkpoint.Store, "newest", without)
   with pytest.raises(UserError, match="the checkpoint in .*step is missing.*--workdir"):
-    loop.run(config(), tmp_path / "run")
+    loop.run(settle(config()), tmp_path / "run")
 
 
 def test_a_full_disk_at_any_file_ends_in_a_line_and_the_run_goes_on(small, finished, tmp_path):
@@ -514,12 +515,12 @@ def test_a_full_disk_at_any_file_ends_in_a_line_and_the_run_goes_on(small, finis
       patch.setattr(files.os, "replace", replaced)
       patch.setattr(pathlib.Path, "write_text", written)
       with one_line("it goes on"):
-        loop.run(config(), workdir)
+        loop.run(settle(config()), workdir)
     said = str(ended.value.code)
     assert said.startswith("edjax: cannot ") and "the same command" in said and "\n" not in said
     assert ("No space left" in said and name in said) or "Input/output error" in said
     assert not [path for path in workdir.rglob("*") if path.suffix in (".tmp", ".unfinished")]
-  loop.run(config(), workdir)
+  loop.run(settle(config()), workdir)
   assert digest(workdir) == digest(finished)
   one, other = (json.loads((each / "data.json").read_text()) for each in (workdir, finished))
   assert one == other

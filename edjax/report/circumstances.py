@@ -7,11 +7,11 @@ from edjax.report import journal
 from edjax.workdirs import flat
 
 
-def record(config, workdir, dataset, command, finished):
+def record(settings, workdir, dataset, command, finished):
   """Returns what report.json says of how a run was made, under "run".
 
   Args:
-    config: of the run, as it was resolved.
+    settings: of the run, as config.json holds them.
     workdir: its work directory, a pathlib.Path.
     dataset: a `datasets.Dataset`.
     command: as it was given, "" where there was none.
@@ -22,12 +22,12 @@ def record(config, workdir, dataset, command, finished):
       "command": command,
       "finished": finished,
       "workdir": str(workdir.absolute()),
-      "data_dir": str(pathlib.Path(config.data_dir).expanduser().absolute())
-      if config.data_dir
+      "data_dir": str(pathlib.Path(settings["data_dir"]).expanduser().absolute())
+      if settings["data_dir"]
       else "",
       "data_digest": dataset.identity["sha256"]["train"],
       "revision": revision(pathlib.Path(__file__).parents[2]),
-      "settings": config.to_dict(),
+      "settings": settings,
     }
   )
 

@@ -6,12 +6,14 @@ Teachers without a checkpoint are trained once, as students of one grade without
 import dataclasses
 import hashlib
 import pathlib
+from typing import Any
 
 from edjax import convert, curriculum, models
 from edjax import methods as methods_table
 from edjax.data import identity
 from edjax.devices import processes
 from edjax.errors import UserError
+from edjax.sections import Checkpoints, Data, Faculty
 from edjax.storage import checkpoint
 from edjax.study import Study
 from edjax.teachers import faculty
@@ -23,37 +25,77 @@ _ADVICE = {
 }
 
 
-def hire(config, room, recipe, workdir, train, name, subjects, order):
-  """Returns a teacher: from its checkpoint, the work directory, the cache, or trained now.
+@dataclasses.dataclass(frozen=True)
+class Search:
+  """What a run knows when it looks for its teachers.
+
+  Attributes:
+    faculty: its `sections.Faculty`.
+    recipe: of the student.
+    dataset, data: what was read, and how: a name and a `sections.Data`.
+    checkpoint: `sections.Checkpoints` of those that are trained.
+    workdir: of the run.
+    room: its `Classroom`.
+  """
+
+  faculty: Faculty
+  recipe: curriculum.Recipe
+  dataset: str
+  data: Data
+  checkpoint: Checkpoints
+  workdir: pathlib.Path
+  room: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Post:
+  """What one teacher is for.
+
+  Attributes:
+    name: of a subject, or of a generalist.
+    number: which of its kind it is, from 0.
+    labels: of the data set, for which it answers, in the order of its columns.
+  """
+
+  name: str
+  number: int
+  labels: tuple[int, ...]
+
+
+def post(name, subjects, order):
+  """Returns the `Post` of a teacher.
 
   Args:
-    config: of the run.
-    room: its `Classroom`.
-    recipe: its `curriculum.Recipe`.
-    workdir: its work directory, a pathlib.Path.
-    train: `study -> (variables, record)`, see `loop.attend`.
     name: of a subject, or of a generalist.
     subjects: of the run.
     order: the data set's labels in the class order of the run.
+  """
+  if curriculum.is_generalist(name):
+    return Post(name, int(name.partition("_")[2] or 1) - 1, tuple(range(len(order))))
+  number = [subject.name for subject in subjects].index(name)
+  return Post(name, number, tuple(order[place] for place in subjects[number].classes))
+
+
+def hire(search, train, post):
+  """Returns a teacher: from its checkpoint, the work directory, the cache, or trained now.
+
+  Args:
+    search: a `Search`.
+    train: `study -> (variables, record)`, see `loop.attend`.
+    post: its `Post`.
 
   Raises:
     UserError: if what a checkpoint or a folder holds is not this teacher.
   """
-  chosen, (_, labels) = options(config, name), _known(name, subjects, order)
+  dataset, name, labels = search.room.dataset, post.name, post.labels
+  chosen = options(search.faculty, name)
   if chosen.checkpoint:
     return processes.tell(
-      lambda: faculty.load(
-        _folder(config, workdir, name, subjects, order),
-        name,
-        labels,
-        room.dataset,
-        chosen.mean,
-        chosen.std,
-      )
+      lambda: faculty.load(_folder(search, post), name, labels, dataset, chosen.mean, chosen.std)
     )
-  study = schooling(config, workdir, recipe, name, subjects, order)
-  here, places = study.directory, _places(config, room, study)
-  found = processes.tell(lambda: _found(places, name, labels, room.dataset))
+  study = schooling(search, post)
+  here, places = study.directory, _places(search, study)
+  found = processes.tell(lambda: _found(places, name, labels, dataset))
   if found:
     return found
   variables, record = train(study)
@@ -62,41 +104,37 @@ def hire(config, room, recipe, workdir, train, name, subjects, order):
 
   def keep():
     for place in places:
-      faculty.save(place, chosen.model, labels, room.dataset, variables, **cost)
+      faculty.save(place, chosen.model, labels, dataset, variables, **cost)
     checkpoint.clear(here / "checkpoints")
-    return _found(places, name, labels, room.dataset)
+    return _found(places, name, labels, dataset)
 
   return processes.tell(keep)
 
 
-def source(config, room, recipe, workdir, name, subjects, order):
+def source(search, post):
   """Says, without reading it, where `hire` would find a teacher.
 
   Returns:
     As `faculty.Teacher.source`; "" for one that is still to be trained.
   """
-  if options(config, name).checkpoint:
+  if options(search.faculty, post.name).checkpoint:
     return "given"
-  places = _places(config, room, schooling(config, workdir, recipe, name, subjects, order))
+  places = _places(search, schooling(search, post))
   return processes.tell(lambda: next((found for _, found in _sources(places)), ""))
 
 
-def _places(config, room, study):
+def _places(search, study):
   """Returns the folders in which a teacher that is trained here may be: its own, and the cache's.
 
   Args:
-    config: of the run.
-    room: its `Classroom`.
+    search: a `Search`.
     study: the teacher's, from `schooling`.
   """
   places = [study.directory / "network"]
-  if config.faculty.cache:
-    chosen = options(config, study.directory.name)
-    settings = _teacher_settings(
-      config, chosen, study.order, study.recipe, room.dataset, study.seed
-    )
-    tag = f"{config.dataset}_{study.model}_{len(study.order)}_{faculty.fingerprint(settings)}"
-    places.append(pathlib.Path(config.faculty.cache) / tag)
+  if search.faculty.cache:
+    tag = faculty.fingerprint(_teacher_settings(search, study))
+    name = f"{search.dataset}_{study.model}_{len(study.order)}_{tag}"
+    places.append(pathlib.Path(search.faculty.cache) / name)
   return places
 
 
@@ -107,105 +145,78 @@ def _sources(places):
       yield place, found
 
 
-def peek(config, room, workdir, name, subjects, order):
+def peek(search, post):
   """Reads a given teacher while its subject is not settled yet: any as many classes will do.
 
   Args and Raises: as `hire`'s.
   """
-  (_, labels), names = _known(name, subjects, order), room.dataset.class_names
+  chosen, dataset = options(search.faculty, post.name), search.room.dataset
 
   def read():
-    folder, chosen = _folder(config, workdir, name, subjects, order), options(config, name)
+    folder, names = _folder(search, post), dataset.class_names
     _, info = checkpoint.load_variables(folder)
     known = [names.index(each) for each in info["classes"] or () if each in names]
-    fits = len(known) == len(labels)
-    labels_of = tuple(known) if fits else labels
-    return faculty.load(folder, name, labels_of, room.dataset, chosen.mean, chosen.std)
+    labels = tuple(known) if len(known) == len(post.labels) else post.labels
+    return faculty.load(folder, post.name, labels, dataset, chosen.mean, chosen.std)
 
   return processes.tell(read)
 
 
-def schooling(config, workdir, recipe, name, subjects, order):
+def schooling(search, post):
   """Returns the `Study` of a teacher without a checkpoint; the arguments are `hire`'s."""
-  chosen, (number, labels) = options(config, name), _known(name, subjects, order)
+  chosen, name = options(search.faculty, post.name), post.name
+  general = curriculum.is_generalist(name)
   return Study(
     label=f"teacher {name}",
     model=chosen.model,
-    curriculum=_training(chosen, curriculum.Subject(name, tuple(range(len(labels))))),
-    order=labels,
+    curriculum=_training(chosen, curriculum.Subject(name, tuple(range(len(post.labels))))),
+    order=post.labels,
     teachers={},
-    recipe=_teacher_recipe(recipe, chosen),
+    recipe=_teacher_recipe(search.recipe, chosen),
     methods=methods_table.build({"ce": {"weight": 1.0}}),
-    seed=config.faculty.seed + (number if curriculum.is_generalist(name) else 0),
-    directory=workdir / "teachers" / name,
-    **config.checkpoint,
+    seed=search.faculty.seed + (post.number if general else 0),
+    directory=search.workdir / "teachers" / name,
+    **vars(search.checkpoint),
   )
 
 
-def _known(name, subjects, order):
-  """Returns (which of its kind a teacher is, the labels it answers for)."""
-  if curriculum.is_generalist(name):
-    return int(name.partition("_")[2] or 1) - 1, tuple(range(len(order)))
-  number = [subject.name for subject in subjects].index(name)
-  return number, tuple(order[place] for place in subjects[number].classes)
+def check(settings, plan, recipe):
+  """Finds at once what would otherwise be found when the first teachers have been trained.
 
-
-def check(config, plan, recipe):
-  """Finds at once what would otherwise be found when the first teachers have been trained."""
-  for key, value, least in (
-    ("seed", config.seed, 0),
-    ("faculty.seed", config.faculty.seed, 0),
-    ("checkpoint.keep", config.checkpoint.keep, 1),
-    ("faculty.generalists", config.faculty.generalists, 1),
-  ):
-    if value < least:
-      raise UserError(f"{key} is {value}; it must be at least {least}")
-  body = models.body(config.student.model)
-  for grade in plan.grades:
-    whole, general = (
-      grade.fragments == len(body.fragments),
-      map(curriculum.is_generalist, grade.teachers),
-    )
-    if body.reuses and whole and not any(general):
-      raise UserError(
-        f"{config.student.model} ends in its teacher's classifier, so {grade.name}, with the whole "
-        "network, needs a teacher of all classes: set grades.teachers to 'generalist' or 'both'"
-      )
-  given = config.faculty.specialist.checkpoint
+  Args:
+    settings: a `sections.Faculty`.
+    plan: the `curriculum.Curriculum` of the run.
+    recipe: of its student.
+  """
+  given = settings.specialist.checkpoint
   if given and len(given) != len(plan.subjects):
     raise UserError(
       f"faculty.specialist.checkpoint names {len(given)} teachers, but there are "
       f"{len(plan.subjects)} subjects; give one folder per subject"
     )
-  given = config.faculty.generalist.checkpoint
-  if given and len(given.split(",")) != config.faculty.generalists:
-    raise UserError(
-      f"faculty.generalist.checkpoint is {given!r}, but there are {config.faculty.generalists} "
-      "generalists (faculty.generalists); give one folder or file for each, separated by commas"
-    )
   for name in plan.teachers:
-    if not options(config, name).checkpoint:
-      _teacher_recipe(recipe, options(config, name))
-      _training(options(config, name), curriculum.Subject(name, (0,)))
+    chosen = options(settings, name)
+    if not chosen.checkpoint:
+      _teacher_recipe(recipe, chosen)
+      _training(chosen, curriculum.Subject(name, (0,)))
 
 
-def options(config, name):
-  """Returns the settings of a teacher, by name."""
-  general = curriculum.is_generalist(name)
-  return config.faculty.generalist if general else config.faculty.specialist
+def options(settings, name):
+  """Returns the `sections.TeacherSettings` of a teacher, by name; of a `sections.Faculty`."""
+  return settings.generalist if curriculum.is_generalist(name) else settings.specialist
 
 
-def checkpoint_of(config, name, subjects, order):
-  """Returns the path at which a given teacher is; the arguments are `hire`'s."""
-  given, (number, _) = options(config, name).checkpoint, _known(name, subjects, order)
-  return (given.split(",") if curriculum.is_generalist(name) else given)[number]
+def checkpoint_of(settings, post):
+  """Returns the path at which a given teacher is, of a `sections.Faculty`."""
+  given = options(settings, post.name).checkpoint
+  return (given.split(",") if curriculum.is_generalist(post.name) else given)[post.number]
 
 
-def _folder(config, workdir, name, subjects, order):
+def _folder(search, post):
   """Returns the folder of a given teacher; a file of PyTorch's is converted first."""
-  path = checkpoint_of(config, name, subjects, order)
+  path = checkpoint_of(search.faculty, post)
   if convert.is_file(path):
-    return _converted(path, workdir / "teachers" / name)
+    return _converted(path, search.workdir / "teachers" / post.name)
   if not pathlib.Path(path).expanduser().exists():
     raise UserError(
       f"{checkpoint.absolute(path)} does not exist, and so holds no network; name a folder of "
@@ -258,25 +269,29 @@ def _training(options, subject):
   )
 
 
-def _teacher_settings(config, options, labels, recipe, dataset, seed):
+def _teacher_settings(search, study):
   """Everything that a teacher's training depends on."""
-  chosen = {key: options[key] for key in ("model", "epochs", "learning_rate", "warmup_epochs")}
+  chosen, recipe = options(search.faculty, study.directory.name), study.recipe
   without = {"target", "specialist_weight", "consensus", "dot_delta", "mixup", "views", "crops"}
   # As in fingerprints of before there were such settings:
   if not recipe.resized:
     without.add("resized")
   if not recipe.randaugment:
     without |= {"randaugment", "magnitude"}
-  return chosen | {
+  return {
+    "model": chosen.model,
+    "epochs": chosen.epochs,
+    "learning_rate": chosen.learning_rate,
+    "warmup_epochs": chosen.warmup_epochs,
     "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in without},
     # The images themselves, below, say what the source makes of them.
     "data": {
       key: value
-      for key, value in config.data.items()
+      for key, value in vars(search.data).items()
       if key != "source" and not (key in ("mean", "std") and value == ())
     },
-    "dataset": config.dataset,
-    "classes": labels,
-    "images": identity.sample_digest(dataset.train),
-    "seed": seed,
+    "dataset": search.dataset,
+    "classes": study.order,
+    "images": identity.sample_digest(search.room.dataset.train),
+    "seed": study.seed,
   }

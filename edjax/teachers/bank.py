@@ -16,17 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edjax import methods as methods_table
 from edjax.data import identity
 from edjax.data.augment import pipeline
-from edjax.errors import UserError, one_of
+from edjax.errors import UserError
 from edjax.models import precision
 from edjax.models.analysis.macs import network_macs
 from edjax.storage import checkpoint
 from edjax.teachers import faculty
-from edjax.teachers.answers import NUMBERS, Ledger, Table
-
-FILLS = ("lazily", "up_front")
+from edjax.teachers.answers import Ledger, Table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,52 +43,26 @@ class Settings:
   own: pathlib.Path
 
 
-def settings(chosen, workdir, plan, recipe, methods, processes):
+def settings(faculty, workdir, processes):
   """Returns the `Settings` of a run, or None without a bank.
 
   Args:
-    chosen: `config.faculty`.
+    faculty: a `sections.Faculty`.
     workdir: a `pathlib.Path`.
-    plan: a `curriculum.Curriculum`.
-    recipe: a `curriculum.Recipe`.
-    methods: from `methods.build`.
     processes: that train together; a bank knows nothing of others.
 
   Raises:
-    UserError: naming what a bank cannot serve.
+    UserError: if there are several.
   """
-  one_of(chosen.bank, ("", *NUMBERS), "faculty.bank")
-  one_of(chosen.bank_fill, FILLS, "faculty.bank_fill")
-  if not chosen.bank:
+  if not faculty.bank:
     return None
-  advice = "set faculty.bank to '', or "
   if processes > 1:
-    raise UserError(f"faculty.bank serves one process, not {processes}; {advice}train with one")
-  if recipe.mixup:
-    raise UserError(f"recipe.mixup makes new images at every step; {advice}set recipe.mixup to 0")
-  if recipe.randaugment:
     raise UserError(
-      f"recipe.randaugment draws from views without end; {advice}set recipe.randaugment to 0"
+      f"faculty.bank serves one process, not {processes}; set faculty.bank to '', or train with one"
     )
-  if recipe.views != "one":
-    raise UserError(
-      f"recipe.views 'two' draws from views without end; {advice}set recipe.views to 'one'"
-    )
-  if recipe.resized and not recipe.crops:
-    raise UserError(
-      f"recipe.resized draws from views without end; {advice}set recipe.crops to how many an image "
-      "shall have"
-    )
-  for grade in plan.grades:
-    for name, _, method in methods_table.chosen(methods, grade.methods):
-      if grade.teachers and method.needs_teacher and not getattr(method, "on_logits", False):
-        raise UserError(
-          f"methods.{name} needs more of a teacher than its logits, which are all that "
-          f"faculty.bank {chosen.bank!r} keeps; {advice}leave the method out"
-        )
   own = workdir / "teachers"
-  folder = pathlib.Path(chosen.cache) if chosen.cache else own
-  return Settings(chosen.bank, chosen.bank_fill, folder, own)
+  folder = pathlib.Path(faculty.cache) if faculty.cache else own
+  return Settings(faculty.bank, faculty.bank_fill, folder, own)
 
 
 def meaning(teacher, dataset, how, numbers, precision, platform):

@@ -11,7 +11,6 @@ import numpy as np
 
 from edjax.devices import processes
 from edjax.errors import UserError
-from edjax.teachers import acquire
 
 _MOST = 2000  # images that a teacher is asked about
 _ENOUGH = 200  # of the validation part; where there are fewer, training images are added
@@ -20,21 +19,20 @@ _ABOVE = 0.02  # of the way from chance to no mistake; what is less is near chan
 _MOVED = 3.0  # standard deviations by which a relabelling is better
 
 
-def interview(config, room, progress, teacher, subjects, order):
+def interview(room, progress, teacher, path, strict):
   """Examines a given teacher and says a line about it.
 
   Args:
-    config: of the run.
-    room: its `Classroom`.
+    room: the run's `Classroom`.
     progress: a `metrics.Progress`.
     teacher: a `faculty.Teacher` with a checkpoint.
-    subjects, order: as `acquire.hire`'s.
+    path: from which it comes, for the line.
+    strict: whether one at fault is an error (`faculty.check`).
 
   Raises:
-    UserError: if its columns are in another order, or it does no better than chance, unless
-      `config.faculty.check` is off.
+    UserError: if it is strict, and its columns are in another order, or it does no better than
+      chance.
   """
-  path = acquire.checkpoint_of(config, teacher.name, subjects, order)
   answer = room.examiner(teacher.network, teacher.figures)
   variables = room.fleet.replicate(teacher.variables)
   answered = {"validation": answer(variables, "validation", teacher.classes, _MOST)}
@@ -54,7 +52,7 @@ def interview(config, room, progress, teacher, subjects, order):
     wrong = fault(said, truth, [room.dataset.class_names[label] for label in teacher.classes])
     if not wrong:
       return line
-    if not config.faculty.check:
+    if not strict:
       return f"{line}; {wrong}; it teaches all the same, as faculty.check is False"
     raise UserError(f"{line}; {wrong}; or, if it is meant to teach so, set faculty.check to False")
 

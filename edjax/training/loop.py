@@ -13,20 +13,20 @@ import time
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
-from edjax import curriculum, idle, models, rows, settings, workdirs
+from edjax import curriculum, idle, models, workdirs
 from edjax import methods as methods_table
-from edjax.data import datasets, identity, placement
+from edjax.data import datasets, identity
 from edjax.data.similarity import similar_order
 from edjax.devices import compilation_cache, pmap, processes
-from edjax.errors import Stopped, UserError, choose
+from edjax.errors import Stopped, UserError
 from edjax.progress import Progress, duration
 from edjax.report import circumstances, report
 from edjax.report.journal import Journal
 from edjax.report.outlook import Outlook, announcement, many
 from edjax.report.scores import exam_scores, percent_of
 from edjax.report.summary import costs, grade_row, left_out, transcript, unshown
+from edjax.settings import to_json
 from edjax.storage import checkpoint
 from edjax.study import Study
 from edjax.teachers import acquire, bank, examination, faculty
@@ -36,11 +36,11 @@ from edjax.training.grade import prepare
 from edjax.training.step import no_sums
 
 
-def run(config, workdir, command="", stop=None):
-  """Runs the school of a config in a work directory, or what is left of it.
+def run(settings, workdir, command="", stop=None):
+  """Runs the school of these settings in a work directory, or what is left of it.
 
   Args:
-    config: a locked ml_collections `ConfigDict`, see `configs/common.py`.
+    settings: `sections.Settings`; all processes must have the same.
     workdir: where everything is written; None for one by the config's name, see `workdirs.take`.
     command: that asked for it, for the report.
     stop: `() -> bool`, asked between steps whether to save a checkpoint and end; of several
@@ -57,34 +57,24 @@ def run(config, workdir, command="", stop=None):
   `jax.clear_caches()` between them: Linux bounds how many memory mappings a process has, and the
   programs of a school are a thousand.
   """
-  # What a teacher's folder says is asked by the first process, which alone must have it.
-  config = ConfigDict(processes.tell(lambda: settings.resolve(config).to_dict())).lock()
   workdir, began = workdir and pathlib.Path(workdir), time.monotonic()
-  recipe = curriculum.Recipe(**config.recipe)
-  methods = methods_table.build(config.methods)
-  num_fragments = len(models.body(config.student.model).fragments)
-  choose(placement.RESIDENCES, config.residence, "residence")
-  compilation_cache.keep(config.compilation_cache)
-  fleet = pmap.fleet(config.devices, recipe.batch_size)
-  dataset = _dataset(config)
+  recipe, methods = settings.recipe, methods_table.build(settings.methods)
+  num_fragments = len(models.body(settings.student.model).fragments)
+  compilation_cache.keep(settings.compilation_cache)
+  fleet = pmap.fleet(settings.devices, recipe.batch_size)
+  dataset, as_json = _dataset(settings), to_json(settings)
   num_classes = len(dataset.class_names)
   if workdir:
-    processes.tell(lambda: workdirs.check(workdir, config.to_dict(), dataset.identity))
+    processes.tell(lambda: workdirs.check(workdir, as_json, dataset.identity))
   plan = curriculum.build(
-    rows.build(config.grades.to_dict()),
-    config.subjects,
-    num_classes,
-    num_fragments,
-    config.faculty.generalists,
+    settings.grades, settings.subjects, num_classes, num_fragments, settings.faculty.generalists
   )
-  for grade in plan.grades:
-    methods_table.chosen(methods, grade.methods)
-  acquire.check(config, plan, recipe)
+  acquire.check(settings.faculty, plan, recipe)
   progress = processes.alone(Progress)
   held = contextlib.ExitStack()
 
   def claim():
-    place, lock = workdirs.take(workdir, config.to_dict(), dataset.identity, progress.line)
+    place, lock = workdirs.take(workdir, as_json, dataset.identity, progress.line)
     held.enter_context(lock)
     return place
 
@@ -93,9 +83,18 @@ def run(config, workdir, command="", stop=None):
 
   with held, contextlib.closing(progress):
     workdir = processes.tell(claim)
-    kept = bank.settings(config.faculty, workdir, plan, recipe, methods, processes.count())
-    room = Classroom(dataset, fleet, config.residence)
-    for line in (*dataset.notes, *plan.notes, *idle.notes(config, recipe, plan), room.said):
+    kept = bank.settings(settings.faculty, workdir, processes.count())
+    room = Classroom(dataset, fleet, settings.residence)
+    search = acquire.Search(
+      settings.faculty,
+      recipe,
+      settings.dataset,
+      settings.data,
+      settings.checkpoint,
+      workdir,
+      room,
+    )
+    for line in (*dataset.notes, *plan.notes, *idle.notes(settings, plan), room.said):
       if line:
         progress.line(line)
     hired, attended, outlook = {}, 0.0, Outlook()
@@ -107,38 +106,36 @@ def run(config, workdir, command="", stop=None):
       attended += time.monotonic() - set_out
       return result
 
-    def hire(name, *place):
-      hired[name] = acquire.hire(config, room, recipe, workdir, taught, name, *place)
-      return hired[name]
+    def hire(post):
+      hired[post.name] = acquire.hire(search, taught, post)
+      return hired[post.name]
 
-    settled = config.class_order != "easiest"
-    order = _class_order(config, room, hire) if settled else tuple(range(num_classes))
-    look = hire if settled else functools.partial(acquire.peek, config, room, workdir)
+    settled = settings.class_order != "easiest"
+    order = _class_order(settings, room, hire) if settled else tuple(range(num_classes))
+    posts = {name: acquire.post(name, plan.subjects, order) for name in plan.teachers}
+    look = hire if settled else functools.partial(acquire.peek, search)
     given = {
-      name: (hire if curriculum.is_generalist(name) else look)(name, plan.subjects, order)
-      for name in plan.teachers
-      if acquire.options(config, name).checkpoint
+      name: (hire if curriculum.is_generalist(name) else look)(post)
+      for name, post in posts.items()
+      if acquire.options(settings.faculty, name).checkpoint
     }
     study = Study(
       label="student",
-      model=config.student.model,
+      model=settings.student.model,
       curriculum=plan,
       order=order,
       teachers=given,
       recipe=recipe,
       methods=methods,
-      seed=config.seed,
+      seed=settings.seed,
       directory=workdir,
       bank=kept,
-      **config.checkpoint,
+      **vars(settings.checkpoint),
     )
-    work = preflight.check(config, room, study)
-    known = (config, room, recipe, workdir)
+    work = preflight.check(search, study)
     sources = {
-      name: acquire.source(*known, name, plan.subjects, order)
-      if settled or curriculum.is_generalist(name)
-      else None
-      for name in plan.teachers
+      name: acquire.source(search, post) if settled or curriculum.is_generalist(name) else None
+      for name, post in posts.items()
     }
     outlook = Outlook(
       {
@@ -148,38 +145,43 @@ def run(config, workdir, command="", stop=None):
       }
     )
     begun = processes.tell(lambda: workdirs.begun(workdir))
-    options = functools.partial(acquire.options, config)
+    options = functools.partial(acquire.options, settings.faculty)
     for line in announcement(study, room, options, sources, begun):
       progress.line(line)
-    examine = functools.partial(examination.interview, config, room, progress)
+
+    def examine(teacher, post):
+      path = acquire.checkpoint_of(settings.faculty, post)
+      examination.interview(room, progress, teacher, path, settings.faculty.check)
+
     for name, teacher in given.items():
       if settled or curriculum.is_generalist(name):
-        examine(teacher, plan.subjects, order)
+        examine(teacher, posts[name])
     said = processes.tell(lambda: settle(order if settled else None))
     if said:
       progress.line(said)
     if not settled:
-      order = _class_order(config, room, hire)
+      order = _class_order(settings, room, hire)
+      posts = {name: acquire.post(name, plan.subjects, order) for name in plan.teachers}
       for name in given:
         if not curriculum.is_generalist(name):
-          examine(hire(name, plan.subjects, order), plan.subjects, order)
+          examine(hire(posts[name]), posts[name])
       processes.tell(lambda: settle(order))
-    teachers = {name: hired.get(name) or hire(name, plan.subjects, order) for name in plan.teachers}
+    teachers = {name: hired.get(name) or hire(post) for name, post in posts.items()}
     study = dataclasses.replace(study, order=order, teachers=teachers)
     variables, record = taught(study)
     graduate = growth.graduate(variables, np.argsort(order))
     labels = tuple(range(num_classes))
     processes.tell(
       lambda: faculty.save(
-        workdir / "graduate", study.model, labels, dataset, graduate, name=config.name
+        workdir / "graduate", study.model, labels, dataset, graduate, name=settings.name
       )
     )
-    written = transcript(config.name, study, room, graduate, record, hired.values())
+    written = transcript(settings.name, study, room, graduate, record, hired.values())
     between = time.monotonic() - began - attended
     written |= costs(record["grades"], hired.values(), between)
     finished = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     written["run"] = processes.tell(
-      lambda: circumstances.record(config, workdir, dataset, command, finished)
+      lambda: circumstances.record(as_json, workdir, dataset, command, finished)
     )
     processes.tell(lambda: report.write(workdir, written))
     accuracy = percent_of(written["student"]["top1"], len(dataset.test.labels))
@@ -190,7 +192,7 @@ def run(config, workdir, command="", stop=None):
     return written
 
 
-def exam(config, workdir):
+def exam(settings, workdir):
   """Examines the graduate of a work directory on the test split; returns `exam_scores`."""
   place = pathlib.Path(workdir) / "graduate"
 
@@ -200,9 +202,9 @@ def exam(config, workdir):
         f"{workdir} holds no graduate to examine; give the same command without --mode=exam first"
       )
 
-  fleet = pmap.fleet(config.devices, config.recipe.batch_size)
+  fleet = pmap.fleet(settings.devices, settings.recipe.batch_size)
   processes.tell(check)
-  room = Classroom(_dataset(config), fleet, config.residence)
+  room = Classroom(_dataset(settings), fleet, settings.residence)
   labels = tuple(range(len(room.dataset.class_names)))
   graduate = processes.tell(lambda: faculty.load(place, "the exam", labels, room.dataset))
   answer = room.examiner(graduate.network, graduate.figures)
@@ -400,27 +402,27 @@ def _exam_epoch(room, term, state, step, meta, journal, last_grade):
   return [scores["top1"], test["top1"]]
 
 
-def _dataset(config):
+def _dataset(settings):
   """Returns the data set, which every process reads for itself; all must have the same."""
   dataset = processes.together(
-    lambda: datasets.load(config.dataset, data_dir=config.data_dir, **config.data)
+    lambda: datasets.load(settings.dataset, data_dir=settings.data_dir, **vars(settings.data))
   )
   processes.agree("the data set", lambda: dataset.identity)
   return dataset
 
 
-def _class_order(config, room, hire):
+def _class_order(settings, room, hire):
   """Returns the data set's labels in the order in which the subjects teach them."""
   train, num_classes = room.dataset.train, len(room.dataset.class_names)
-  if config.class_order == "similar":
+  if settings.class_order == "similar":
     return processes.tell(lambda: similar_order(train.images, train.labels, num_classes))
-  if config.class_order == "easiest":
-    teacher = hire(curriculum.GENERALIST, (), tuple(range(num_classes)))
+  if settings.class_order == "easiest":
+    teacher = hire(acquire.post(curriculum.GENERALIST, (), tuple(range(num_classes))))
     answered = room.examiner(teacher.network, teacher.figures)(
       room.fleet.replicate(teacher.variables), "validation", teacher.classes
     )
     return processes.tell(lambda: faculty.easiest_first(teacher, answered))
-  return curriculum.class_order(config.class_order, num_classes, config.seed)
+  return curriculum.class_order(settings.class_order, num_classes, settings.seed)
 
 
 def _label(study, grade):

@@ -30,12 +30,11 @@ from edjax.training.step import train_step
 _EXAMINED = 2  # images, abstract ones
 
 
-def check(config, room, study):
+def check(search, study):
   """Goes through all that a run will train.
 
   Args:
-    config: of the run.
-    room: its `Classroom`.
+    search: the run's `acquire.Search`.
     study: the student's `Study`; its `teachers` are those that have a checkpoint.
 
   Returns:
@@ -44,20 +43,21 @@ def check(config, room, study):
   Raises:
     UserError: that names the grade, and the method or network, that cannot be.
   """
-  if config.faculty.cache:
-    processes.tell(lambda: _writable(config.faculty.cache))
+  cache = search.faculty.cache
+  if cache:
+    processes.tell(lambda: _writable(cache))
   with _garbage_left():
-    return _check(config, room, study)
+    return _check(search, study)
 
 
-def _check(config, room, study):
+def _check(search, study):
+  room = search.room
   teachers, traced, work = dict(study.teachers), {}, {}
   for name in study.curriculum.teachers:
     if name in teachers:
       continue
-    schooling = acquire.schooling(
-      config, study.directory, study.recipe, name, study.curriculum.subjects, study.order
-    )
+    post = acquire.post(name, study.curriculum.subjects, study.order)
+    schooling = acquire.schooling(search, post)
     if schooling.model not in traced:  # teachers of a kind differ by their classes
       traced[schooling.model] = attend(schooling, room)[0] / _steps(schooling, room)
     else:

@@ -7,6 +7,7 @@ import pytest
 
 from configs import digits, published
 from edjax import methods, models, settings
+from edjax.settings import settle
 from edjax.training import loop
 from tests import small
 from tests.training import resume_test
@@ -54,7 +55,7 @@ def test_a_student_learns(variant, under, compiled, cache, tmp_path, monkeypatch
   epochs = {1: (12,), 2: (3, 12), 3: (2, 4, 10), 4: (2, 2, 4, 10)}[phases]
   epochs = tuple(PATIENCE.get(variant, 1) * length for length in epochs)
   settings.set_columns(config, {"epochs": epochs})
-  report = loop.run(config, tmp_path / "run")
+  report = loop.run(settle(config), tmp_path / "run")
   assert len(report["grades"]) == phases and report["student"]["exam_count"] == 451
   assert report["student"]["top1"] > 4 * CHANCE, report["student"]["top1"]
 

@@ -10,6 +10,7 @@ from edjax import models
 from edjax.data import datasets
 from edjax.errors import UserError
 from edjax.methods.simkd import SimKD
+from edjax.settings import settle
 from edjax.storage import checkpoint
 from edjax.teachers import faculty
 from edjax.training import growth, loop
@@ -92,7 +93,7 @@ def test_a_school_ends_in_the_teachers_classifier(compiled, tmp_path):
     common.grade(fragments=1, methods="ce", teachers="generalist", learning_rate=0.05),
     common.grade(epochs=2, methods="simkd", teachers="generalist", learning_rate=0.05),
   )
-  report = loop.run(config, tmp_path / "run")
+  report = loop.run(settle(config), tmp_path / "run")
   data = datasets.load("digits", **config.data)
   labels = tuple(range(10))
   graduate = faculty.load(tmp_path / "run" / "graduate", "graduate", labels, data)
@@ -106,4 +107,4 @@ def test_a_school_ends_in_the_teachers_classifier(compiled, tmp_path):
   assert report["student"]["exam_count"] == 451
   common.every(config, teachers="specialists")
   with pytest.raises(UserError, match="grade_2.*needs a teacher of all classes"):
-    loop.run(config, tmp_path / "other")
+    loop.run(settle(config), tmp_path / "other")

@@ -5,6 +5,7 @@ import pytest
 from configs import common, folder
 from edjax import models
 from edjax.models import layers
+from edjax.settings import settle
 from edjax.training import loop
 from tests import archives
 
@@ -62,7 +63,7 @@ def test_three_grades(name, pictures, tmp_path):
     common.grade(),
   )
   common.every(config, learning_rate=0.01, carry_momentum=True)
-  report = loop.run(config, tmp_path / "run")
+  report = loop.run(settle(config), tmp_path / "run")
   whole = len(models.body(name).fragments)
   assert [len(row["fragments"]) for row in report["grades"]] == [1, 2, whole]
   assert report["student"]["exam_count"] == 12

@@ -15,6 +15,7 @@ from edjax import models
 from edjax.data import datasets
 from edjax.data.augment.pipeline import Augment
 from edjax.errors import one_line
+from edjax.settings import settle
 from edjax.storage import checkpoint, files
 from edjax.teachers import answers, bank, faculty
 from edjax.teachers.answers import Table
@@ -71,10 +72,10 @@ def schools(compiled, tmp_path_factory):
         patch.setitem(models.MODELS, "small", least.SMALL)
         teachers = base / kind / "teachers"
         changes = KINDS[kind] | whole | {"faculty.cache": str(teachers)}
-        loop.run(config(**changes), base / kind / "live")
+        loop.run(settle(config(**changes)), base / kind / "live")
         shutil.copytree(teachers, base / kind / "filled")
         changes |= {"faculty.cache": str(base / kind / "filled"), "faculty.bank": "float32"}
-        loop.run(config(**changes), base / kind / "kept")
+        loop.run(settle(config(**changes)), base / kind / "kept")
     return base / kind
 
   return place
@@ -152,7 +153,7 @@ def full(schools, tmp_path_factory):
   }
   with pytest.MonkeyPatch.context() as patch:
     patch.setitem(models.MODELS, "small", least.SMALL)
-    loop.run(config(**changes), base / "run")
+    loop.run(settle(config(**changes)), base / "run")
   return base / "fresh"
 
 
@@ -184,7 +185,8 @@ def test_answers_are_those_of_the_network(small, full):
 
 def test_answers_are_rounded_to_bfloat16(small, schools, tmp_path):
   changes = fresh(schools, tmp_path) | {"faculty.bank": "bfloat16", "faculty.bank_fill": "up_front"}
-  loop.run(config(**changes, **{"grades.epochs": (1,)}), tmp_path / "run")
+  made = config(**changes, **{"grades.epochs": (1,)})
+  loop.run(settle(made), tmp_path / "run")
   check_answers(tmp_path / "fresh", "bfloat16", 2**-8)
 
 
@@ -218,7 +220,7 @@ def test_teachers_cost_no_more_for_being_many(schools):
 
 @pytest.mark.slow
 def test_devices_divide_the_work(small, schools, tmp_path):
-  loop.run(config(**fresh(schools, tmp_path), devices=4), tmp_path / "four")
+  loop.run(settle(config(**fresh(schools, tmp_path), devices=4)), tmp_path / "four")
   close(tmp_path / "four", schools("generalist") / "kept")
   assert teachers_macs(tmp_path / "four") == teachers_macs(schools("generalist") / "kept")
 
@@ -231,7 +233,7 @@ def test_devices_divide_the_work(small, schools, tmp_path):
 def test_a_filled_bank_needs_no_teacher(small, schools, tmp_path, no_teacher, kind):
   place = schools(kind)
   changes = {"faculty.cache": str(place / "filled"), "faculty.bank": "float32"}
-  loop.run(config(**KINDS[kind] | changes), tmp_path / "again")
+  loop.run(settle(config(**KINDS[kind] | changes)), tmp_path / "again")
   assert teachers_macs(tmp_path / "again") == 0
   assert sha256(tmp_path / "again") == sha256(place / "kept")
 
@@ -256,7 +258,7 @@ def test_a_teacher_is_asked_in_whole_batches(schools):
 def test_a_second_seed_pays_nothing(small, full, tmp_path, no_teacher, other):
   """Nor does another method, or another curriculum with other subjects."""
   changes = {"faculty.cache": str(full), "faculty.bank": "float32"} | other
-  loop.run(config(**changes), tmp_path / "run")
+  loop.run(settle(config(**changes)), tmp_path / "run")
   assert teachers_macs(tmp_path / "run") == 0
   assert sha256(tmp_path / "run") != sha256(full.parent / "run")
 
@@ -313,7 +315,7 @@ def kill(monkeypatch, place, name, made, workdir, after=1, done=False):
   with monkeypatch.context() as patch:
     patch.setattr(place, name, until)
     with pytest.raises(Killed):
-      loop.run(made, workdir)
+      loop.run(settle(made), workdir)
 
 
 @pytest.mark.slow
@@ -327,7 +329,7 @@ def test_killed_while_answers_are_written(small, schools, tmp_path, monkeypatch,
   monkeypatch.setattr(
     bank.Bank, "_compute", lambda self, desk, rows: asked.append(rows) or compute(self, desk, rows)
   )
-  loop.run(config(**changes), tmp_path / "run")
+  loop.run(settle(config(**changes)), tmp_path / "run")
   # A batch of other images could give other last bits, if not from so small a network.
   assert np.array_equal(asked[0], last[last >= 0])
   same(tmp_path / "run", place / "kept")
@@ -337,7 +339,7 @@ def test_killed_while_answers_are_written(small, schools, tmp_path, monkeypatch,
 def test_killed_between_ledger_and_table(small, schools, tmp_path, monkeypatch):
   place, changes = schools("specialists"), fresh(schools, tmp_path, "specialists")
   kill(monkeypatch, answers.Ledger, "enter", config(**changes), tmp_path / "run", 5, done=True)
-  loop.run(config(**changes), tmp_path / "run")
+  loop.run(settle(config(**changes)), tmp_path / "run")
   same(tmp_path / "run", place / "kept")
 
 
@@ -346,7 +348,7 @@ def test_a_work_directory_that_is_still_anybody_s(small, schools, tmp_path, monk
   """Killed before its first step, it is given to another config, whose table is smaller."""
   changes = fresh(schools, tmp_path) | {"faculty.bank_fill": "up_front"}
   kill(monkeypatch, bank.Bank, "lay", config(**changes), tmp_path / "run")
-  loop.run(config(**changes, **{"recipe.crops": 2}), tmp_path / "run")
+  loop.run(settle(config(**changes, **{"recipe.crops": 2})), tmp_path / "run")
   row = report(tmp_path / "run")
   assert row["train_macs_teachers"] == 300 * 2 * row["teachers"][0]["macs"]
 
@@ -360,7 +362,7 @@ def test_a_damaged_table_is_made_anew(small, schools, tmp_path):
   content[1000:1100] = bytes(100)
   file.write_bytes(content)
   changes = {"faculty.cache": str(tmp_path / "filled"), "faculty.bank": "float32"}
-  loop.run(config(**changes), tmp_path / "run")
+  loop.run(settle(config(**changes)), tmp_path / "run")
   close(tmp_path / "run", place / "kept")
   assert 0 < teachers_macs(tmp_path / "run") < teachers_macs(place / "kept")
 
@@ -387,12 +389,12 @@ def test_a_full_disk_ends_in_a_line_and_the_run_goes_on(small, schools, tmp_path
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
       patch.setattr(module, name, fault, raising=False)
       with one_line("the same command continues"):
-        loop.run(config(**changes), workdir)
+        loop.run(settle(config(**changes)), workdir)
     line = str(ended.value.code)
     assert line.startswith("edjax: cannot ") and said in line and "same command" in line
     assert ("answered_" if module is answers else "bank_") in line and "\n" not in line
     assert not list(tmp_path.rglob("*.tmp"))
-  loop.run(config(**changes), workdir)
+  loop.run(settle(config(**changes)), workdir)
   same(workdir, schools("generalist") / "kept")
 
 
@@ -426,7 +428,7 @@ def test_what_is_damaged_in_a_killed_run(small, killed, schools, tmp_path, capfd
     found = sorted(tmp_path.glob(pattern))
     assert found, pattern
     spoil(found[-1], how)
-  loop.run(walked(tmp_path), tmp_path / "run")
+  loop.run(settle(walked(tmp_path)), tmp_path / "run")
   assert "bank of generalist: the notes of what this run" in capfd.readouterr().err
   close(tmp_path / "run", schools("generalist") / "kept")
 
@@ -444,7 +446,7 @@ def test_every_file_of_a_killed_run(how, small, killed, schools, tmp_path, capfd
     capfd.readouterr()
     try:
       with one_line("the same command continues"):
-        loop.run(walked(place), place / "run")
+        loop.run(settle(walked(place)), place / "run")
     except SystemExit as ended:
       line = str(ended.code)
       assert line.startswith("edjax: ") and str(place) in line and "\n" not in line, file

@@ -1,12 +1,10 @@
 """Who is taken for a teacher: chance, small samples, rare classes, and columns in another order."""
 
-import types
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax import curriculum, models
+from edjax import models
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
 from edjax.devices import pmap
@@ -141,14 +139,8 @@ class Bright(school.Linear):
 def asked(room, monkeypatch, network, check=True, **of):
   monkeypatch.setattr(faculty.Teacher, "network", network)
   teacher = faculty.Teacher("generalist", "resnet8", tuple(range(6)), {}, **of)
-  config = types.SimpleNamespace(
-    faculty=types.SimpleNamespace(
-      check=check, generalist=types.SimpleNamespace(checkpoint="net.pth")
-    )
-  )
   lines = Lines()
-  subject = curriculum.Subject("all", tuple(range(6)))
-  examination.interview(config, room, lines, teacher, (subject,), tuple(range(6)))
+  examination.interview(room, lines, teacher, "net.pth", check)
   return lines.said
 
 

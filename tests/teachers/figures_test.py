@@ -17,6 +17,7 @@ from edjax.data.splits import Split
 from edjax.devices import pmap
 from edjax.errors import UserError
 from edjax.report import summary
+from edjax.settings import settle
 from edjax.teachers import bank, faculty
 from edjax.training import evaluation, loop
 from tests import school as small
@@ -226,7 +227,7 @@ def test_easiest_asks_given_teachers_by_their_own_figures(tmp_path, monkeypatch,
     random_teacher(tmp_path / name, labels, data, 4)
   made.faculty.generalist.checkpoint = str(tmp_path / "general")
   made.faculty.specialist.checkpoint = str(tmp_path / "one"), str(tmp_path / "two")
-  told = loop.run(made, tmp_path / "run")
+  told = loop.run(settle(made), tmp_path / "run")
   noted = json.loads((tmp_path / "run" / "data.json").read_text())
   assert noted["class_order"] == wanted
   said = capfd.readouterr().err

@@ -14,6 +14,7 @@ import pytest
 from configs import common, digits
 from edjax import models
 from edjax.data import datasets
+from edjax.settings import settle
 from edjax.storage import checkpoint
 from edjax.training import loop
 from tests import archives, command
@@ -46,7 +47,7 @@ def smoke(compiled, tmp_path_factory):
   common.every(config, teachers="both")
   for part in (config.student, config.faculty.specialist, config.faculty.generalist):
     part.model = SMALL
-  return workdir, loop.run(config, workdir), config
+  return workdir, loop.run(settle(config), workdir), config
 
 
 @pytest.mark.skipif(not _MAPS.exists(), reason="Linux says how many mappings a process has")
@@ -55,7 +56,7 @@ def test_a_caller_can_clear_all_programs(compiled, tmp_path):
   config, kept, counts = digits.get_config("ce,smoke"), [], []
   config.student.model = SMALL
   for number in range(2):
-    loop.run(config, tmp_path / str(number))
+    loop.run(settle(config), tmp_path / str(number))
     kept.append(len(_MAPS.read_text().splitlines()))
     jax.clear_caches()
     counts.append(len(_MAPS.read_text().splitlines()))

@@ -21,6 +21,7 @@ sys.addaudithook(refuse)
 sys.path.insert(0, ".")
 from configs import digits, food101
 from edjax import models
+from edjax.settings import settle
 from edjax.training import loop
 from tests.small import SMALL
 
@@ -31,8 +32,8 @@ for name, config in (("digits", digits), ("food101", food101)):
   with config.unlocked():
     config.data_dir, config.devices, config.student.model = str(out), 1, "small"
     config.recipe.batch_size = 8
-  report = loop.run(config, out / name)
-  again = loop.exam(config, out / name)
+  report = loop.run(settle(config), out / name)
+  again = loop.exam(settle(config), out / name)
   print(json.dumps([name, report["student"]["top1"], again["top1"]]))
 try:
   socket.socket()

@@ -12,6 +12,7 @@ from configs import digits
 from edjax import models
 from edjax.errors import UserError
 from edjax.models import layers
+from edjax.settings import settle
 from edjax.training import loop, preflight
 from tests import small
 
@@ -98,7 +99,7 @@ def config(small, monkeypatch):
 
 def refused(made, workdir, *said):
   with pytest.raises(UserError) as error:
-    loop.run(made, workdir)
+    loop.run(settle(made), workdir)
   text = str(error.value)
   assert "\n" not in text and len(text) < 700
   for part in said:
@@ -132,7 +133,7 @@ def test_a_head_of_another_name_is_refused_where_its_columns_must_move(config, b
   assert not begun
   made.class_order = "given"
   with pytest.raises(AssertionError, match="student began"):
-    loop.run(made, tmp_path / "other")
+    loop.run(settle(made), tmp_path / "other")
 
 
 @pytest.mark.parametrize("searches", [True, False])
@@ -150,7 +151,7 @@ def test_garbage_is_searched_for_afterwards_as_before(
   try:
     (gc.enable if searches else gc.disable)()
     with pytest.raises(AssertionError, match="began"):  # once all was gone through
-      loop.run(config("ce"), tmp_path / "run")
+      loop.run(settle(config("ce")), tmp_path / "run")
     after = [gc.isenabled()]
     refused(config("ce", "narrow"), tmp_path / "refused", "'narrow'")
     after.append(gc.isenabled())
@@ -208,7 +209,7 @@ def test_nothing_is_computed(devices, config, begun, tmp_path, monkeypatch):
   made = config(crd={"weight": 1.0}, vid={"weight": 1.0}, ofd={"weight": 1.0})
   made.devices = devices
   with pytest.raises(AssertionError, match="teacher subject_1 began"):
-    loop.run(made, tmp_path / "run")
+    loop.run(settle(made), tmp_path / "run")
   assert begun == ["teacher subject_1"] and len(seen) == 1 + 3  # a kind of teacher, three grades
   leaves = jax.tree.leaves(seen)
   assert leaves and all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from edjax.report.journal import Journal
+from edjax.settings import settle
 from edjax.storage import checkpoint
 from edjax.training import loop
 from tests import command
@@ -235,13 +236,13 @@ def test_killed_anywhere(number, compiled, tmp_path_factory, request):
 def test_the_same_again(small, finished, tmp_path, capfd):
   before = sha256(finished), (finished / "metrics.jsonl").read_bytes()
   kept = {path: path.stat().st_mtime for path in (finished / "checkpoints").rglob("*")}
-  loop.run(config(), finished)
+  loop.run(settle(config()), finished)
   assert "is not what it was" not in capfd.readouterr().err
   assert (sha256(finished), (finished / "metrics.jsonl").read_bytes()) == before
   assert {path: path.stat().st_mtime for path in (finished / "checkpoints").rglob("*")} == kept
-  loop.run(config(), tmp_path / "again")
+  loop.run(settle(config()), tmp_path / "again")
   same(tmp_path / "again", finished)
-  loop.run(config(seed=1), tmp_path / "other")
+  loop.run(settle(config(seed=1)), tmp_path / "other")
   assert sha256(tmp_path / "other") != sha256(finished)
   assert journal(tmp_path / "other") != journal(finished)
 
@@ -254,7 +255,7 @@ def test_damaged_checkpoint(how, small, finished, tmp_path, caplog):
     (tmp_path / "run" / left).unlink()
   newest = damage(tmp_path / "run" / "checkpoints", how)
   caplog.clear()
-  loop.run(config(), tmp_path / "run")
+  loop.run(settle(config()), tmp_path / "run")
   warnings = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
   assert sum(f"checkpoint {newest} is damaged" in text for text in warnings) == 1
   same(tmp_path / "run", finished)
@@ -267,7 +268,7 @@ def test_no_sound_checkpoint(small, finished, tmp_path):
     newest.rename(newest.with_name(f"{newest.name}x"))
   for path in (tmp_path / "run" / "checkpoints").iterdir():
     path.rename(path.with_name(path.name[:-1]))
-  loop.run(config(), tmp_path / "run")
+  loop.run(settle(config()), tmp_path / "run")
   same(tmp_path / "run", finished)
 
 
@@ -280,7 +281,7 @@ def alter(path):
 def test_rows_that_are_not_what_they_were_are_said(how, small, finished, tmp_path, capfd):
   shutil.copytree(finished, tmp_path / "run")
   how(tmp_path / "run" / "metrics.jsonl")
-  loop.run(config(), tmp_path / "run")
+  loop.run(settle(config()), tmp_path / "run")
   assert "metrics.jsonl is not what it was at step" in capfd.readouterr().err
   assert sha256(tmp_path / "run") == sha256(finished)
 
@@ -291,19 +292,19 @@ def test_half_a_row_and_rows_of_lost_steps(small, finished, tmp_path):
   shutil.rmtree(folder / str(max(steps(folder))))
   with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
     file.write('{"step": 7, "gra')
-  loop.run(config(), tmp_path / "run")
+  loop.run(settle(config()), tmp_path / "run")
   same(tmp_path / "run", finished)
 
 
 def test_teachers_are_found(small, tmp_path, capfd):
   cache = {"faculty.cache": str(tmp_path / "cache")}
-  loop.run(config("kd,smoke", **cache), tmp_path / "first")
+  loop.run(settle(config("kd,smoke", **cache)), tmp_path / "first")
   assert "teacher generalist:" in capfd.readouterr().err
   place = tmp_path / "first" / "teachers" / "generalist"
   assert (place / "network" / "info.json").exists() and not (place / "checkpoints").exists()
   assert Journal(place / "metrics.jsonl").rows()
   # Another student, the same teacher.
-  loop.run(config("kd,smoke", seed=1, **cache), tmp_path / "second")
+  loop.run(settle(config("kd,smoke", seed=1, **cache)), tmp_path / "second")
   assert "teacher generalist" not in capfd.readouterr().err
   (one,), (other,) = (report(tmp_path / run)["teachers"] for run in ("first", "second"))
   assert (one["source"], other["source"]) == ("trained", "cache")
@@ -315,9 +316,9 @@ def test_teachers_are_found(small, tmp_path, capfd):
   shutil.rmtree(tmp_path / "cache")
   shutil.rmtree(tmp_path / "first" / "checkpoints")
   before = sha256(tmp_path / "first")
-  loop.run(config("kd,smoke", **cache), tmp_path / "first")
+  loop.run(settle(config("kd,smoke", **cache)), tmp_path / "first")
   assert "teacher generalist" not in capfd.readouterr().err
   assert sha256(tmp_path / "first") == before
   # Another teacher: nothing that it is made of may be found.
-  loop.run(config("kd,smoke", **{"faculty.seed": 1}, **cache), tmp_path / "third")
+  loop.run(settle(config("kd,smoke", **{"faculty.seed": 1}, **cache)), tmp_path / "third")
   assert "teacher generalist:" in capfd.readouterr().err

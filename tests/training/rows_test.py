@@ -9,6 +9,7 @@ import pytest
 from configs import published
 from edjax.data.datasets import Dataset, Split
 from edjax.data.splits import Rows
+from edjax.settings import settle
 from edjax.training import loop
 
 # config -> (classes, training images, shape of an image), as published and seated
@@ -83,7 +84,7 @@ def starts(row, workdir, monkeypatch):
   # Similar classes are found by looking, and images would be copied to the devices.
   config.class_order, config.residence, config.devices = "given", "streamed", 1
   with pytest.raises(Begun):
-    loop.run(config, workdir)
+    loop.run(settle(config), workdir)
 
 
 @pytest.mark.parametrize("row", QUICK)

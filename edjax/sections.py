@@ -1,0 +1,217 @@
+"""The settings of a run, section by section: typed, and checked by whoever builds them.
+
+Nothing is open in them: `edjax.settings` resolves what a config leaves so.
+"""
+
+import dataclasses
+
+from edjax import methods as methods_table
+from edjax import models
+from edjax.curriculum import PRECISIONS, Recipe, check_ratios
+from edjax.data import placement
+from edjax.errors import UserError, choose, one_of, typed, within
+from edjax.rows import GradeRow
+
+FILLS = ("lazily", "up_front")
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+  """Which images are read, and how: what `data.datasets.load` takes.
+
+  Attributes:
+    validation_fraction: of the training images, held out to make choices by.
+    train_limit: so many training images; 0: all.
+    image_size: in pixels; 0: what the data set says.
+    bad_images: "error", or "skip", which passes over at most one in a hundred.
+    source: "auto", "files", or "tfds": what tensorflow-datasets has prepared.
+    mean, std: of pixels scaled to [0, 1], one number or one per channel; (): the usual.
+  """
+
+  validation_fraction: float = 0.1
+  train_limit: int = 0
+  image_size: int = 0
+  bad_images: str = "error"
+  source: str = "auto"
+  mean: tuple[float, ...] = ()
+  std: tuple[float, ...] = ()
+
+  def __post_init__(self):
+    typed(self, "data.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Student:
+  """Who is taught; `model` is a row of `models.MODELS` or of one's own."""
+
+  model: str
+
+  def __post_init__(self):
+    typed(self, "student.")
+
+
+@dataclasses.dataclass(frozen=True)
+class TeacherSettings:
+  """How teachers of a kind are trained, or where those with a checkpoint are.
+
+  Attributes:
+    checkpoint: of specialists one folder or file each; of generalists too, but in one text,
+      separated by commas. Empty where they are trained.
+    mean, std: by which one with a checkpoint is shown images; (): its own, else the data's.
+    Others: as of a `rows.GradeRow` and a `curriculum.Recipe`; the rest of it is the student's.
+  """
+
+  model: str
+  checkpoint: str | tuple[str, ...]
+  epochs: int = 1
+  learning_rate: float = 0.1
+  warmup_epochs: float = 0.0
+  schedule: str = "cosine"
+  milestones: tuple[int, ...] = ()
+  optimiser: str = "sgd"
+  weight_decay: float = 5e-4
+  clip: float = 0.0
+  mean: tuple[float, ...] = ()
+  std: tuple[float, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Faculty:
+  """The teachers.
+
+  Attributes:
+    specialist, generalist: `TeacherSettings` of each kind.
+    seed: of those that are trained.
+    cache: folder in which runs share teachers and answers; "": none.
+    check: whether a teacher with a checkpoint that does as chance does is an error.
+    bank: in which numbers teachers' answers are kept; "": they are asked anew.
+    bank_fill: one of `FILLS`.
+    generalists: how many there are; they differ by their seed.
+  """
+
+  specialist: TeacherSettings
+  generalist: TeacherSettings
+  seed: int = 0
+  cache: str = ""
+  check: bool = True
+  bank: str = ""
+  bank_fill: str = "lazily"
+  generalists: int = 1
+
+  def __post_init__(self):
+    typed(self, "faculty.")
+    for kind, checkpoint in (("specialist", tuple), ("generalist", str)):
+      part = getattr(self, kind)
+      typed(part, f"faculty.{kind}.")
+      if not isinstance(part.checkpoint, checkpoint):
+        wanted = "one text" if checkpoint is str else "a tuple of texts"
+        raise UserError(f"faculty.{kind}.checkpoint is {part.checkpoint!r}; give {wanted}")
+    within(self.seed, "faculty.seed", least=0)
+    within(self.generalists, "faculty.generalists", least=1)
+    one_of(self.bank, ("", *PRECISIONS), "faculty.bank")
+    one_of(self.bank_fill, FILLS, "faculty.bank_fill")
+    given = self.generalist.checkpoint
+    if given and len(given.split(",")) != self.generalists:
+      raise UserError(
+        f"faculty.generalist.checkpoint is {given!r}, but there are {self.generalists} "
+        "generalists (faculty.generalists); give one folder or file for each, separated by commas"
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoints:
+  """How often a checkpoint is written, and how many are kept."""
+
+  every_seconds: float = 30.0
+  keep: int = 2
+
+  def __post_init__(self):
+    typed(self, "checkpoint.")
+    within(self.every_seconds, "checkpoint.every_seconds", least=0)
+    within(self.keep, "checkpoint.keep", least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """All settings of a run.
+
+  Attributes:
+    name: of the config, with its variants.
+    dataset: a key of `data.datasets.DATASETS`; `data_dir`: the folder in which its files are.
+    grades: in order.
+    methods: {name: {option: value}}, see `methods.build`; not to be changed.
+    subjects: ratios of the classes, in class order.
+    class_order: see `curriculum.class_order`.
+    seed: of initialisation, data order and augmentation.
+    devices: how many; 0: all there are.
+    compilation_cache: a folder that keeps compiled programs for later runs, or "auto"; "": none.
+    residence: of the images: a key of `data.placement.RESIDENCES`.
+  """
+
+  name: str
+  dataset: str
+  student: Student
+  grades: tuple[GradeRow, ...]
+  recipe: Recipe
+  methods: dict[str, dict]
+  faculty: Faculty
+  data_dir: str = ""
+  data: Data = Data()
+  subjects: tuple[float, ...] = (1, 1, 1)
+  class_order: str = "given"
+  seed: int = 0
+  devices: int = 0
+  compilation_cache: str = "auto"
+  residence: str = "auto"
+  checkpoint: Checkpoints = Checkpoints()
+
+  def __post_init__(self):
+    check_ratios(self.subjects)
+    typed(self)
+    within(self.seed, "seed", least=0, below=2**32)
+    choose(placement.RESIDENCES, self.residence, "residence")
+    built = methods_table.build(self.methods)
+    for row in self.grades:
+      methods_table.chosen(built, row.methods)
+    self._check_end()
+    if self.faculty.bank:
+      self._check_bank(built)
+
+  def _check_end(self):
+    """A student that ends in a teacher's classifier needs that of all classes."""
+    body = models.body(self.student.model)
+    for number, row in enumerate(self.grades, 1):
+      whole = row.fragments in (0, len(body.fragments))
+      if body.reuses and whole and row.teachers not in ("generalist", "both"):
+        raise UserError(
+          f"{self.student.model} ends in its teacher's classifier, so grade_{number}, with the "
+          "whole network, needs a teacher of all classes: set grades.teachers to 'generalist' or "
+          "'both'"
+        )
+
+  def _check_bank(self, methods):
+    """A bank keeps logits, of views that can be counted."""
+    recipe, advice = self.recipe, "set faculty.bank to '', or "
+    if recipe.mixup:
+      raise UserError(f"recipe.mixup makes new images at every step; {advice}set recipe.mixup to 0")
+    if recipe.randaugment:
+      raise UserError(
+        f"recipe.randaugment draws from views without end; {advice}set recipe.randaugment to 0"
+      )
+    if recipe.views != "one":
+      raise UserError(
+        f"recipe.views 'two' draws from views without end; {advice}set recipe.views to 'one'"
+      )
+    if recipe.resized and not recipe.crops:
+      raise UserError(
+        f"recipe.resized draws from views without end; {advice}set recipe.crops to how many an "
+        "image shall have"
+      )
+    for row in self.grades:
+      for name, _, method in methods_table.chosen(methods, row.methods):
+        taught = row.teachers != "none" and method.needs_teacher
+        if taught and not getattr(method, "on_logits", False):
+          raise UserError(
+            f"methods.{name} needs more of a teacher than its logits, which are all that "
+            f"faculty.bank {self.faculty.bank!r} keeps; {advice}leave the method out"
+          )
