@@ -36,9 +36,6 @@ _OTHERS = (
 def tell(path: pathlib.Path) -> str:
   """Returns `PICKLE` (of torch.save) or `SAFETENSORS`.
 
-  Args:
-    path: a pathlib.Path of a file.
-
   Raises:
     UserError: if it is neither, saying what it is and what to do.
   """

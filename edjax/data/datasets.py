@@ -235,8 +235,7 @@ def cut(
   """Returns the `Dataset` of images that have been read, see `load`.
 
   Args:
-    class_names: of the labels, in order.
-    figures: `images -> (mean, std)`, asked for those that are trained on.
+    figures: asked for those that are trained on.
     validation_fraction, train_limit: see `load`.
     notes: lines about what was read and what was not.
 

@@ -113,7 +113,6 @@ def epoch_order(
     seating: from `seat`.
     members: per subject, int array of the training images that belong to it.
     seed: ints that name this stretch of training.
-    epoch: int.
 
   Returns:
     int32 [steps, batch]. No image appears twice, unless its subject has fewer than its seats in all

@@ -28,10 +28,11 @@ class Rows:
   reads all, or remains a map of the file if that is all of it.
   """
 
-  def __init__(self, source: np.ndarray, rows: ArrayLike) -> None:
+  def __init__(self, source: "np.ndarray | Rows", rows: ArrayLike) -> None:
     """Takes an array [m, …] and which of its rows these are, int [n]."""
     self._source, self._rows = source, np.asarray(rows)
-    self.shape, self.dtype = (len(self._rows), *source.shape[1:]), source.dtype
+    self.shape: tuple[int, ...] = (len(self._rows), *source.shape[1:])
+    self.dtype: np.dtype = source.dtype
 
   def __len__(self) -> int:
     return len(self._rows)
@@ -50,7 +51,7 @@ class Rows:
     return Rows(self._source, self._rows[rows])
 
 
-def _announce(source: np.ndarray, rows: np.ndarray | np.integer) -> None:
+def _announce(source: np.ndarray | Rows, rows: np.ndarray | np.integer) -> None:
   """Tells the kernel which rows of a map are about to be read, so that it fetches many at once.
 
   Rows that are not in memory come 4 to 9 times faster so (of 64 and 160 pixels, virtual disk);

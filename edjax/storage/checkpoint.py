@@ -277,7 +277,7 @@ def save_variables(
 
 
 def absolute(path: str | os.PathLike[str]) -> pathlib.Path:
-  """Returns a `pathlib.Path` without "." and "..", links as they are."""
+  """Returns a path without "." and "..", links as they are."""
   return pathlib.Path(os.path.abspath(pathlib.Path(path).expanduser()))
 
 

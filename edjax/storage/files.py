@@ -127,7 +127,7 @@ def held(path: pathlib.Path, tell: Callable[[str], None], waiting: str = "") -> 
   """Holds a lock file, which is there only as long as its process.
 
   Args:
-    path: of the file, a `pathlib.Path`; it says who holds it.
+    path: of the file; it says who holds it.
     tell: `text -> None`, of what a person should know: that the file system keeps no locks.
     waiting: what else it is told, once, while another process holds the lock; "": nobody waits.
 

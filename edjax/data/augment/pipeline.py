@@ -102,9 +102,8 @@ def settle(
   """Draws as `view` takes them, with the crops that numbers of lists stand for.
 
   Args:
-    augment: an `Augment`.
-    draws: [batch, n] from `draw`.
-    index: int32 [batch], which training image each is for.
+    draws: from `draw`.
+    index: which training image each is for.
   """
   if not augment.crops:
     return draws

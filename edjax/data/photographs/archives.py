@@ -77,8 +77,7 @@ def verify(
   """Raises UserError, with what was expected and found, unless a file is the published archive.
 
   Args:
-    path: a pathlib.Path that exists.
-    archive: an `Archive`.
+    path: of a file that exists.
     progress: called with (bytes read, bytes in all).
   """
   advice = f"fetch it again from {archive.page}"

@@ -73,11 +73,10 @@ def prepare(
 
   Args:
     place: the folder, from `folder`.
-    source: a `filling.Source`.
     size: side of the squares in pixels.
     bad_images: a key of `decoding.POLICIES`. What was passed over stays so in a later run.
     decoder: a key of `decoding.DECODERS`; "" is the fastest that is installed.
-    progress: a `progress.Progress`, or None.
+    progress: None for silence.
 
   Returns:
     What is in meta.json.

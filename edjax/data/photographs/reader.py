@@ -79,7 +79,7 @@ def read(
 
   Args:
     name: as of `album`.
-    directory: a pathlib.Path, where the archive and its caches are.
+    directory: where the archive and its caches are.
     image_size, bad_images, source: as in `datasets.load`.
 
   Returns:
@@ -122,10 +122,10 @@ def prepare(
 
   Args:
     name: as of `album`.
-    directory: a pathlib.Path, where the archive and its caches are.
+    directory: where the archive and its caches are.
     image_size, bad_images, source: as in `datasets.load`.
     decoder: a key of `decoding.DECODERS`; "" is the fastest that is installed.
-    progress: a `progress.Progress`, or None for silence.
+    progress: None for silence.
 
   Returns:
     (the folder of the cache, what its meta.json says).

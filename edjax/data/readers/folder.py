@@ -27,7 +27,6 @@ def read(
   grey (modes 1, L, I and I;16): then one.
 
   Args:
-    directory: a pathlib.Path.
     image_size: side of the square in pixels; 0 means 32.
     bad_images: "error", or "skip" to leave out at most one in a hundred that cannot be read.
 
@@ -107,7 +106,6 @@ def read_image(path: pathlib.Path, size: int) -> UInt8[np.ndarray, "{size} {size
   """Reads one image file as a square of bytes, by the rule of `decoding.square`.
 
   Args:
-    path: a pathlib.Path.
     size: side of the square in pixels.
 
   Returns:

@@ -68,9 +68,6 @@ def find(directory: pathlib.Path) -> tuple[tuple[_Files, _Files], Tally]:
   Hidden files and folders, and what desktops leave (`Thumbs.db`, `desktop.ini`, …), are ignored;
   other files are counted. A folder whose only content is one folder with the layout stands for it.
 
-  Args:
-    directory: a pathlib.Path.
-
   Returns:
     ((training images, test images), each {class: sorted paths} with the same keys, `Tally`).
 
@@ -184,7 +181,6 @@ def images(
   """Finds the images of a class, those in folders below its own too.
 
   Args:
-    folder: a pathlib.Path.
     passed: counts by ending what is no image, if given.
     tally: the `Tally` that counts images in deeper folders, if given.
 

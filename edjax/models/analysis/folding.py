@@ -42,8 +42,7 @@ def fold(
   """Returns (network, variables) that answer as the given ones do in inference mode.
 
   Args:
-    network: a `models.Network`.
-    variables: its own.
+    variables: the network's own.
     image_shape: (height, width, channels); for tracing, nothing is computed at that size.
 
   Returns:
