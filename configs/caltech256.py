@@ -13,7 +13,7 @@ the middle square), with its weights and temperatures for ImageNet where it has 
 edjax's authors on the photographs, only on generated ones of the archive's layout.
 """
 
-from configs import common, published
+from edjax.recipes import common, published
 
 _EPOCHS = 100
 _RATE = 0.1

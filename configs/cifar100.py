@@ -9,7 +9,7 @@ is the curriculum of arXiv:2311.13811, 150 + 30 + 60 epochs. Not run by edjax's 
 copy of the data; the default carries over the grades chosen on Fashion-MNIST.
 """
 
-from configs import common, published
+from edjax.recipes import common, published
 
 _EPOCHS = 240
 

@@ -6,7 +6,7 @@ Four teachers and three grades in one to two minutes on two CPU cores; 98.7 and 
 test digits (one seed, two machines).
 """
 
-from configs import common, published
+from edjax.recipes import common, published
 
 
 def get_config(arg=""):

@@ -10,8 +10,8 @@ grades were chosen on the validation part, see README; `mixed`, `both`, `growth`
 `specialists` are the arms of experiments/ed_vs_kd.py.
 """
 
-from configs import common, published
 from edjax import rows
+from edjax.recipes import common, published
 
 _EPOCHS = 6
 

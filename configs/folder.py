@@ -9,7 +9,7 @@ pictures on a CPU; on an accelerator take larger networks:
 `--config.student.model=resnet20 --config.faculty.specialist.model=resnet110 …`.
 """
 
-from configs import common, published
+from edjax.recipes import common, published
 
 _EPOCHS = 30
 

@@ -13,7 +13,7 @@ cosine, mixup; their windows are stretched to 128 pixels, and they examine the m
 Not run by edjax's authors on the photographs, only on generated ones of the archive's layout.
 """
 
-from configs import common, published
+from edjax.recipes import common, published
 
 _EPOCHS = 100
 _RATE = 0.1

@@ -10,7 +10,7 @@ configs/tiny_imagenet: 200 epochs, batch 256, 0.2 divided by 10 after 60, 120 an
 degrees. Not run by edjax's authors on the images, only on generated ones of the archive's layout.
 """
 
-from configs import common, published
+from edjax.recipes import common, published
 
 _EPOCHS = 200
 _RATE = 0.2

@@ -7,9 +7,24 @@ asked for, so that `import edjax` takes no time.
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["Graduate", "UserError", "data", "load", "methods", "models"]
+__all__ = [
+  "Curriculum",
+  "Graduate",
+  "UserError",
+  "data",
+  "distill",
+  "load",
+  "methods",
+  "models",
+]
 
-_WHERE = {"Graduate": "edjax.graduate", "load": "edjax.graduate", "UserError": "edjax.errors"}
+_WHERE = {
+  "Curriculum": "edjax.plans",
+  "Graduate": "edjax.graduate",
+  "UserError": "edjax.errors",
+  "distill": "edjax.library",
+  "load": "edjax.graduate",
+}
 
 
 def __getattr__(name):

@@ -23,7 +23,7 @@ _ALSO = {
   "output_dir": "workdir",
   "wd": "weight_decay",
 }
-_HOME = pathlib.Path(__file__).resolve().parent.parent  # holds configs/ beside edjax/
+CONFIGS = pathlib.Path(__file__).resolve().parent / "configs"  # those that are installed
 _loaded = {}  # the config that the flag has read last, by "config", for what errors say of it
 
 
@@ -42,10 +42,10 @@ class ConfigFile(config_flags.ConfigFileFlagParser):
 
     name, colon, arg = path.partition(":")
     file = located(name)
-    # `from configs import …` finds the file's own neighbours first, then those beside edjax.
-    for folder in (_HOME, file.resolve().parent.parent if file.parent.name == "configs" else None):
-      if folder is not None and str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    # `from configs import …` finds the file's own neighbours.
+    folder = str(file.resolve().parent.parent)
+    if file.parent.name == "configs" and folder not in sys.path:
+      sys.path.append(folder)
     config = super().parse(f"{file}{colon}{arg}")
     if hasattr(config, "unlocked") and "methods" in config:
       with config.unlocked():
@@ -159,11 +159,11 @@ def check_open(config):
 
 
 def located(name):
-  """Returns the path of a config's file: as given, or beside edjax, or by its name alone."""
+  """Returns the path of a config's file: as given, or an installed one, or by its name alone."""
   given = pathlib.Path(name).expanduser()
-  places = [given, _HOME / given]
+  places = [given, CONFIGS.parent / given]
   if given.suffix != ".py":
-    places += [folder / "configs" / f"{name}.py" for folder in (pathlib.Path(), _HOME)]
+    places += [folder / f"{name}.py" for folder in (pathlib.Path("configs"), CONFIGS)]
   return next((place for place in places if place.is_file()), given)
 
 
@@ -186,9 +186,10 @@ def reason(error, argv):
   wrapped = isinstance(error, OSError) or "Traceback" in str(error)
   while wrapped and (error.__cause__ or error.__context__):
     error = error.__cause__ or error.__context__
-  if isinstance(error, ModuleNotFoundError) and error.name.split(".")[0] == "configs":
+  if isinstance(error, ImportError) and (error.name or "").split(".")[0] == "configs":
     return (
-      f"cannot load the config: it imports {error.name!r}; start in the folder that holds configs/"
+      f"cannot load the config: {error}; what edjax's own configs share is imported by "
+      "`from edjax.recipes import common, published`"
     )
   if isinstance(error, OSError):
     return "cannot load the config: " + re.sub(r"(?s).*\[Errno \d+\]", "", str(error))

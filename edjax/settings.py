@@ -87,7 +87,7 @@ def settle(config):
   """Returns the `Settings` of a config, after all overrides.
 
   Args:
-    config: a `ConfigDict`, see `configs/common.py`.
+    config: a `ConfigDict`, see `edjax/recipes/common.py`.
 
   Raises:
     UserError: naming a setting that cannot be; or if something depends on which network a file of

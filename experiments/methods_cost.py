@@ -21,10 +21,10 @@ import jax
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from configs import published
 from edjax import curriculum, methods, models, settings
 from edjax.data import datasets
 from edjax.devices import pmap, xla
+from edjax.recipes import published
 from edjax.study import Study
 from edjax.teachers import faculty
 from edjax.training.evaluation import Classroom

@@ -3,12 +3,12 @@ r"""Every distillation algorithm alone and under education distillation, with th
 python experiments/methods_table.py --data_dir=DIR --out=DIR [--seeds=3] [--jobs=2]
   [--methods=kd,at] [--config=fashion_mnist:brief]
 
-Each method is run with its published weights (configs/published.py) for every seed, as ordinary
-distillation and under the config's own curriculum, by default on 10,000 pictures of Fashion-MNIST
-for four epochs. A run that is there is not done again, and one that was killed goes on, so rows are
-added by naming more methods. Writes methods_table.md and methods_table.png to --out: test top-1 of
-the last epoch, mean ± standard deviation over the seeds; compute; seconds, which are rough where
-runs share a machine. What a step costs is measured by methods_cost.py.
+Each method is run with its published weights (edjax/recipes/published.py) for every seed, as
+ordinary distillation and under the config's own curriculum, by default on 10,000 pictures of
+Fashion-MNIST for four epochs. A run that is there is not done again, and one that was killed goes
+on, so rows are added by naming more methods. Writes methods_table.md and methods_table.png to
+--out: test top-1 of the last epoch, mean ± standard deviation over the seeds; compute; seconds,
+which are rough where runs share a machine. What a step costs is measured by methods_cost.py.
 """
 
 import argparse

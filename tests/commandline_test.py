@@ -242,7 +242,7 @@ def test_a_config_is_found_from_any_folder(name, elsewhere, typed):
 
 def test_ones_own_config_finds_its_neighbours(elsewhere, typed):
   (elsewhere / "my.py").write_text(
-    "from configs import common\n"
+    "from edjax.recipes import common\n"
     "def get_config(arg=''):\n"
     "  return common.base('mine', 'digits').lock()\n"
   )
@@ -260,7 +260,7 @@ def test_from_another_folder_in_a_shell(elsewhere):
     f"import sys; sys.path.insert(0, {str(command.ROOT)!r}); from edjax import main; main.run()"
   )
   for given, said in (
-    (["--config=my.py"], "configs"),
+    (["--config=my.py"], "from edjax.recipes import common"),
     (["--config=digits:ce", "--config.nope=1"], "no setting 'nope'"),
   ):
     done = subprocess.run(

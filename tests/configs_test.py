@@ -11,10 +11,10 @@ import jax
 import numpy as np
 import pytest
 
-from configs import common, published
 from edjax import curriculum, models, rows, settings, workdirs
 from edjax.data import datasets
 from edjax.data.photographs import archives as published_archives
+from edjax.recipes import common, published
 from edjax.settings import settle
 from edjax.storage import checkpoint
 from edjax.training import loop

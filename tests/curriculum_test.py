@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from configs import common
 from edjax import curriculum, models, rows
 from edjax.errors import UserError, choose
+from edjax.recipes import common
 
 GRADES = rows.columns(common.base("test", "digits").grades.to_dict()) | {
   "fragments": (1, 2, 3),

@@ -4,8 +4,9 @@ import itertools
 
 import pytest
 
-from configs import common, digits
+from configs import digits
 from edjax import curriculum, idle, models, settings
+from edjax.recipes import common
 from tests import command
 from tests.configs_test import CLASSES, MODULES
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from configs import common
 from edjax import rows
+from edjax.recipes import common
 from tests import command
 
 TEXT = (command.ROOT / "README.md").read_text()

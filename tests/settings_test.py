@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from configs import caltech256, cifar100, digits, food101, published
+from configs import caltech256, cifar100, digits, food101
 from edjax import curriculum, main, rows, sections, settings, workdirs
 from edjax.data.datasets import Split
 from edjax.devices import pmap, processes
 from edjax.errors import UserError
+from edjax.recipes import published
 from edjax.teachers import acquire, answers, faculty
 from edjax.training import loop
 from tests.reference import zoo

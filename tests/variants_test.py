@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 
-from configs import common, published
 from edjax import curriculum, models, rows, settings
+from edjax.recipes import common, published
 from tests.configs_test import CLASSES, MODULES, plan
 
 NAMES = {

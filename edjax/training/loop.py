@@ -36,7 +36,7 @@ from edjax.training.grade import prepare
 from edjax.training.step import no_sums
 
 
-def run(settings, workdir, command="", stop=None):
+def run(settings, workdir, command="", stop=None, dataset=None):
   """Runs the school of these settings in a work directory, or what is left of it.
 
   Args:
@@ -45,6 +45,7 @@ def run(settings, workdir, command="", stop=None):
     command: that asked for it, for the report.
     stop: `() -> bool`, asked between steps whether to save a checkpoint and end; of several
       processes all must have one, or none.
+    dataset: a `datasets.Dataset` that is there already; None to read that of the settings.
 
   Returns:
     The report, as in report.json.
@@ -62,7 +63,7 @@ def run(settings, workdir, command="", stop=None):
   num_fragments = len(models.body(settings.student.model).fragments)
   compilation_cache.keep(settings.compilation_cache)
   fleet = pmap.fleet(settings.devices, recipe.batch_size)
-  dataset, as_json = _dataset(settings), to_json(settings)
+  dataset, as_json = _dataset(settings, dataset), to_json(settings)
   num_classes = len(dataset.class_names)
   if workdir:
     processes.tell(lambda: workdirs.check(workdir, as_json, dataset.identity))
@@ -402,9 +403,9 @@ def _exam_epoch(room, term, state, step, meta, journal, last_grade):
   return [scores["top1"], test["top1"]]
 
 
-def _dataset(settings):
+def _dataset(settings, there=None):
   """Returns the data set, which every process reads for itself; all must have the same."""
-  dataset = processes.together(
+  dataset = there or processes.together(
     lambda: datasets.load(settings.dataset, data_dir=settings.data_dir, **vars(settings.data))
   )
   processes.agree("the data set", lambda: dataset.identity)

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import common, digits
+from configs import digits
 from edjax import models
 from edjax.data import datasets
 from edjax.errors import UserError
 from edjax.methods.simkd import SimKD
+from edjax.recipes import common
 from edjax.settings import settle
 from edjax.storage import checkpoint
 from edjax.teachers import faculty

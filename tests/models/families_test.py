@@ -2,9 +2,10 @@
 
 import pytest
 
-from configs import common, folder
+from configs import folder
 from edjax import models
 from edjax.models import layers
+from edjax.recipes import common
 from edjax.settings import settle
 from edjax.training import loop
 from tests import archives

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import common, digits
+from configs import digits
 from edjax import models
 from edjax.data import datasets
+from edjax.recipes import common
 from edjax.settings import settle
 from edjax.storage import checkpoint
 from edjax.training import loop

@@ -6,9 +6,9 @@ import importlib
 import numpy as np
 import pytest
 
-from configs import published
 from edjax.data.datasets import Dataset, Split
 from edjax.data.splits import Rows
+from edjax.recipes import published
 from edjax.settings import settle
 from edjax.training import loop
 

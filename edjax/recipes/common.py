@@ -10,9 +10,10 @@ import difflib
 from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_dict import placeholder
 
-from configs import published
 from edjax import rows, sections, settings
 from edjax.curriculum import Recipe
+from edjax.plans import Curriculum
+from edjax.recipes import published
 
 AXES = ("curriculum", "method", "size")  # of the variants; a run has one of each, in this order
 
@@ -94,6 +95,12 @@ def _named(*grades):
   return {f"grade_{number}": row for number, row in enumerate(grades, 1)}
 
 
+def take(config, made):
+  """Gives a config the grades, subjects and class order of a `plans.Curriculum`."""
+  config.grades = ConfigDict(made.named())
+  config.update(subjects=made.subjects, class_order=made.class_order)
+
+
 def one_grade(config, teachers, epochs, learning_rate):
   """Makes a curriculum of one grade: the whole student, all classes from the start."""
   curriculum(config, grade(teachers=teachers, epochs=epochs, learning_rate=learning_rate))
@@ -102,50 +109,15 @@ def one_grade(config, teachers, epochs, learning_rate):
 
 
 def education(config, epochs, learning_rate, teachers="generalist"):
-  """edjax's default curriculum: four grades, within the student compute of `epochs` without grades.
-
-  Two short grades raise the lower fragments on the first subjects, gently and under references that
-  see where things are (a 7×7 and a 4×4 map): at full rate, or pooled to one cell, they unlearn what
-  the fragments above will need. Then the whole network learns, and in the last grade its lowest
-  fragment is frozen, which saves a quarter of its compute. From the second grade on, an epoch shows
-  half of the images of all subjects but the newest, so the compute goes where classes are hard:
-  `similar` puts those that are most alike last. The learning rate falls by a cosine that the last
-  graft does not interrupt.
-  """
-  short, third = max(1, epochs // 8), max(1, 3 * epochs // 4)
-  fourth = max(1, -(-3 * epochs // 4))
-  gentle, half = 0.2 * learning_rate, 0.5 * learning_rate
-  config.class_order = "similar"
-  curriculum(
-    config,
-    grade(fragments=1, subjects=1, epochs=short, learning_rate=gentle, final_rate=0.5,
-          reference_grid=7),
-    grade(fragments=2, subjects=2, epochs=short, learning_rate=gentle, final_rate=0.5,
-          rehearsal=0.5, reference_grid=4),
-    grade(epochs=third, learning_rate=learning_rate, final_rate=0.5, rehearsal=0.5),
-    grade(epochs=fourth, learning_rate=half, rehearsal=0.5, frozen=1),
-  )  # fmt: skip
-  every(config, teachers=teachers, carry_momentum=True)
+  """edjax's default curriculum, see `plans.Curriculum.default`."""
+  take(config, Curriculum.default(epochs, learning_rate, teachers))
 
 
 def paper(config, epochs, learning_rate):
-  """The published curriculum (arXiv:2311.13811), with its class order and references.
-
-  Specialists only, on the slices of their own classes, α 0.3, temperature 4; the references of
-  grades 1 and 2 end in a 4×4 and a 1×1 map without ReLU; the optimiser starts afresh at each graft.
-  """
-  config.class_order = "given"
-  config.subjects = (1, 1, 1)
+  """The published curriculum (arXiv:2311.13811), on the slices of each specialist's classes."""
+  take(config, Curriculum.paper(epochs, learning_rate))
   config.recipe.target = "slice"
   config.methods = ConfigDict({"ce": {"weight": 0.3}, "kd": {"weight": 0.7, "temperature": 4.0}})
-  first, second, third = epochs
-  curriculum(
-    config,
-    grade(fragments=1, subjects=1, epochs=first, reference_grid=4),
-    grade(fragments=2, subjects=2, epochs=second),
-    grade(epochs=third),
-  )
-  every(config, learning_rate=learning_rate, reference_relu=False)
 
 
 def smoke(config, train_limit):

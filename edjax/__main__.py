@@ -1,0 +1,84 @@
+"""The command `edjax`: `edjax train --config=digits:kd`; `python -m edjax` does the same."""
+
+import sys
+
+import edjax
+from edjax.errors import UserError, one_line
+
+USAGE = """edjax trains small networks the way a school does.
+
+edjax train --config=NAME[:variants] [--workdir=DIR] [--config.key=value …]
+edjax exam --config=NAME[:variants] [--workdir=DIR]      examine a graduate again
+edjax convert SOURCE TARGET …                            networks from PyTorch's files, and back
+edjax prepare NAME --data_dir=DIR …                      decode photographs once
+edjax --version
+
+NAME is a file that defines get_config, or one of the installed configs: {configs}.
+Each command says more with --help.
+"""
+
+
+def main(argv: list[str]) -> None:
+  """Hands over to a command.
+
+  Args:
+    argv: what was typed behind "edjax".
+
+  Raises:
+    UserError: for a command that there is not.
+  """
+  name, rest = (argv[0], argv[1:]) if argv else ("--help", [])
+  if name in ("-h", "--help", "help"):
+    print(USAGE.format(configs=", ".join(_configs())), end="")
+  elif name in ("-V", "--version"):
+    print(f"edjax {edjax.__version__}")
+  elif name in _COMMANDS:
+    sys.argv = [f"edjax {name}", *rest]
+    _COMMANDS[name]()
+  else:
+    raise UserError(f"unknown command {name!r}; there are {', '.join(_COMMANDS)}")
+
+
+def _train():
+  from edjax import main as command
+
+  command.run()
+
+
+def _exam():
+  from edjax import main as command
+
+  sys.argv.append("--mode=exam")
+  command.run()
+
+
+def _convert():
+  from edjax.convert import __main__ as command
+
+  command.run()
+
+
+def _prepare():
+  from edjax.data import __main__ as command
+
+  sys.argv.insert(1, "prepare")
+  command.run()
+
+
+_COMMANDS = {"train": _train, "exam": _exam, "convert": _convert, "prepare": _prepare}
+
+
+def _configs():
+  from edjax import commandline
+
+  return sorted(path.stem for path in commandline.CONFIGS.glob("[a-z]*.py"))
+
+
+def run() -> None:
+  """Runs the command; what a user can put right ends in one line and exit code 1."""
+  with one_line("give the same command again"):
+    main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+  run()

@@ -1,0 +1,141 @@
+"""The library: a school in one call, from a script, a test or a notebook.
+
+It reads no flags and no config file, and leaves the caller's process as it was.
+"""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edjax import plans
+from edjax import settings as settings_of
+from edjax.curriculum import Recipe
+from edjax.data import Dataset
+from edjax.errors import UserError
+from edjax.graduate import Graduate, load
+from edjax.report import page
+from edjax.training import loop
+
+
+class Report(Mapping):
+  """report.json as a mapping; a notebook shows the page."""
+
+  def __init__(self, content: dict[str, Any], path: pathlib.Path):
+    self._content, self._path = content, path
+
+  def __getitem__(self, key: str) -> Any:
+    return self._content[key]
+
+  def __iter__(self) -> Iterator[str]:
+    return iter(self._content)
+
+  def __len__(self) -> int:
+    return len(self._content)
+
+  def __repr__(self) -> str:
+    return f"Report({self._path}: top-1 {self['student']['top1']:.4f})"
+
+  def _repr_html_(self) -> str:
+    return page.notebook(self._path.read_text(encoding="utf-8"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A school that has ended.
+
+  Attributes:
+    workdir: where all of it is written.
+    report: as in report.json.
+    graduate: the student.
+  """
+
+  workdir: pathlib.Path
+  report: Report
+  graduate: Graduate = dataclasses.field(repr=False)
+
+
+def distill(
+  dataset: Dataset,
+  student: str = "resnet20",
+  teacher: str | os.PathLike = "resnet56",
+  *,
+  workdir: str | os.PathLike,
+  curriculum: plans.Curriculum | None = None,
+  methods: Mapping[str, float | Mapping[str, Any]] | None = None,
+  recipe: Mapping[str, Any] | None = None,
+  faculty: Mapping[str, Any] | None = None,
+  seed: int = 0,
+  devices: int = 0,
+) -> Run:
+  """Trains a student as a school does, and examines it.
+
+      train = edjax.data.from_arrays(x, y)
+      run = edjax.distill(train, "resnet20", "resnet56", workdir="runs/a",
+                          curriculum=edjax.Curriculum.default(epochs=24),
+                          methods={"kd": 0.7, "ce": 0.3})
+      run.graduate.predict(images)
+
+  The same call with the same work directory goes on where a run was interrupted.
+
+  Args:
+    dataset: from `edjax.data`.
+    student: a name in `edjax.models.MODELS`, or "package.module:NAME" of a `models.Body`.
+    teacher: the same, of teachers that are trained first, or the path (`pathlib.Path`) of one that
+      knows all classes already: a graduate's folder, or a file of PyTorch's.
+    workdir: where everything is written.
+    curriculum: `edjax.Curriculum.default()` if not given.
+    methods: {name in `edjax.methods.METHODS`: its weight, or {option: value}}.
+    recipe: {setting of `curriculum.Recipe`: value}; the batch size is 128 if not given.
+    faculty: {setting of `sections.Faculty`: value}; `specialist` and `generalist` are mappings of
+      settings of `sections.TeacherSettings`.
+    seed: of initialisation, data order and augmentation.
+    devices: how many; 0: all there are.
+
+  Raises:
+    UserError: for anything the caller can put right.
+  """
+  if not isinstance(dataset, Dataset):
+    raise UserError(
+      f"{type(dataset).__name__} is no data set; make one with edjax.data.from_arrays, from_folder "
+      "or load"
+    )
+  curriculum = curriculum or plans.Curriculum.default()
+  methods = {"kd": {"weight": 0.7, "temperature": 4.0}, "ce": 0.3} if methods is None else methods
+  weighed = {
+    name: dict(row) if isinstance(row, Mapping) else {"weight": row}
+    for name, row in methods.items()
+  }
+  tree = {
+    "name": dataset.name,
+    "dataset": dataset.name,
+    "seed": seed,
+    "devices": devices,
+    "student": {"model": student},
+    "grades": curriculum.named(),
+    "subjects": curriculum.subjects,
+    "class_order": curriculum.class_order,
+    "recipe": dataclasses.asdict(Recipe(**{"batch_size": 128, **(recipe or {})})),
+    "methods": weighed,
+    "faculty": _faculty(teacher, curriculum, dict(faculty or {})),
+    "compilation_cache": "",
+  }
+  workdir = pathlib.Path(workdir)
+  report = loop.run(settings_of.from_json(settings_of.resolve(tree)), workdir, dataset=dataset)
+  report = Report(report, workdir / "report.html")
+  return Run(workdir, report, load(workdir / "graduate"))
+
+
+def _faculty(teacher, curriculum, given):
+  """Teachers are trained as long as the student and at its rate, unless it is said otherwise."""
+  path = isinstance(teacher, os.PathLike)
+  shared = {
+    "model": None if path else teacher,
+    "epochs": sum(row.epochs for row in curriculum.grades),
+    "learning_rate": max(row.learning_rate for row in curriculum.grades),
+  }
+  specialist = shared | {"checkpoint": ()} | dict(given.pop("specialist", {}))
+  generalist = {"checkpoint": os.fspath(teacher) if path else ""}
+  generalist = shared | generalist | dict(given.pop("generalist", {}))
+  return {"generalists": 1, "specialist": specialist, "generalist": generalist, **given}

@@ -1,0 +1,97 @@
+"""Curricula with a name: grades as rows, whatever the student and the data set are."""
+
+import dataclasses
+
+from edjax import rows
+from edjax.rows import GradeRow
+
+
+@dataclasses.dataclass(frozen=True)
+class Curriculum:
+  """Which grades there are, and in which order classes come.
+
+  Attributes:
+    grades: `rows.GradeRow`s, in order.
+    subjects: ratios of the classes, in class order.
+    class_order: "given", "similar" (those that are most alike last), "easiest", "shuffled", or
+      every label once, separated by commas.
+  """
+
+  grades: tuple[GradeRow, ...]
+  subjects: tuple[float, ...] = (1, 1, 1)
+  class_order: str = "given"
+
+  @classmethod
+  def default(
+    cls, epochs: int = 24, learning_rate: float = 0.05, teachers: str = "generalist"
+  ) -> "Curriculum":
+    """Four grades, within the student compute of `epochs` without grades, see `education`."""
+    return cls(education(epochs, learning_rate, teachers), class_order="similar")
+
+  @classmethod
+  def paper(
+    cls, epochs: tuple[int, int, int] = (150, 30, 60), learning_rate: float = 0.05
+  ) -> "Curriculum":
+    """The published curriculum (arXiv:2311.13811); its `recipe` has target "slice"."""
+    return cls(published(epochs, learning_rate))
+
+  @classmethod
+  def plain(
+    cls, epochs: int = 24, learning_rate: float = 0.05, teachers: str = "generalist"
+  ) -> "Curriculum":
+    """One grade: ordinary distillation, or training without a teacher ("none")."""
+    return cls((GradeRow(epochs=epochs, learning_rate=learning_rate, teachers=teachers),))
+
+  def named(self) -> dict[str, dict]:
+    """Returns the grades as a config has them: {"grade_1": {…}, …}."""
+    return rows.named(self.grades)
+
+
+def education(
+  epochs: int, learning_rate: float, teachers: str = "generalist"
+) -> tuple[GradeRow, ...]:
+  """edjax's default curriculum: four grades, within the student compute of `epochs` without grades.
+
+  Two short grades raise the lower fragments on the first subjects, gently and under references that
+  see where things are (a 7×7 and a 4×4 map): at full rate, or pooled to one cell, they unlearn what
+  the fragments above will need. Then the whole network learns, and in the last grade its lowest
+  fragment is frozen, which saves a quarter of its compute. From the second grade on, an epoch shows
+  half of the images of all subjects but the newest, so the compute goes where classes are hard:
+  `similar` puts those that are most alike last. The learning rate falls by a cosine that the last
+  graft does not interrupt.
+  """
+  short, third = max(1, epochs // 8), max(1, 3 * epochs // 4)
+  fourth = max(1, -(-3 * epochs // 4))
+  gentle = 0.2 * learning_rate
+  shared = {"teachers": teachers, "carry_momentum": True}
+  return (
+    GradeRow(
+      fragments=1, subjects=1, epochs=short, learning_rate=gentle, final_rate=0.5,
+      reference_grid=7, **shared,
+    ),
+    GradeRow(
+      fragments=2, subjects=2, epochs=short, learning_rate=gentle, final_rate=0.5,
+      reference_grid=4, rehearsal=0.5, **shared,
+    ),
+    GradeRow(
+      epochs=third, learning_rate=learning_rate, final_rate=0.5, rehearsal=0.5, **shared
+    ),
+    GradeRow(
+      epochs=fourth, learning_rate=0.5 * learning_rate, rehearsal=0.5, frozen=1, **shared
+    ),
+  )  # fmt: skip
+
+
+def published(epochs: tuple[int, int, int], learning_rate: float) -> tuple[GradeRow, ...]:
+  """The published curriculum (arXiv:2311.13811), specialists only.
+
+  The references of grades 1 and 2 end in a 4×4 and a 1×1 map without ReLU; the optimiser starts
+  afresh at each graft.
+  """
+  first, second, third = epochs
+  shared = {"learning_rate": learning_rate, "reference_relu": False}
+  return (
+    GradeRow(fragments=1, subjects=1, epochs=first, reference_grid=4, **shared),
+    GradeRow(fragments=2, subjects=2, epochs=second, **shared),
+    GradeRow(epochs=third, **shared),
+  )
