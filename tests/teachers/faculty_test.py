@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from edjax import curriculum, models
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
 from edjax.errors import UserError
+from edjax.settings import settle
 from edjax.teachers import acquire, faculty
 from edjax.training import growth
 from tests import school
@@ -140,14 +142,16 @@ def test_no_teacher_there(tmp_path):
     faculty.load(tmp_path / "nowhere", "subject_2", (1, 3), dataset())
 
 
-def test_a_teacher_trained_before_there_was_a_setting_is_found_again():
+def test_a_teacher_trained_before_there_was_a_setting_is_found_again(tmp_path):
   """What it is known by has no words for what nobody could set then."""
-  config, data = digits.get_config("kd"), dataset()
-  options = acquire.options(config, "generalist")
+  chosen, room = settle(digits.get_config("kd")), types.SimpleNamespace(dataset=dataset())
 
   def known_by(**changes):
     recipe = curriculum.Recipe(batch_size=8, **changes)
-    return acquire._teacher_settings(config, options, (0, 1), recipe, data, 0)["recipe"].keys()
+    kept = chosen.dataset, chosen.data, chosen.checkpoint
+    search = acquire.Search(chosen.faculty, recipe, *kept, tmp_path, room)
+    study = acquire.schooling(search, acquire.Post("generalist", 0, (0, 1)))
+    return acquire._teacher_settings(search, study)["recipe"].keys()
 
   first = {
     "batch_size", "optimiser", "momentum", "nesterov", "weight_decay", "clip", "schedule",
