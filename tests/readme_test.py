@@ -4,6 +4,7 @@ import ast
 import importlib
 import re
 
+import numpy as np
 import pytest
 
 from edjax import rows
@@ -115,3 +116,21 @@ def test_what_is_shown_can_be_typed(config, given, typed):
 
 def test_there_is_much_to_type():
   assert len(shown()) > 20 and sum(len(given) for _, *given in shown()) > 25
+
+
+def test_the_lines_of_python_run(compiled, tmp_path, monkeypatch):
+  """As they are, but for smaller networks and one epoch."""
+  (block,) = [block for block in BLOCKS if "edjax.distill" in block]
+  for shown, small in (
+    ('"resnet20"', '"tests.small:SMALL"'),
+    ('"resnet56"', '"tests.small:SMALL"'),
+    ("epochs=24", "epochs=1"),
+  ):
+    assert shown in block
+    block = block.replace(shown, small)
+  monkeypatch.chdir(tmp_path)
+  x = np.random.default_rng(0).integers(0, 256, (600, 6, 6, 1), np.uint8)
+  known = {"x": x, "y": np.arange(600) % 6, "names": list("abcdef")}
+  exec(block, known)
+  np.testing.assert_array_equal(known["student"](x), known["run"].graduate.predict(x))
+  assert known["run"].report["classes"] == list("abcdef")
