@@ -66,6 +66,7 @@ def _run(config, workdir, mode):
   from edjax.training import loop
 
   compilation_cache.keep_for_user(config.compilation_cache)
+  processes.devices()  # or a line that says why there is none
   # What a teacher's folder says is asked by the first process, which alone must have it.
   settled = processes.tell(lambda: settings.settle(config))
   if mode == "exam":

@@ -79,12 +79,11 @@ def starts(row, workdir, monkeypatch):
   def attend(*_):
     raise Begun
 
-  monkeypatch.setattr(loop, "_dataset", lambda config: dataset)
   monkeypatch.setattr(loop, "attend", attend)
   # Similar classes are found by looking, and images would be copied to the devices.
   config.class_order, config.residence, config.devices = "given", "streamed", 1
   with pytest.raises(Begun):
-    loop.run(settle(config), workdir)
+    loop.run(settle(config), workdir, dataset=dataset)
 
 
 @pytest.mark.parametrize("row", QUICK)
