@@ -87,7 +87,8 @@ def distill(
     workdir: where everything is written.
     curriculum: `edjax.Curriculum.default()` if not given.
     methods: {name in `edjax.methods.METHODS`: its weight, or {option: value}}.
-    recipe: {setting of `curriculum.Recipe`: value}; the batch size is 128 if not given.
+    recipe: {setting of `curriculum.Recipe`: value}. The batch size is 128 if not given, or less
+      where there are few images: a power of two, of which an epoch has eight batches or more.
     faculty: {setting of `sections.Faculty`: value}; `specialist` and `generalist` are mappings of
       settings of `sections.TeacherSettings`.
     seed: of initialisation, data order and augmentation.
@@ -116,7 +117,7 @@ def distill(
     "grades": curriculum.named(),
     "subjects": curriculum.subjects,
     "class_order": curriculum.class_order,
-    "recipe": dataclasses.asdict(Recipe(**{"batch_size": 128, **(recipe or {})})),
+    "recipe": dataclasses.asdict(Recipe(**{"batch_size": _batch_size(dataset), **(recipe or {})})),
     "methods": weighed,
     "faculty": _faculty(teacher, curriculum, dict(faculty or {})),
     "compilation_cache": "",
@@ -125,6 +126,11 @@ def distill(
   report = loop.run(settings_of.from_json(settings_of.resolve(tree)), workdir, dataset=dataset)
   report = Report(report, workdir / "report.html")
   return Run(workdir, report, load(workdir / "graduate"))
+
+
+def _batch_size(dataset):
+  eighth = max(1, len(dataset.train.labels) // 8)
+  return min(128, 2 ** (eighth.bit_length() - 1))
 
 
 def _faculty(teacher, curriculum, given):

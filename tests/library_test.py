@@ -91,9 +91,10 @@ def test_a_graduate_teaches(run, dataset, tmp_path):
     run.workdir / "graduate",
     workdir=tmp_path / "run",
     curriculum=edjax.Curriculum.plain(epochs=1),
-    recipe={"batch_size": 16},
     devices=1,
   )
+  assert len(dataset.train.labels) == 174  # an eighth of them is 21
+  assert json.loads((tmp_path / "run" / "config.json").read_text())["recipe"]["batch_size"] == 16
   (teacher,) = taught.report["teachers"]
   assert teacher["top1"] == run.report["student"]["top1"]
   assert not (tmp_path / "run" / "teachers").exists()
