@@ -240,9 +240,10 @@ def test_a_config_is_found_from_any_folder(name, elsewhere, typed):
   assert typed(f"--config={name}:smoke,ce").name == "digits_ce_smoke"
 
 
-def test_ones_own_config_finds_its_neighbours(elsewhere, typed):
+@pytest.mark.parametrize("place", ["edjax.recipes", "configs"])  # the second is of before
+def test_ones_own_config_finds_what_all_share(place, elsewhere, typed):
   (elsewhere / "my.py").write_text(
-    "from edjax.recipes import common\n"
+    f"from {place} import common\n"
     "def get_config(arg=''):\n"
     "  return common.base('mine', 'digits').lock()\n"
   )
