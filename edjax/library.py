@@ -117,7 +117,7 @@ def distill(
     "grades": curriculum.named(),
     "subjects": curriculum.subjects,
     "class_order": curriculum.class_order,
-    "recipe": dataclasses.asdict(Recipe(**{"batch_size": _batch_size(dataset), **(recipe or {})})),
+    "recipe": vars(Recipe(batch_size=_batch_size(dataset))) | dict(recipe or {}),
     "methods": weighed,
     "faculty": _faculty(teacher, curriculum, dict(faculty or {})),
     "compilation_cache": "",

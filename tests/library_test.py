@@ -114,6 +114,8 @@ def test_a_school_leaves_no_trace_in_the_callers_process(dataset, compiled, tmp_
     ({"methods": {"kdd": 1.0}}, "did you mean 'kd'"),
     ({"methods": {"kd": -1.0}}, "methods.kd.weight"),
     ({"recipe": {"momentum": 1.5}}, "recipe.momentum is 1.5"),
+    ({"recipe": {"batchsize": 8}}, "there is no setting recipe.batchsize"),
+    ({"faculty": {"caches": "here"}}, "there is no setting faculty.caches"),
     ({"faculty": {"generalist": {"epochs": 0}}}, "generalist"),
     ({"seed": -1}, "seed"),
   ],
