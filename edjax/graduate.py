@@ -7,15 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from edjax import models
 from edjax.convert import view
 from edjax.errors import UserError
 from edjax.storage import checkpoint
-
-_BATCH = 64  # images at once: one shape, one compilation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,12 +66,7 @@ class Graduate:
         f"the images are {images.dtype} {list(images.shape)}; this network takes bytes (uint8) "
         f"[n, {', '.join(map(str, self.image_shape))}]"
       )
-    answers = [np.zeros((0, len(self.class_names)), np.float32)]
-    for start in range(0, len(images), _BATCH):
-      batch = images[start : start + _BATCH]
-      padded = np.pad(batch, [(0, _BATCH - len(batch)), (0, 0), (0, 0), (0, 0)])
-      answers.append(np.asarray(self._ask(jnp.asarray(padded)))[: len(batch)])
-    return np.concatenate(answers)
+    return self._ask(images)
 
   def predict(self, images: np.ndarray) -> np.ndarray:
     """Returns the probability of each class, float32 [n, classes]; see `logits`."""
@@ -102,10 +94,10 @@ class Graduate:
     checkpoint.save_variables(directory, self.variables, self.info | kept)
 
   @functools.cached_property
-  def _ask(self) -> Callable[[jax.Array], jax.Array]:
+  def _ask(self) -> Callable[[np.ndarray], np.ndarray]:
     how = {"mean": self.mean, "std": self.std}
     about = {"model": self.model, "num_classes": len(self.class_names)}
-    return jax.jit(view.asking(self.variables, about, how))
+    return view.asker(self.variables, about, how)
 
 
 _OWN = ("model", "classes", "image_shape", "mean", "std", "digest", "sha256", "num_classes")

@@ -6,19 +6,15 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from edjax.convert.view import asking
+from edjax.convert.view import BATCH, asker
 from edjax.data.photographs import decoding
 from edjax.data.readers import folder, layouts
 from edjax.devices import processes
 from edjax.errors import UserError
 from edjax.types import Variables
-
-_BATCH = 64
 
 
 def check(
@@ -89,13 +85,12 @@ def _logits(
 ) -> Float32[np.ndarray, "files classes"]:
   side, channels = view["size"], len(view["mean"])
   processes.devices()  # or a line that says why there is none
-  ask = jax.jit(asking(variables, info, view))
+  ask = asker(variables, info, view)
   logits = []
-  for start in range(0, len(files), _BATCH):
-    images = [_image(path, side, channels) for path in files[start : start + _BATCH]]
-    images += [images[-1]] * (_BATCH - len(images))  # one shape, one compilation
-    logits.append(np.asarray(ask(jnp.asarray(np.stack(images)))))
-  return np.concatenate(logits)[: len(files)]
+  for start in range(0, len(files), BATCH):  # so many are in memory
+    images = [_image(path, side, channels) for path in files[start : start + BATCH]]
+    logits.append(ask(np.stack(images)))
+  return np.concatenate(logits)
 
 
 def _image(

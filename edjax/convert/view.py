@@ -13,6 +13,7 @@ from edjax.data.datasets import DATASETS
 from edjax.errors import UserError
 from edjax.types import Variables
 
+BATCH = 64  # images that are asked about at once
 # How images are shown to the networks that are published with these names.
 _IMAGENET = {"size": 224, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _CIFAR = {"size": 32, "mean": DATASETS["cifar100"].mean, "std": DATASETS["cifar100"].std}
@@ -82,6 +83,27 @@ def asking(
     return cast(models.Output, output).logits
 
   return ask
+
+
+def asker(
+  variables: Variables, info: dict[str, Any], view: dict[str, Any]
+) -> Callable[[np.ndarray], np.ndarray]:
+  """Returns `asking` for any number of images on the host, a batch at a time.
+
+  Every batch has one shape, so that one program is compiled, when the first is asked.
+  """
+  ask = jax.jit(asking(variables, info, view))
+  classes = info.get("num_classes") or len(info["classes"])
+
+  def answer(images: np.ndarray) -> np.ndarray:
+    logits = [np.zeros((0, classes), np.float32)]
+    for start in range(0, len(images), BATCH):
+      batch = images[start : start + BATCH]
+      padded = np.pad(batch, [(0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)])
+      logits.append(np.asarray(ask(padded))[: len(batch)])
+    return np.concatenate(logits)
+
+  return answer
 
 
 def kept(view: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
