@@ -4,7 +4,6 @@ Grades are rows, see `grade`. On the command line a setting of one is `--config.
 epochs=6`, one of all of them `--config.grades.epochs=3,6,15`, or `=5` where all have the same.
 """
 
-import dataclasses
 import difflib
 
 from ml_collections import ConfigDict, FieldReference
@@ -36,7 +35,9 @@ def base(name, dataset):
       "student": {"model": "resnet20"},
       "subjects": (1, 1, 1),  # ratios of the classes, in class order
       "class_order": "given",
-      "grades": _named(grade(fragments=1, subjects=1), grade(fragments=2, subjects=2), grade()),
+      "grades": rows.named(
+        (grade(fragments=1, subjects=1), grade(fragments=2, subjects=2), grade())
+      ),
       "recipe": vars(Recipe(batch_size=128)),
       "methods": {"ce": {"weight": 0.3}, "kd": {"weight": 0.7, "temperature": 4.0}},
       "faculty": {
@@ -75,14 +76,12 @@ def teacher(checkpoint):
   }
 
 
-def grade(**changes):
-  """Returns the row of a grade; what is not named is as in `rows.GradeRow`."""
-  return dataclasses.asdict(rows.GradeRow(**changes))
+grade = rows.GradeRow  # the word for it in a config: common.grade(fragments=1, epochs=5)
 
 
 def curriculum(config, *grades):
   """Makes these rows the grades of a config, in this order."""
-  config.grades = ConfigDict(_named(*grades))
+  config.grades = ConfigDict(rows.named(grades))
 
 
 def every(config, **changes):
@@ -91,13 +90,9 @@ def every(config, **changes):
     row.update(changes)
 
 
-def _named(*grades):
-  return {f"grade_{number}": row for number, row in enumerate(grades, 1)}
-
-
 def take(config, made):
   """Gives a config the grades, subjects and class order of a `plans.Curriculum`."""
-  config.grades = ConfigDict(made.named())
+  curriculum(config, *made.grades)
   config.update(subjects=made.subjects, class_order=made.class_order)
 
 

@@ -163,5 +163,5 @@ def _first_phase(config):
   grades = [row.to_dict() for row in rows.in_order(config.grades)]
   epochs = max(1, round(_PHASE * sum(row["epochs"] for row in grades)))
   grades.insert(0, grades[0] | {"epochs": epochs, "final_rate": 1.0})
-  config.grades = ConfigDict({f"grade_{number}": row for number, row in enumerate(grades, 1)})
+  config.grades = ConfigDict(rows.named([rows.GradeRow(**row) for row in grades]))
   config.recipe.milestones = tuple(epochs + milestone for milestone in config.recipe.milestones)
