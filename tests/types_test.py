@@ -1,6 +1,7 @@
 """That all says its type, a checker finds nothing wrong, and methods take the shapes they say."""
 
 import ast
+import configparser
 import pathlib
 import subprocess
 import sys
@@ -11,24 +12,16 @@ from edjax import methods
 from tests.models import families_test
 
 ROOT = pathlib.Path(__file__).parent.parent
-DONE = (
-  "edjax/types.py",
-  "edjax/methods",
-  "edjax/models",
-  "edjax/storage",
-  "edjax/errors.py",
-  "edjax/devices",
-  "edjax/graduate.py",
-  "edjax/data",
-  "edjax/convert",
-)  # grows until it is edjax
 TRACED = {"methods": methods.METHODS, "models": families_test.FAMILIES}
 
 
 def files():
-  for place in DONE:
-    path = ROOT / place
-    yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+  """The files of what setup.cfg lets the checker look at, which grows until it is edjax."""
+  settings = configparser.ConfigParser()
+  settings.read(ROOT / "setup.cfg")
+  for name in settings["mypy"]["packages"].replace(",", " ").split():
+    path = ROOT / name.replace(".", "/")
+    yield from sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
 
 
 def lacking(tree):
