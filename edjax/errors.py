@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Collection, Iterator, Mapping
+from types import FrameType
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 T = TypeVar("T")
@@ -55,7 +56,7 @@ def one_line(interrupted: str) -> Iterator[None]:
   _hide_late_readers()
   try:
     _check_system()
-    with _flushed():
+    with _half_made_hidden(), _flushed():
       yield
   except UserError as error:
     sys.exit(f"edjax: {error}")
@@ -126,6 +127,28 @@ def _hide_late_readers() -> None:
   hook.hides_late_readers = True  # type: ignore[attr-defined]
   sys.unraisablehook = hook
   logging.getLogger("asyncio").addFilter(unasked)
+
+
+@contextlib.contextmanager
+def _half_made_hidden() -> Iterator[None]:
+  """Keeps back what Python says of objects that Ctrl-C leaves half made.
+
+  The interruption comes between any two lines, an event loop's constructor among them, whose
+  destructor then misses what was not set yet and is said to have failed.
+  """
+  if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    yield  # it is ignored, as in the background of a shell, or another's
+    return
+
+  def note(number: int, frame: FrameType | None) -> None:
+    sys.unraisablehook = lambda unraisable: None
+    signal.default_int_handler(number, frame)
+
+  signal.signal(signal.SIGINT, note)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def choose(table: Mapping[str, T], name: str, kind: str) -> T:

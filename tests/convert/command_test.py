@@ -3,7 +3,6 @@
 import json
 import os
 import stat
-import subprocess
 import sys
 
 import pytest
@@ -14,7 +13,6 @@ from PIL import Image
 from edjax import convert, errors
 from edjax.convert import __main__ as command
 from edjax.data import __main__ as data_command
-from tests.command import ROOT
 from tests.convert.convert_test import twin
 
 USUAL = ("--size=32", "--mean=0.5,0.4,0.3", "--std=0.3,0.2,0.1")
@@ -203,30 +201,6 @@ def test_commands_share_their_endings(error, module, monkeypatch):
   monkeypatch.setattr(module, "main", fail)
   said = ended(monkeypatch, module.run, [])
   assert ("interrupted" if isinstance(error, KeyboardInterrupt) else "x.pth: Input/output") in said
-
-
-@pytest.mark.parametrize("then", ["pass", "sys.exit(0)"])
-def test_an_output_that_nobody_reads(then):
-  code = (
-    "import os, sys\nfrom edjax.errors import one_line\n"
-    "with one_line('again'):\n"
-    "  print('the first line', flush=True)\n"
-    "  sys.stdin.read()\n"
-    "  print('the second line')\n"
-    f"  {then}"
-  )
-  process = subprocess.Popen(
-    [sys.executable, "-c", code],
-    stdin=subprocess.PIPE,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    cwd=ROOT,
-  )
-  process.stdout.read(10)
-  process.stdout.close()
-  process.stdin.close()
-  assert process.stderr.read() == b"edjax: nobody reads the output any more\n"
-  assert process.wait(60) == 1
 
 
 def test_the_parser_ends_in_one_line(monkeypatch):

@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from edjax.devices import pmap, processes
-from edjax.errors import UserError, one_line
+from edjax.errors import UserError
 from tests import command
 
 HIDDEN = "import sys; sys.modules['fcntl'] = None\n"
@@ -68,19 +68,6 @@ def test_a_device_that_cannot_be_used(raised, monkeypatch):
       ask()
     assert "\n" not in str(caught.value)
     assert " ".join(str(raised).split()) in str(caught.value)
-
-
-def test_a_device_out_of_memory_is_a_line():
-  with pytest.raises(SystemExit) as caught, one_line("again"):
-    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating\n 99 bytes")
-  line = caught.value.code
-  assert "\n" not in line and line.startswith("edjax: a device is out of memory")
-  assert "batch_size" in line and "residence=streamed" in line
-
-
-def test_other_faults_are_not_hidden():
-  with pytest.raises(RuntimeError, match="something else"), one_line("again"):
-    raise RuntimeError("something else")
 
 
 def test_only_extras_that_exist_are_advised():
