@@ -31,7 +31,7 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True)
 class Grade:
-  """One stretch of the school, in which neither the student's shape nor its teachers change.
+  """One period of the school, in which neither the student's shape nor its teachers change.
 
   Attributes:
     name: "grade_1", "grade_2", …

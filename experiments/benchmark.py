@@ -116,7 +116,7 @@ def _edjax(pair, school, images, labels, options):
   """Compiles a school's last grade.
 
   Returns:
-    A function that times a stretch of its steps, and the multiply-accumulates of a step.
+    A function that times a chunk of its steps, and the multiply-accumulates of a step.
   """
   epochs = {"epochs": 1, "batch": options.batch, "devices": options.devices}
   last = len(sides.schools(pair, school, 1)[1]) - 1

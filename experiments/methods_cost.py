@@ -27,7 +27,7 @@ from edjax.devices import pmap, xla
 from edjax.recipes import published
 from edjax.study import Study
 from edjax.teachers import faculty
-from edjax.training.evaluation import Classroom
+from edjax.training.evaluation import Loader
 from edjax.training.grade import prepare
 
 _WARM = 3  # steps before the clock starts; the first compiles
@@ -43,12 +43,12 @@ def main():
   parser.add_argument("--rounds", type=int, default=5)
   parser.add_argument("--out", type=pathlib.Path, help="where the table goes besides the screen")
   options = parser.parse_args()
-  room = _room(options)
+  loader = _loader(options)
   lines = ["| method | ms per step | KD in the same rounds | KD = 1 |", "|---|---|---|---|"]
   print("\n".join(lines))
-  usual = _round("kd", room, options)
+  usual = _round("kd", loader, options)
   for name in options.methods.split(","):
-    own = _round(name, room, options)
+    own = _round(name, loader, options)
     times = [(own(), usual()) for _ in range(options.rounds)]
     ours, theirs = (1e3 * statistics.median(column) for column in zip(*times, strict=True))
     lines.append(f"| {name} | {ours:.1f} | {theirs:.1f} | {ours / theirs:.2f} |")
@@ -64,16 +64,16 @@ def _config(options, *variants):
   return settings.settle(made)
 
 
-def _room(options):
+def _loader(options):
   config = _config(options)
   dataset = datasets.load(config.dataset, data_dir=options.data_dir, **vars(config.data))
-  return Classroom(dataset, pmap.fleet(1, config.recipe.batch_size))
+  return Loader(dataset, pmap.fleet(1, config.recipe.batch_size))
 
 
-def _round(name, room, options):
+def _round(name, loader, options):
   """Compiles a method's grade; returns a function that times its steps, in seconds per step."""
   config = _config(options, name)
-  count = len(room.dataset.class_names)
+  count = len(loader.dataset.class_names)
   fragments = len(models.body(config.student.model).fragments)
   plan = curriculum.build(
     config.grades, config.subjects, count, fragments, config.faculty.generalists
@@ -83,7 +83,7 @@ def _round(name, room, options):
     model=config.student.model,
     curriculum=plan,
     order=tuple(range(count)),
-    teachers={teacher: _teacher(teacher, config, room) for teacher in plan.teachers},
+    teachers={teacher: _teacher(teacher, config, loader) for teacher in plan.teachers},
     recipe=config.recipe,
     methods=methods.build(config.methods),
     seed=0,
@@ -91,7 +91,7 @@ def _round(name, room, options):
     every_seconds=0.0,
     keep=1,
   )
-  term = prepare(study, room, 0, 0)
+  term = prepare(study, loader, 0, 0)
   state = term.begin()
   state = jax.block_until_ready(term.teach(state, 0, 0, _WARM))
 
@@ -104,10 +104,10 @@ def _round(name, room, options):
   return seconds
 
 
-def _teacher(name, config, room):
-  classes = tuple(range(len(room.dataset.class_names)))
+def _teacher(name, config, loader):
+  classes = tuple(range(len(loader.dataset.class_names)))
   teacher = faculty.Teacher(name, config.faculty.generalist.model, classes, {})
-  variables = models.begin(teacher.network, jax.random.key(0), room.image_shape)
+  variables = models.begin(teacher.network, jax.random.key(0), loader.image_shape)
   return dataclasses.replace(teacher, variables=jax.device_get(variables))
 
 

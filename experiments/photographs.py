@@ -178,7 +178,7 @@ def _paces(options):
   from edjax.storage import checkpoint
   from edjax.study import Study
   from edjax.training import grade
-  from edjax.training.evaluation import Classroom
+  from edjax.training.evaluation import Loader
 
   dataset = datasets.load("food101", data_dir=str(options.out), image_size=options.size)
   everything = curriculum.Subject("everything", tuple(range(_CLASSES)))
@@ -197,8 +197,8 @@ def _paces(options):
   )
   terms, states, rates = {}, {}, {}
   for where in ("streamed", "device"):
-    room = Classroom(dataset, pmap.fleet(1, options.batch), where)
-    terms[where] = grade.prepare(study, room, 0, 0)
+    loader = Loader(dataset, pmap.fleet(1, options.batch), where)
+    terms[where] = grade.prepare(study, loader, 0, 0)
     states[where], rates[where] = terms[where].begin(), []
   stretch = terms["device"].stretch
   for number in range(options.rounds + 1):  # the first compiles
@@ -218,17 +218,17 @@ def _lay_out(options):
   """Lays batches out as a streamed run does, and learns nothing."""
   from edjax.data import datasets
   from edjax.devices import pmap
-  from edjax.training.evaluation import Classroom
+  from edjax.training.evaluation import Loader
 
   dataset = datasets.load("food101", data_dir=str(options.out), image_size=options.size)
-  room = Classroom(dataset, pmap.fleet(1, options.batch), "streamed")
+  loader = Loader(dataset, pmap.fleet(1, options.batch), "streamed")
   order = np.random.default_rng(0).permutation(len(dataset.train.labels)).astype(np.int32)
-  stretch = min(len(order), (1 << 26) // room.image_bytes)
+  stretch = min(len(order), (1 << 26) // loader.image_bytes)
   rates = []
   for number in range(options.rounds + 1):  # the first wakes the devices
     rows = np.roll(order, number * stretch)[None, :stretch]
     began = time.perf_counter()
-    room.seen("train", rows).block_until_ready()
+    loader.seen("train", rows).block_until_ready()
     rates.append(stretch / (time.perf_counter() - began))
   return {"images_per_second": round(statistics.median(rates[1:])), "rounds": options.rounds}
 

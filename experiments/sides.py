@@ -20,7 +20,7 @@ from edjax.data.datasets import Dataset, Split
 from edjax.devices import pmap
 from edjax.study import Study
 from edjax.teachers.faculty import Teacher
-from edjax.training.evaluation import Classroom
+from edjax.training.evaluation import Loader
 from edjax.training.grade import prepare
 from tests.reference import training, zoo
 
@@ -69,7 +69,7 @@ def prepared(pair, plan, images, labels, batch, devices, bank=None):
   split = Split(images, labels)
   names = tuple(str(label) for label in range(classes))
   dataset = Dataset("random", names, split, split, split, (0.5,) * 3, (0.25,) * 3)
-  room = Classroom(dataset, pmap.fleet(devices, batch))
+  loader = Loader(dataset, pmap.fleet(devices, batch))
   faculty = {}
   for subject in plan.subjects:
     network = models.graduate(models.body(teacher), len(subject.classes))
@@ -89,7 +89,7 @@ def prepared(pair, plan, images, labels, batch, devices, bank=None):
     keep=1,
     bank=bank,
   )
-  return functools.partial(prepare, study, room, first_step=0)
+  return functools.partial(prepare, study, loader, first_step=0)
 
 
 class Pupil(nn.Module):

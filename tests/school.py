@@ -77,7 +77,7 @@ def random_like(shapes, seed=0):
 class Desk:
   """A grade of the tiny school, ready for any fleet."""
 
-  lesson: step.Lesson
+  spec: step.StepSpec
   variables: dict
   teachers: dict
   seating: sampler.Seating
@@ -104,16 +104,16 @@ class Desk:
   def state(self, fleet=None):
     """The first state, on the fleet's devices if there is one."""
     state = step.start(
-      self.lesson, jax.random.key(0), self.variables, self.teachers, self.images.shape
+      self.spec, jax.random.key(0), self.variables, self.teachers, self.images.shape
     )
     return fleet.replicate(state) if fleet else state
 
   def trainer(self, fleet, train_step=step.train_step, teachers=None):
     """Returns `run(state, first, last) -> state` over one epoch; `teachers` are on the devices."""
-    run = fleet.trainer(functools.partial(train_step, self.lesson))
+    run = fleet.trainer(functools.partial(train_step, self.spec))
     key, labels = fleet.replicate((jax.random.key(7), self.labels))
     teachers = teachers or fleet.replicate(self.teachers)
-    found = {role.name: self.where(role, fleet.size) for role in self.lesson.roles}
+    found = {role.name: self.where(role, fleet.size) for role in self.spec.roles}
     seats = fleet.divide({name: where for name, where in found.items() if where is not None})
     rows = self.order()
     rows = rows.reshape(len(rows), fleet.size, -1).swapaxes(0, 1).copy()
@@ -147,7 +147,7 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
     seen: subjects.
     batch: seats.
     **changes: fields of `curriculum.Recipe` (momentum, …), rate, methods, specialist_weight,
-      teacher_network (classes -> module) and fields of `step.Lesson`.
+      teacher_network (classes -> module) and fields of `step.StepSpec`.
   """
   recipe = {
     key: changes.pop(key) for key in ("momentum", "nesterov", "weight_decay") if key in changes
@@ -168,7 +168,7 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
     roles.append(faculty.Role(name, network, columns, places, share))
     answers[name] = jax.tree.map(lambda leaf: 3 * leaf, random_like(init(network), 10 + number))
   network, variables = pupil(grown, len(known))
-  lesson = step.Lesson(
+  spec = step.StepSpec(
     network=network.clone(axis_name=pmap.AXIS),
     num_classes=len(known),
     batch_size=batch,
@@ -179,11 +179,11 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
     ),
     augment=AUGMENT,
   )
-  lesson = dataclasses.replace(lesson, **changes)
+  spec = dataclasses.replace(spec, **changes)
   seating = sampler.seat(counts, batch)
   full = min(count // taken for count, taken in zip(counts, seating.seats, strict=True))
   seating = dataclasses.replace(seating, steps=full)  # as many as no image is shown twice in
-  return Desk(lesson, variables, answers, seating, images, labels)
+  return Desk(spec, variables, answers, seating, images, labels)
 
 
 def fleet(devices=1):

@@ -112,7 +112,7 @@ def epoch_order(
   Args:
     seating: from `seat`.
     members: per subject, int array of the training images that belong to it.
-    seed: ints that name this stretch of training.
+    seed: ints that name this period of training.
 
   Returns:
     int32 [steps, batch]. No image appears twice, unless its subject has fewer than its seats in all

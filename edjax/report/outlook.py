@@ -25,7 +25,7 @@ class Outlook:
   """Estimates how long a run will still take, from the work that is left and the pace so far.
 
   A stage's own pace counts for what is left of it, that of all stages for those to come. What the
-  first stretch of a stage took beyond its pace (compiling) is expected of each to come.
+  first chunk of a stage took beyond its pace (compiling) is expected of each to come.
   """
 
   def __init__(self, work=None, clock=time.monotonic):
@@ -80,18 +80,18 @@ class Outlook:
     return sum(stage.seconds for stage in self._stages.values()) >= _TELLING
 
 
-def announcement(study, room, options, sources, begun):
+def announcement(study, loader, options, sources, begun):
   """Returns a few aligned lines that say what a run will do.
 
   Args:
     study: the student's `Study`.
-    room: its `Classroom`.
+    loader: its `Loader`.
     options: name of a teacher -> its settings.
     sources: {name of a teacher: where it comes from}, see `acquire.source`; None where it cannot be
       said yet.
     begun: whether its work directory has been trained in before.
   """
-  data, shape = room.dataset, room.image_shape
+  data, shape = loader.dataset, loader.image_shape
   counts = ", ".join(
     f"{len(rows.labels):,} {use}"
     for rows, use in (
@@ -106,7 +106,7 @@ def announcement(study, room, options, sources, begun):
     ),
     (
       "device",
-      f"{room.fleet.size} × {room.fleet.devices[0].device_kind}, batches of "
+      f"{loader.fleet.size} × {loader.fleet.devices[0].device_kind}, batches of "
       f"{study.recipe.batch_size}",
     ),
     ("student", _network(study.model, len(data.class_names), shape)),

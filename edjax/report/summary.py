@@ -94,42 +94,42 @@ def costs(grades, teachers, seconds_between=0.0):
   return {"train_macs": sum(macs.values()), **macs, "seconds": sum(seconds.values()), **seconds}
 
 
-def transcript(name, study, room, graduate, record, hired):
+def transcript(name, study, loader, graduate, record, hired):
   """Returns the report of a finished school, its `costs` without the seconds in between.
 
   Args:
     name: of the config.
     study: the student's `Study`.
-    room: its `Classroom`.
+    loader: its `Loader`.
     graduate: its variables, logits in the order of the data set's labels.
     record: from `loop.attend`.
     hired: all teachers the run has asked, those who only helped to set it out among them.
   """
-  dataset, order = room.dataset, study.order
+  dataset, order = loader.dataset, study.order
   subjects = {s.name: [order[place] for place in s.classes] for s in study.curriculum.subjects}
   labels = tuple(range(len(dataset.class_names)))
   network = models.graduate(models.body(study.model), len(labels))
-  variables = room.fleet.replicate(graduate)
-  logits, truth = room.examiner(network)(variables, "test", labels)
+  variables = loader.fleet.replicate(graduate)
+  logits, truth = loader.examiner(network)(variables, "test", labels)
   scores = exam_scores(logits, truth, subjects)
   answers, rows = {}, []
   for teacher in study.teachers.values():
-    answers[teacher.name] = _everything(room, teacher, labels)
-    rows.append(_teacher_row(teacher, subjects, answers[teacher.name], truth, room))
+    answers[teacher.name] = _everything(loader, teacher, labels)
+    rows.append(_teacher_row(teacher, subjects, answers[teacher.name], truth, loader))
   present = [study.teachers[n] for n in study.curriculum.grades[-1].teachers]
   grades = record["grades"]
   report = {
     "config": name,
     "dataset": dataset.name,
     "seed": study.seed,
-    "device": f"{room.fleet.size} × {room.fleet.devices[0].device_kind}",
+    "device": f"{loader.fleet.size} × {loader.fleet.devices[0].device_kind}",
     "versions": _versions(),
     "classes": list(dataset.class_names),
     "subjects": subjects,
     "student": {
       "model": study.model,
       "params": _size(graduate),
-      "macs": network_macs(network, room.image_shape),
+      "macs": network_macs(network, loader.image_shape),
       "top1": scores["top1"],
       "interval": scores["interval"],
       "top5": scores["top5"],
@@ -147,19 +147,19 @@ def transcript(name, study, room, graduate, record, hired):
     "teachers": rows,
     "grades": grades,
     **costs(grades, hired),
-    "images": {split: len(rows.labels) for split, rows in room.splits.items()},
+    "images": {split: len(rows.labels) for split, rows in loader.splits.items()},
     "notes": _notes(study, grades, dataset),
   }
   return plain(report)
 
 
-def _everything(room, teacher, labels):
+def _everything(loader, teacher, labels):
   """A teacher's logits for the whole test split, whatever the class."""
-  answer = room.examiner(teacher.network, teacher.figures)
-  return answer(room.fleet.replicate(teacher.variables), "test", labels)[0]
+  answer = loader.examiner(teacher.network, teacher.figures)
+  return answer(loader.fleet.replicate(teacher.variables), "test", labels)[0]
 
 
-def _teacher_row(teacher, subjects, logits, truth, room):
+def _teacher_row(teacher, subjects, logits, truth, loader):
   column = {label: number for number, label in enumerate(teacher.classes)}
   own = [number for number, label in enumerate(truth) if label in column]
   right = sum(logits[n].argmax() == column[truth[n]] for n in own)
@@ -170,7 +170,7 @@ def _teacher_row(teacher, subjects, logits, truth, room):
     "subject": teacher.name if teacher.name in subjects else "all",
     "classes": list(teacher.classes),
     "params": _size(teacher.variables),
-    "macs": network_macs(teacher.network, room.image_shape),
+    "macs": network_macs(teacher.network, loader.image_shape),
     "source": teacher.source,
     "training_macs": teacher.training_macs,
     "training_seconds": teacher.training_seconds,

@@ -82,7 +82,7 @@ def _by_path(tree: Any) -> dict[str, Any]:
 
 
 class Store:
-  """The checkpoints of one stretch of training, in `directory`, at most `keep` of them.
+  """The checkpoints of one training, in `directory`, at most `keep` of them.
 
   Use it as a context: leaving it waits for what is still being written.
   """

@@ -35,7 +35,7 @@ class Search:
     dataset, data: what was read, and how: a name and a `sections.Data`.
     checkpoint: `sections.Checkpoints` of those that are trained.
     workdir: of the run.
-    room: its `Classroom`.
+    loader: its `Loader`.
   """
 
   faculty: Faculty
@@ -44,7 +44,7 @@ class Search:
   data: Data
   checkpoint: Checkpoints
   workdir: pathlib.Path
-  room: Any
+  loader: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ def hire(search, train, post):
   Raises:
     UserError: if what a checkpoint or a folder holds is not this teacher.
   """
-  dataset, name, labels = search.room.dataset, post.name, post.labels
+  dataset, name, labels = search.loader.dataset, post.name, post.labels
   chosen = options(search.faculty, name)
   if chosen.checkpoint:
     return processes.tell(
@@ -150,7 +150,7 @@ def peek(search, post):
 
   Args and Raises: as `hire`'s.
   """
-  chosen, dataset = options(search.faculty, post.name), search.room.dataset
+  chosen, dataset = options(search.faculty, post.name), search.loader.dataset
 
   def read():
     folder, names = _folder(search, post), dataset.class_names
@@ -292,6 +292,6 @@ def _teacher_settings(search, study):
     },
     "dataset": search.dataset,
     "classes": study.order,
-    "images": identity.sample_digest(search.room.dataset.train),
+    "images": identity.sample_digest(search.loader.dataset.train),
     "seed": study.seed,
   }

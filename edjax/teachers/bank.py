@@ -1,9 +1,9 @@
 """The answer bank: what teachers say of views that can be counted is computed once and kept.
 
 A table per teacher holds its logits for every view of its training images (CIFAR's crops and flips
-make 162 of an image). Before each stretch of steps the host finds which views the steps will show,
+make 162 of an image). Before each chunk of steps the host finds which views the steps will show,
 asks the teacher about those that nobody has asked it about, in large batches that reach into later
-stretches, and lays the answers out for the steps, in which no teacher runs. A teacher is asked
+chunks, and lays the answers out for the steps, in which no teacher runs. A teacher is asked
 about its own seats only, and any run, seed or method may read what another has filled.
 """
 
@@ -105,27 +105,27 @@ class _Desk:
 class Bank:
   """The tables of the teachers of one grade."""
 
-  def __init__(self, kept, study, room, lesson, grade, variables, seats, key, rows_of, stretch):
+  def __init__(self, kept, study, loader, spec, grade, variables, seats, key, rows_of, chunk):
     """Takes note of a grade; opens nothing.
 
     Args:
       kept: `Settings`.
       study: a `Study`.
-      room: a `Classroom`.
-      lesson: the `step.Lesson`; its roles' networks are those that are asked.
+      loader: a `Loader`.
+      spec: the `step.StepSpec`; its roles' networks are those that are asked.
       grade: the `curriculum.Grade`.
       variables: {name: variables} of those networks, as the steps take them.
       seats: {name: (places, mask)} from `sampler.teacher_seats`, on the host.
       key: of the grade.
       rows_of: epoch -> int32 [devices, steps, batch / devices], the images of the seats.
-      stretch: how many steps are laid out at once.
+      chunk: how many steps are laid out at once.
     """
-    self._kept, self._study, self._room, self._lesson = kept, study, room, lesson
+    self._kept, self._study, self._loader, self._spec = kept, study, loader, spec
     self._grade, self._variables, self._seats = grade, variables, seats
-    self._rows_of, self._stretch = rows_of, stretch
-    self._size = room.fleet.at_once * room.fleet.size
+    self._rows_of, self._chunk = rows_of, chunk
+    self._size = loader.fleet.at_once * loader.fleet.size
     self._desks, self._lost = (), {}
-    how, steps, batch = lesson.augment, lesson.steps_per_epoch, lesson.batch_size
+    how, steps, batch = spec.augment, spec.steps_per_epoch, spec.batch_size
 
     @jax.jit
     def shown(first):
@@ -136,7 +136,7 @@ class Bank:
 
     @functools.lru_cache(maxsize=2)
     def numbers_of(epoch):
-      numbers = np.asarray(shown(epoch * steps)).reshape(steps, room.fleet.size, -1)
+      numbers = np.asarray(shown(epoch * steps)).reshape(steps, loader.fleet.size, -1)
       return numbers.swapaxes(0, 1)
 
     self._numbers_of = numbers_of
@@ -148,7 +148,7 @@ class Bank:
       progress: a `progress.Progress`.
       computed: what `computed` returned when the checkpoint was made from which the grade goes on.
     """
-    self._desks = tuple(map(self._desk, self._lesson.roles))
+    self._desks = tuple(map(self._desk, self._spec.roles))
     for desk in self._desks:
       self._lost[desk.name] = max(0, computed.get(desk.name, 0) - desk.ledger.count())
       if self._lost[desk.name] or desk.ledger.damaged():
@@ -163,15 +163,15 @@ class Bank:
         self._fill(desk, progress)
 
   def lay(self, epoch, start):
-    """Answers for the stretch that begins at step `start` of an epoch.
+    """Answers for the chunk that begins at step `start` of an epoch.
 
     Returns:
-      {name: float32 [devices, stretch, seats, columns]}; zeros for padding, in seats and in steps.
+      {name: float32 [devices, chunk, seats, columns]}; zeros for padding, in seats and in steps.
     """
     laid = {}
     for desk in self._desks:
       left = self._rows(desk, epoch)[:, start:]
-      now = left[:, : self._stretch]
+      now = left[:, : self._chunk]
       lacking = len(desk.table.missing(_in_order(now)))
       if lacking:
         whole = -(-lacking // self._size) * self._size
@@ -180,7 +180,7 @@ class Bank:
           coming = _in_order(self._rows(desk, epoch + 1))
           later = desk.table.missing(np.concatenate([_in_order(left), coming]))
         self._answer(desk, later[:whole])
-      short = self._stretch - now.shape[1]
+      short = self._chunk - now.shape[1]
       laid[desk.name] = desk.table.read(
         np.pad(now, ((0, 0), (0, short), (0, 0)), constant_values=-1)
       )
@@ -196,9 +196,9 @@ class Bank:
     return sum(desk.macs * computed[desk.name] for desk in self._desks)
 
   def _desk(self, role):
-    room, teacher = self._room, self._study.teachers[role.name]
-    how = self._lesson.augment.by(role.figures)
-    dataset = room.dataset
+    loader, teacher = self._loader, self._study.teachers[role.name]
+    how = self._spec.augment.by(role.figures)
+    dataset = loader.dataset
     labels = dataset.train.labels
     members = np.flatnonzero(np.isin(labels, teacher.classes))
     about = meaning(
@@ -206,23 +206,23 @@ class Bank:
       dataset,
       how,
       self._kept.numbers,
-      self._lesson.precision,
-      room.fleet.devices[0].platform,
+      self._spec.precision,
+      loader.fleet.devices[0].platform,
     )
     columns = len(teacher.classes)
     tag = faculty.fingerprint(about)
     place = self._kept.folder / f"bank_{dataset.name}_{teacher.model}_{columns}_{tag}"
     ledger = self._kept.own / role.name / f"answered_{self._grade.name}_{tag}"
-    ask = _asker(room.fleet, role.network, how, self._lesson.precision)
-    variables = room.fleet.replicate(self._variables[role.name])
-    per_device = self._lesson.batch_size // room.fleet.size
-    everywhere = np.tile(np.arange(per_device), (room.fleet.size, 1))
+    ask = _asker(loader.fleet, role.network, how, self._spec.precision)
+    variables = loader.fleet.replicate(self._variables[role.name])
+    per_device = self._spec.batch_size // loader.fleet.size
+    everywhere = np.tile(np.arange(per_device), (loader.fleet.size, 1))
     return _Desk(
       name=role.name,
       table=Table(place, len(members) * how.distinct, columns, self._kept.numbers, about),
       ledger=Ledger(ledger, self._size),
       ask=functools.partial(ask, variables),
-      macs=network_macs(teacher.network, room.image_shape),
+      macs=network_macs(teacher.network, loader.image_shape),
       members=members,
       seats=self._seats.get(role.name, (everywhere, np.ones(everywhere.shape))),
     )
@@ -234,11 +234,11 @@ class Bank:
       np.take_along_axis(array, places, axis=2)
       for array in (self._rows_of(epoch), self._numbers_of(epoch))
     )
-    rows = np.searchsorted(desk.members, images) * self._lesson.augment.distinct + numbers
+    rows = np.searchsorted(desk.members, images) * self._spec.augment.distinct + numbers
     return np.where(mask > 0, rows, -1)
 
   def _fill(self, desk, progress):
-    labels, views = self._room.dataset.train.labels, self._lesson.augment.distinct
+    labels, views = self._loader.dataset.train.labels, self._spec.augment.distinct
     shown = np.isin(labels[desk.members], self._study.order[: self._grade.num_classes])
     images = np.flatnonzero(shown)
     rows = desk.table.missing(images[:, None] * views + np.arange(views)[None])
@@ -262,9 +262,9 @@ class Bank:
 
   def _compute(self, desk, rows):
     padded = np.concatenate([rows, np.repeat(rows[:1], self._size - len(rows))])
-    places, numbers = np.divmod(padded, self._lesson.augment.distinct)
+    places, numbers = np.divmod(padded, self._spec.augment.distinct)
     index = desk.members[places]
-    images = self._room.dataset.train.images[index]
+    images = self._loader.dataset.train.images[index]
     logits = desk.ask(images, index.astype(np.int32), numbers.astype(np.int32))
     desk.table.write(rows, logits[: len(rows)])
 

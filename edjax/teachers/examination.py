@@ -19,11 +19,11 @@ _ABOVE = 0.02  # of the way from chance to no mistake; what is less is near chan
 _MOVED = 3.0  # standard deviations by which a relabelling is better
 
 
-def interview(room, progress, teacher, path, strict):
+def interview(loader, progress, teacher, path, strict):
   """Examines a given teacher and says a line about it.
 
   Args:
-    room: the run's `Classroom`.
+    loader: the run's `Loader`.
     progress: a `metrics.Progress`.
     teacher: a `faculty.Teacher` with a checkpoint.
     path: from which it comes, for the line.
@@ -33,8 +33,8 @@ def interview(room, progress, teacher, path, strict):
     UserError: if it is strict, and its columns are in another order, or it does no better than
       chance.
   """
-  answer = room.examiner(teacher.network, teacher.figures)
-  variables = room.fleet.replicate(teacher.variables)
+  answer = loader.examiner(teacher.network, teacher.figures)
+  variables = loader.fleet.replicate(teacher.variables)
   answered = {"validation": answer(variables, "validation", teacher.classes, _MOST)}
   if answered["validation"] is None or len(answered["validation"][1]) < _ENOUGH:
     answered["training"] = answer(variables, "train", teacher.classes, _MOST)
@@ -49,7 +49,7 @@ def interview(room, progress, teacher, path, strict):
     if len(parts) == 1:
       images = f"{parts[0]} images"
     line = f"{who}: {100 * (said == truth).mean():.1f} % of {images}; {_figures(teacher)}"
-    wrong = fault(said, truth, [room.dataset.class_names[label] for label in teacher.classes])
+    wrong = fault(said, truth, [loader.dataset.class_names[label] for label in teacher.classes])
     if not wrong:
       return line
     if not strict:

@@ -14,7 +14,7 @@ from edjax.training.step import exam_step
 _EXAM_BATCH, _EXAM_PIXELS = 512, 1 << 21  # on a device at once, whichever is less
 
 
-class Classroom:
+class Loader:
   """The images of a data set, uint8, copied once to the devices or left on the host.
 
   Attributes:

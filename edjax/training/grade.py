@@ -25,10 +25,10 @@ from edjax.storage import checkpoint
 from edjax.teachers import faculty
 from edjax.teachers.bank import Bank
 from edjax.training import growth, optimizers
-from edjax.training.step import Lesson, start, train_step
+from edjax.training.step import StepSpec, start, train_step
 
-_STRETCHES_PER_EPOCH = 20
-_STRETCH_BYTES = 1 << 26  # of the images of a stretch, unless a single step has more
+_CHUNKS_PER_EPOCH = 20
+_CHUNK_BYTES = 1 << 26  # of the images of a chunk, unless a single step has more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Term:
     bank: the `Bank` that answers in place of the teachers, or None.
     begin: `(state of the last grade or None) -> state` with which the grade begins, grafted.
     restore: `({path: array}) -> state` that a checkpoint of this grade holds.
-    stretch: after how many steps of an epoch the host looks at what came of them.
-    ahead: a `prefetch.Stream` of what is laid out for a stretch, to be closed.
+    chunk: after how many steps of an epoch the host looks at what came of them.
+    ahead: a `prefetch.Stream` of what is laid out for a chunk, to be closed.
     teach: `(state, epoch, first, last) -> state` runs steps first…last−1 of an epoch.
-    answer: from `Classroom.examiner`.
+    answer: from `Loader.examiner`.
   """
 
   grade: curriculum.Grade
@@ -62,7 +62,7 @@ class Term:
   bank: Bank | None
   begin: Callable
   restore: Callable
-  stretch: int
+  chunk: int
   ahead: Stream
   teach: Callable
   answer: Callable
@@ -73,7 +73,7 @@ class Term:
     return self.grade.epochs * self.seating.steps
 
 
-def seat(study, room, number):
+def seat(study, loader, number):
   """Who sits in the batches of grade `number` of a study.
 
   Returns:
@@ -81,7 +81,7 @@ def seat(study, room, number):
     training images of each subject; the `sampler.Seating`).
   """
   grade = study.curriculum.grades[number]
-  places = room.places("train", study.order[: grade.num_classes])
+  places = loader.places("train", study.order[: grade.num_classes])
   members = [np.flatnonzero(np.isin(places, subject.classes)) for subject in grade.subjects]
   shares = _shares(grade, study.curriculum.grades[:number])
   apart = not all(map(curriculum.is_generalist, grade.teachers))
@@ -89,8 +89,8 @@ def seat(study, room, number):
   return places, members, seating
 
 
-def make_lesson(study, room, number, seating, schedule):
-  """Returns the `Lesson` of grade `number` of a study; its teachers are folded."""
+def make_spec(study, loader, number, seating, schedule):
+  """Returns the `StepSpec` of grade `number` of a study; its teachers are folded."""
   grade, recipe = study.curriculum.grades[number], study.recipe
   before = study.curriculum.grades[number - 1] if number else None
   body = models.body(study.model)
@@ -103,26 +103,26 @@ def make_lesson(study, room, number, seating, schedule):
   )
   teachers = {name: study.teachers[name] for name in grade.teachers}
   roles = faculty.roles(grade, teachers, study.order, recipe.specialist_weight)
-  return Lesson(
+  return StepSpec(
     network=network,
     num_classes=grade.num_classes,
     batch_size=recipe.batch_size,
     methods=methods_table.chosen(study.methods, grade.methods),
     roles=tuple(
-      dataclasses.replace(role, network=folded(role.network, room.image_shape)) for role in roles
+      dataclasses.replace(role, network=folded(role.network, loader.image_shape)) for role in roles
     ),
     tx=optimizers.optimiser(recipe, schedule),
     apart=optimizers.apart(recipe),
-    augment=room.augment(
+    augment=loader.augment(
       pad=recipe.pad,
       flip=recipe.flip,
       resized=recipe.resized,
       crops=recipe.crops,
       mixup=recipe.mixup,
       randaugment=randaugment(recipe.randaugment, recipe.magnitude) if recipe.randaugment else None,
-      strong=_strong(room.image_shape) if recipe.views == "two" else None,
+      strong=_strong(loader.image_shape) if recipe.views == "two" else None,
     ),
-    partners=tuple(sampler.partners(seating, room.fleet.size).tolist()),
+    partners=tuple(sampler.partners(seating, loader.fleet.size).tolist()),
     target=recipe.target,
     consensus=recipe.consensus,
     precision=recipe.precision,
@@ -141,61 +141,61 @@ def freeze(network, variables, image_shape, kind):
   return variables | {"params": precision.lower(variables["params"], kind)}
 
 
-def prepare(study, room, number, first_step):
-  """Makes grade `number` of a study ready in a `Classroom`; returns a `Term`."""
+def prepare(study, loader, number, first_step):
+  """Makes grade `number` of a study ready in a `Loader`; returns a `Term`."""
   grade, recipe = study.curriculum.grades[number], study.recipe
   order = study.order[: grade.num_classes]
-  places, members, seating = seat(study, room, number)
+  places, members, seating = seat(study, loader, number)
   schedule = optimizers.learning_rate(grade, recipe, seating.steps)
-  lesson = make_lesson(study, room, number, seating, schedule)
-  network, roles = lesson.network, lesson.roles
+  spec = make_spec(study, loader, number, seating, schedule)
+  network, roles = spec.network, spec.roles
   teachers = {
-    teacher.name: freeze(teacher.network, teacher.variables, room.image_shape, recipe.precision)
+    teacher.name: freeze(teacher.network, teacher.variables, loader.image_shape, recipe.precision)
     for teacher in (study.teachers[name] for name in grade.teachers)
   }
   key = jax.random.fold_in(jax.random.key(study.seed), number)
-  seats, _ = _seat_teachers(study, roles, grade, seating, room)
-  per_step = macs_per_step(study, room, grade, seating, lesson)
-  stretch = max(1, seating.steps // _STRETCHES_PER_EPOCH)
-  stretch = max(1, min(stretch, _STRETCH_BYTES // (recipe.batch_size * room.image_bytes)))
+  seats, _ = _seat_teachers(study, roles, grade, seating, loader)
+  per_step = macs_per_step(study, loader, grade, seating, spec)
+  chunk = max(1, seating.steps // _CHUNKS_PER_EPOCH)
+  chunk = max(1, min(chunk, _CHUNK_BYTES // (recipe.batch_size * loader.image_bytes)))
 
   @functools.lru_cache(maxsize=2)
   def rows_of(epoch):
     rows = sampler.epoch_order(seating, members, (study.seed, number), epoch)
-    return np.ascontiguousarray(rows.reshape(seating.steps, room.fleet.size, -1).swapaxes(0, 1))
+    return np.ascontiguousarray(rows.reshape(seating.steps, loader.fleet.size, -1).swapaxes(0, 1))
 
-  ahead = _ahead(room, rows_of, stretch, seating.steps, grade.epochs)
+  ahead = _ahead(loader, rows_of, chunk, seating.steps, grade.epochs)
   banked = None
   if study.bank and roles:
-    banked = Bank(study.bank, study, room, lesson, grade, teachers, seats, key, rows_of, stretch)
-  begin = functools.partial(_begin, lesson, key, teachers, room, grade.carry_momentum)
+    banked = Bank(study.bank, study, loader, spec, grade, teachers, seats, key, rows_of, chunk)
+  begin = functools.partial(_begin, spec, key, teachers, loader, grade.carry_momentum)
   return Term(
     grade=grade,
     order=order,
     seating=seating,
     first_step=first_step,
     schedule=schedule,
-    macs=network_macs(network, room.image_shape),
+    macs=network_macs(network, loader.image_shape),
     macs_per_step=per_step | ({"teachers": 0} if banked else {}),
     bank=banked,
-    begin=lambda last=None: room.fleet.replicate(begin(last)),
-    restore=lambda arrays: room.fleet.replicate(
-      checkpoint.unflatten(_like(lesson, key, teachers, room), arrays)
+    begin=lambda last=None: loader.fleet.replicate(begin(last)),
+    restore=lambda arrays: loader.fleet.replicate(
+      checkpoint.unflatten(_like(spec, key, teachers, loader), arrays)
     ),
-    stretch=stretch,
+    chunk=chunk,
     ahead=ahead,
-    teach=_teach(lesson, room, rows_of, key, places, teachers, seats, stretch, ahead, banked),
-    answer=room.examiner(network),
+    teach=_teach(spec, loader, rows_of, key, places, teachers, seats, chunk, ahead, banked),
+    answer=loader.examiner(network),
   )
 
 
-def macs_per_step(study, room, grade, seating, lesson):
+def macs_per_step(study, loader, grade, seating, spec):
   """Returns {"student", "teachers"}: what a step of a grade costs where no bank answers."""
-  _, answered = _seat_teachers(study, lesson.roles, grade, seating, room)
-  one = training_macs(lesson.network, grade.frozen, room.image_shape, 1 + lesson.apart)
+  _, answered = _seat_teachers(study, spec.roles, grade, seating, loader)
+  one = training_macs(spec.network, grade.frozen, loader.image_shape, 1 + spec.apart)
   return {
-    "student": lesson.views * lesson.batch_size * one,
-    "teachers": lesson.views * answered,
+    "student": spec.views * spec.batch_size * one,
+    "teachers": spec.views * answered,
   }
 
 
@@ -211,20 +211,20 @@ def _shares(grade, earlier):
   return [grade.rehearsal] * rehearsed + [1.0] * (len(grade.subjects) - rehearsed)
 
 
-def _begin(lesson, key, teachers, room, carry_momentum, last):
-  fresh = models.begin(lesson.network, key, room.image_shape)
+def _begin(spec, key, teachers, loader, carry_momentum, last):
+  fresh = models.begin(spec.network, key, loader.image_shape)
   if last is not None:
     fresh, known = jax.device_get((fresh, last.variables))
     last = last.replace(variables=known)
-  shape = room.dataset.train.images.shape
-  return grow(lesson, shape, carry_momentum, key, fresh, teachers, last)
+  shape = loader.dataset.train.images.shape
+  return grow(spec, shape, carry_momentum, key, fresh, teachers, last)
 
 
-def grow(lesson, shape, carry_momentum, key, fresh, teachers, last):
+def grow(spec, shape, carry_momentum, key, fresh, teachers, last):
   """Returns the `State` with which a grade begins, grafted on that of the grade before.
 
   Args:
-    lesson: the grade.
+    spec: the grade.
     shape: of the training set's images.
     carry_momentum: see `curriculum.Grade`.
     key: of the grade.
@@ -233,9 +233,9 @@ def grow(lesson, shape, carry_momentum, key, fresh, teachers, last):
     last: the `State` in which the grade before ended, or None.
   """
   variables = fresh if last is None else growth.graft(last.variables, fresh)
-  if lesson.reuses:
-    variables = growth.reuse(variables, _classifier(lesson, teachers))
-  state = start(lesson, key, variables, teachers, shape)
+  if spec.reuses:
+    variables = growth.reuse(variables, _classifier(spec, teachers))
+  state = start(spec, key, variables, teachers, shape)
   if last is not None:
     state = state.replace(methods=growth.remember(state.methods, last.methods))
   if last is not None and carry_momentum:
@@ -244,11 +244,11 @@ def grow(lesson, shape, carry_momentum, key, fresh, teachers, last):
   return state
 
 
-def _classifier(lesson, teachers):
+def _classifier(spec, teachers):
   """That of a generalist, its columns in the student's order."""
-  for role in lesson.roles:
+  for role in spec.roles:
     dense = teachers[role.name]["params"].get("head", {}).get("dense")
-    if len(role.places) == lesson.num_classes and dense is not None:
+    if len(role.places) == spec.num_classes and dense is not None:
       columns = np.array(role.columns)[np.argsort(role.places)]
       return {name: leaf[..., columns] for name, leaf in dense.items()}
   raise UserError(
@@ -256,69 +256,69 @@ def _classifier(lesson, teachers):
   )
 
 
-def _like(lesson, key, teachers, room):
+def _like(spec, key, teachers, loader):
   """Shapes and types of the states of a grade."""
 
   def fresh():
-    variables = lesson.network.init(key, jnp.zeros((1, *room.image_shape), jnp.float32))
-    return start(lesson, key, variables, teachers, room.dataset.train.images.shape)
+    variables = spec.network.init(key, jnp.zeros((1, *loader.image_shape), jnp.float32))
+    return start(spec, key, variables, teachers, loader.dataset.train.images.shape)
 
   return jax.eval_shape(fresh)
 
 
-def _seat_teachers(study, roles, grade, seating, room):
+def _seat_teachers(study, roles, grade, seating, loader):
   """Returns ({name: seats} of those who do not answer every seat, their MACs per step)."""
   seats, macs = {}, 0
   for role in roles:
     answers, taken = faculty.answers_for(role, grade), sum(seating.seats)
-    where = sampler.teacher_seats(seating, answers, room.fleet.size)
+    where = sampler.teacher_seats(seating, answers, loader.fleet.size)
     if where is not None:
       seats[role.name] = where
       taken = sum(n for n, taught in zip(seating.seats, answers, strict=True) if taught)
-    macs += taken * network_macs(study.teachers[role.name].network, room.image_shape)
+    macs += taken * network_macs(study.teachers[role.name].network, loader.image_shape)
   return seats, macs
 
 
-def _ahead(room, rows_of, stretch, steps, epochs):
-  """Returns a `prefetch.Stream` of what the steps of a stretch take, by (epoch, first step).
+def _ahead(loader, rows_of, chunk, steps, epochs):
+  """Returns a `prefetch.Stream` of what the steps of a chunk take, by (epoch, first step).
 
-  That is {"images": uint8 [devices, stretch, batch / devices, …]}. What the host has to lay out, it
-  lays out while the devices work at the stretch before, be it of another epoch. At the end of an
-  epoch the last step stands in for those that are missing, so that every stretch has one shape.
+  That is {"images": uint8 [devices, chunk, batch / devices, …]}. What the host has to lay out, it
+  lays out while the devices work at the chunk before, be it of another epoch. At the end of an
+  epoch the last step stands in for those that are missing, so that every chunk has one shape.
   """
 
   def lay_out(place):
     epoch, start = place
-    numbers = np.minimum(np.arange(start, start + stretch), steps - 1)
-    return {"images": room.seen("train", rows_of(epoch)[:, numbers])}
+    numbers = np.minimum(np.arange(start, start + chunk), steps - 1)
+    return {"images": loader.seen("train", rows_of(epoch)[:, numbers])}
 
   def following(place):
     epoch, start = place
-    if room.residence != "streamed":
+    if loader.residence != "streamed":
       return None
-    if start + stretch < steps:
-      return epoch, start + stretch
+    if start + chunk < steps:
+      return epoch, start + chunk
     return (epoch + 1, 0) if epoch + 1 < epochs else None
 
   return Stream(lay_out, following)
 
 
-def _teach(lesson, room, rows_of, key, places, teachers, seats, stretch, ahead, banked):
-  run = room.fleet.trainer(functools.partial(train_step, lesson))
-  key, labels, teachers = room.fleet.replicate((key, places, teachers))
-  seats = room.fleet.divide(seats)
+def _teach(spec, loader, rows_of, key, places, teachers, seats, chunk, ahead, banked):
+  run = loader.fleet.trainer(functools.partial(train_step, spec))
+  key, labels, teachers = loader.fleet.replicate((key, places, teachers))
+  seats = loader.fleet.divide(seats)
 
   @functools.lru_cache(maxsize=2)
   def divided(epoch):
-    return room.fleet.divide(rows_of(epoch))
+    return loader.fleet.divide(rows_of(epoch))
 
   def teach(state, epoch, first, last):
     rows = divided(epoch)
     while first < last:
-      start = first // stretch * stretch
-      end, laid = min(last, start + stretch), ahead((epoch, start))
+      start = first // chunk * chunk
+      end, laid = min(last, start + chunk), ahead((epoch, start))
       if banked:
-        laid = laid | {"answers": room.fleet.divide(banked.lay(epoch, start))}
+        laid = laid | {"answers": loader.fleet.divide(banked.lay(epoch, start))}
       state = run(state, key, labels, rows, first, end, teachers, seats, laid, start)
       first = end
     return state

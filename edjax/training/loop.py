@@ -31,7 +31,7 @@ from edjax.storage import checkpoint
 from edjax.study import Study
 from edjax.teachers import acquire, bank, examination, faculty
 from edjax.training import growth, preflight
-from edjax.training.evaluation import Classroom, grade_exam
+from edjax.training.evaluation import Loader, grade_exam
 from edjax.training.grade import prepare
 from edjax.training.step import no_sums
 
@@ -85,7 +85,7 @@ def run(settings, workdir, command="", stop=None, dataset=None):
   with held, contextlib.closing(progress):
     workdir = processes.tell(claim)
     kept = bank.settings(settings.faculty, workdir, processes.count())
-    room = Classroom(dataset, fleet, settings.residence)
+    loader = Loader(dataset, fleet, settings.residence)
     search = acquire.Search(
       settings.faculty,
       recipe,
@@ -93,9 +93,9 @@ def run(settings, workdir, command="", stop=None, dataset=None):
       settings.data,
       settings.checkpoint,
       workdir,
-      room,
+      loader,
     )
-    for line in (*dataset.notes, *plan.notes, *idle.notes(settings, plan), room.said):
+    for line in (*dataset.notes, *plan.notes, *idle.notes(settings, plan), loader.said):
       if line:
         progress.line(line)
     hired, attended, outlook = {}, 0.0, Outlook()
@@ -103,7 +103,7 @@ def run(settings, workdir, command="", stop=None, dataset=None):
     def taught(study):
       nonlocal attended
       set_out = time.monotonic()
-      result = attend(study, room, progress, outlook, stop)
+      result = attend(study, loader, progress, outlook, stop)
       attended += time.monotonic() - set_out
       return result
 
@@ -112,7 +112,7 @@ def run(settings, workdir, command="", stop=None, dataset=None):
       return hired[post.name]
 
     settled = settings.class_order != "easiest"
-    order = _class_order(settings, room, hire) if settled else tuple(range(num_classes))
+    order = _class_order(settings, loader, hire) if settled else tuple(range(num_classes))
     posts = {name: acquire.post(name, plan.subjects, order) for name in plan.teachers}
     look = hire if settled else functools.partial(acquire.peek, search)
     given = {
@@ -147,12 +147,12 @@ def run(settings, workdir, command="", stop=None, dataset=None):
     )
     begun = processes.tell(lambda: workdirs.begun(workdir))
     options = functools.partial(acquire.options, settings.faculty)
-    for line in announcement(study, room, options, sources, begun):
+    for line in announcement(study, loader, options, sources, begun):
       progress.line(line)
 
     def examine(teacher, post):
       path = acquire.checkpoint_of(settings.faculty, post)
-      examination.interview(room, progress, teacher, path, settings.faculty.check)
+      examination.interview(loader, progress, teacher, path, settings.faculty.check)
 
     for name, teacher in given.items():
       if settled or curriculum.is_generalist(name):
@@ -161,7 +161,7 @@ def run(settings, workdir, command="", stop=None, dataset=None):
     if said:
       progress.line(said)
     if not settled:
-      order = _class_order(settings, room, hire)
+      order = _class_order(settings, loader, hire)
       posts = {name: acquire.post(name, plan.subjects, order) for name in plan.teachers}
       for name in given:
         if not curriculum.is_generalist(name):
@@ -177,7 +177,7 @@ def run(settings, workdir, command="", stop=None, dataset=None):
         workdir / "graduate", study.model, labels, dataset, graduate, name=settings.name
       )
     )
-    written = transcript(settings.name, study, room, graduate, record, hired.values())
+    written = transcript(settings.name, study, loader, graduate, record, hired.values())
     between = time.monotonic() - began - attended
     written |= costs(record["grades"], hired.values(), between)
     finished = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
@@ -205,19 +205,19 @@ def exam(settings, workdir):
 
   fleet = pmap.fleet(settings.devices, settings.recipe.batch_size)
   processes.tell(check)
-  room = Classroom(_dataset(settings), fleet, settings.residence)
-  labels = tuple(range(len(room.dataset.class_names)))
-  graduate = processes.tell(lambda: faculty.load(place, "the exam", labels, room.dataset))
-  answer = room.examiner(graduate.network, graduate.figures)
+  loader = Loader(_dataset(settings), fleet, settings.residence)
+  labels = tuple(range(len(loader.dataset.class_names)))
+  graduate = processes.tell(lambda: faculty.load(place, "the exam", labels, loader.dataset))
+  answer = loader.examiner(graduate.network, graduate.figures)
   return exam_scores(*answer(graduate.variables, "test", graduate.classes), {})
 
 
-def attend(study, room, progress, outlook, stop=None):
+def attend(study, loader, progress, outlook, stop=None):
   """Takes a network through its curriculum, from its newest sound checkpoint if there is one.
 
   Args:
     study: a `Study`.
-    room: a `Classroom`.
+    loader: a `Loader`.
     progress: a `progress.Progress`.
     outlook: an `outlook.Outlook`, which is told how far the training is.
     stop: see `run`.
@@ -231,7 +231,7 @@ def attend(study, room, progress, outlook, stop=None):
       data.
     Stopped: see `run`.
   """
-  data = room.dataset.identity | {"class_order": [int(label) for label in study.order]}
+  data = loader.dataset.identity | {"class_order": [int(label) for label in study.order]}
   grades = study.curriculum.grades
   journal = processes.alone(lambda: Journal(study.directory / "metrics.jsonl"))
   with processes.alone(
@@ -261,7 +261,7 @@ def attend(study, room, progress, outlook, stop=None):
     meta |= {"data": data}
     state, first_step, told = None, meta.get("first_step", 0), False
     for number in range(meta["grade"], len(grades)):
-      term = prepare(study, room, number, first_step)
+      term = prepare(study, loader, number, first_step)
       if not (term.seating.even or told):  # once; the report has it of every grade
         progress.line(left_out([{"name": _label(study, term.grade)} | unshown(term.seating)]))
         told = True
@@ -280,14 +280,14 @@ def attend(study, room, progress, outlook, stop=None):
         progress.line(f"{study.label}: continuing after step {done:,}, in {term.grade.name}")
       with contextlib.closing(term.ahead):
         state, meta = _attend_grade(
-          study, room, term, state, meta, journal, store, progress, outlook, stop
+          study, loader, term, state, meta, journal, store, progress, outlook, stop
         )
       first_step += term.steps
     store.wait()
   return jax.device_get(state.variables), {"grades": meta["grades"], "best": meta["best"]}
 
 
-def _attend_grade(study, room, term, state, meta, journal, store, progress, outlook, stop):
+def _attend_grade(study, loader, term, state, meta, journal, store, progress, outlook, stop):
   """Trains one grade to its end and examines it; returns the last state and what is known of it."""
   grade, per_epoch = term.grade, term.seating.steps
   last_grade = grade is study.curriculum.grades[-1]
@@ -308,7 +308,7 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress, outl
     progress.busy(f"{_label(study, grade)} · compiling …")
   while step < term.steps:
     epoch, position = divmod(step, per_epoch)
-    last = min(per_epoch, (position // term.stretch + 1) * term.stretch)
+    last = min(per_epoch, (position // term.chunk + 1) * term.chunk)
     set_out = time.monotonic()
     state = term.teach(state, epoch, position, last)
     step += last - position
@@ -321,9 +321,9 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress, outl
         f"{(study.directory / 'checkpoints').absolute()}; lower its learning_rate or warm up "
         "longer, in another --workdir"
       )
-    state = state.replace(sums=room.fleet.replicate(no_sums()))
+    state = state.replace(sums=loader.fleet.replicate(no_sums()))
     images, seconds = float(sums["images"]), time.monotonic() - set_out
-    if compiled:  # the first stretch of a process compiles, and says nothing about speed
+    if compiled:  # the first chunk of a process compiles, and says nothing about speed
       meta = meta | {"pace": [meta["pace"][0] + images, meta["pace"][1] + seconds]}
     timed, compiled = compiled, True
     was_telling, left = outlook.is_telling, outlook.left(step / term.steps)
@@ -354,7 +354,7 @@ def _attend_grade(study, room, term, state, meta, journal, store, progress, outl
       **figures,
     )
     if last == per_epoch:
-      meta = meta | {"best": _exam_epoch(room, term, state, step, meta, journal, last_grade)}
+      meta = meta | {"best": _exam_epoch(loader, term, state, step, meta, journal, last_grade)}
     ending = stop is not None and processes.any_of(stop())
     if step < term.steps and (ending or time.monotonic() - saved_at >= study.every_seconds):
       save()
@@ -381,7 +381,7 @@ def _pace(meta):
   return images / seconds if seconds else None
 
 
-def _exam_epoch(room, term, state, step, meta, journal, last_grade):
+def _exam_epoch(loader, term, state, step, meta, journal, last_grade):
   """Examines on the validation part, writes a row; returns the best so far of the last grade."""
   scores = grade_exam(term.answer(state.variables, "validation", term.order), term.grade)
   if scores is None:
@@ -412,15 +412,15 @@ def _dataset(settings, there=None):
   return dataset
 
 
-def _class_order(settings, room, hire):
+def _class_order(settings, loader, hire):
   """Returns the data set's labels in the order in which the subjects teach them."""
-  train, num_classes = room.dataset.train, len(room.dataset.class_names)
+  train, num_classes = loader.dataset.train, len(loader.dataset.class_names)
   if settings.class_order == "similar":
     return processes.tell(lambda: similar_order(train.images, train.labels, num_classes))
   if settings.class_order == "easiest":
     teacher = hire(acquire.post(curriculum.GENERALIST, (), tuple(range(num_classes))))
-    answered = room.examiner(teacher.network, teacher.figures)(
-      room.fleet.replicate(teacher.variables), "validation", teacher.classes
+    answered = loader.examiner(teacher.network, teacher.figures)(
+      loader.fleet.replicate(teacher.variables), "validation", teacher.classes
     )
     return processes.tell(lambda: faculty.easiest_first(teacher, answered))
   return curriculum.class_order(settings.class_order, num_classes, settings.seed)

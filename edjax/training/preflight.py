@@ -51,7 +51,7 @@ def check(search, study):
 
 
 def _check(search, study):
-  room = search.room
+  loader = search.loader
   teachers, traced, work = dict(study.teachers), {}, {}
   for name in study.curriculum.teachers:
     if name in teachers:
@@ -59,18 +59,18 @@ def _check(search, study):
     post = acquire.post(name, study.curriculum.subjects, study.order)
     schooling = acquire.schooling(search, post)
     if schooling.model not in traced:  # teachers of a kind differ by their classes
-      traced[schooling.model] = attend(schooling, room)[0] / _steps(schooling, room)
+      traced[schooling.model] = attend(schooling, loader)[0] / _steps(schooling, loader)
     else:
       with _asked(schooling.label):
-        grades.seat(schooling, room, 0)
-    work[name] = [traced[schooling.model] * _steps(schooling, room)]
-    teachers[name] = abstract(name, schooling.model, schooling.order, room.image_shape)
-  return work | {"student": attend(dataclasses.replace(study, teachers=teachers), room)}
+        grades.seat(schooling, loader, 0)
+    work[name] = [traced[schooling.model] * _steps(schooling, loader)]
+    teachers[name] = abstract(name, schooling.model, schooling.order, loader.image_shape)
+  return work | {"student": attend(dataclasses.replace(study, teachers=teachers), loader)}
 
 
-def _steps(study, room):
+def _steps(study, loader):
   """Of a study of one grade."""
-  return study.curriculum.grades[0].epochs * grades.seat(study, room, 0)[2].steps
+  return study.curriculum.grades[0].epochs * grades.seat(study, loader, 0)[2].steps
 
 
 def abstract(name, model, classes, image_shape):
@@ -80,12 +80,12 @@ def abstract(name, model, classes, image_shape):
     return dataclasses.replace(teacher, variables=models.shapes(teacher.network, image_shape))
 
 
-def attend(study, room):
+def attend(study, loader):
   """Traces every grade of a study: its beginning, a step, an exam, and the graduate.
 
   Args:
     study: a `Study`; its teachers' variables may be shapes.
-    room: a `Classroom`.
+    loader: a `Loader`.
 
   Returns:
     The MACs of training of each grade, all epochs.
@@ -97,20 +97,20 @@ def attend(study, room):
   for number, grade in enumerate(study.curriculum.grades):
     where = f"{study.label}, {grade.name}" if len(study.curriculum.grades) > 1 else study.label
     with _asked(where):
-      _, _, seating = grades.seat(study, room, number)
+      _, _, seating = grades.seat(study, loader, number)
     for name in grade.teachers:
-      known[name] = known.get(name) or _frozen(study, room, study.teachers[name])
+      known[name] = known.get(name) or _frozen(study, loader, study.teachers[name])
     frozen = {name: known[name] for name in grade.teachers}
     with _asked(f"{where}, model {study.model!r}"):
       schedule = optimizers.learning_rate(grade, study.recipe, seating.steps)
-      lesson = grades.make_lesson(study, room, number, seating, schedule)
-      fresh = models.shapes(lesson.network, room.image_shape)
-      _examine(lesson.network, fresh, lesson.num_classes, room.image_shape)
+      spec = grades.make_spec(study, loader, number, seating, schedule)
+      fresh = models.shapes(spec.network, loader.image_shape)
+      _examine(spec.network, fresh, spec.num_classes, loader.image_shape)
       if state is not None:
         jax.eval_shape(growth.graft, state.variables, fresh)
-      per_step = grades.macs_per_step(study, room, grade, seating, lesson)
+      per_step = grades.macs_per_step(study, loader, grade, seating, spec)
     work.append(grade.epochs * seating.steps * sum(per_step.values()))
-    state = _taught(where, room, grade, lesson, seating, fresh, frozen, state)
+    state = _taught(where, loader, grade, spec, seating, fresh, frozen, state)
   with _asked(f"{study.label}, model {study.model!r}"):
     jax.eval_shape(
       lambda variables: growth.graduate(variables, np.argsort(study.order)), state.variables
@@ -118,44 +118,44 @@ def attend(study, room):
   return work
 
 
-def _taught(where, room, grade, lesson, seating, *begun):
+def _taught(where, loader, grade, spec, seating, *begun):
   """Returns the abstract state after a step; where there is none, names the method at fault."""
   try:
-    return _step(room, grade, lesson, seating, *begun)
+    return _step(loader, grade, spec, seating, *begun)
   except UserError as error:  # it names the method
     raise UserError(f"{where}: {error}") from error
   except Exception as error:
-    for row in lesson.methods:
+    for row in spec.methods:
       with _asked(f"{where}, methods.{row[0]}"):
-        _step(room, grade, dataclasses.replace(lesson, methods=(row,)), seating, *begun)
+        _step(loader, grade, dataclasses.replace(spec, methods=(row,)), seating, *begun)
     with _asked(where):
       raise error
 
 
-def _step(room, grade, lesson, seating, fresh, teachers, last):
+def _step(loader, grade, spec, seating, fresh, teachers, last):
   """Returns the abstract state after the first step of a grade."""
-  devices, shape = room.fleet.size, room.dataset.train.images.shape
+  devices, shape = loader.fleet.size, loader.dataset.train.images.shape
   key = jax.eval_shape(lambda: jax.random.key(0))
-  grow = functools.partial(grades.grow, lesson, shape, grade.carry_momentum)
+  grow = functools.partial(grades.grow, spec, shape, grade.carry_momentum)
   state = jax.eval_shape(grow, key, fresh, teachers, last)
   seats = {}
-  for role in lesson.roles:
+  for role in spec.roles:
     where = sampler.teacher_seats(seating, faculty.answers_for(role, grade), devices)
     if where is not None:
       seats[role.name] = jax.tree.map(lambda leaf: leaf[0], where)
-  seated = lesson.batch_size // devices
+  seated = spec.batch_size // devices
   rows = jax.ShapeDtypeStruct((seated,), jnp.int32)
   images = jax.ShapeDtypeStruct((seated, *shape[1:]), jnp.uint8)
   labels = jax.ShapeDtypeStruct(shape[:1], jnp.int32)
-  step = functools.partial(train_step, lesson)
+  step = functools.partial(train_step, spec)
   trace = jax.make_jaxpr(step, axis_env=[(AXIS, devices)], return_shape=True)
   _, after = trace(state, key, labels, rows, teachers, seats, {"images": images})
   return after
 
 
-def _frozen(study, room, teacher):
+def _frozen(study, loader, teacher):
   """Shapes of a teacher's variables as training asks it, once it has looked at an image."""
-  shape, kind = room.image_shape, study.recipe.precision
+  shape, kind = loader.image_shape, study.recipe.precision
   with _asked(f"teacher {teacher.name}, model {teacher.model!r}"):
     _examine(teacher.network, teacher.variables, len(teacher.classes), shape)
     return jax.eval_shape(

@@ -44,7 +44,7 @@ class State:
 
 
 @dataclasses.dataclass(frozen=True)
-class Lesson:
+class StepSpec:
   """A grade as the compiler sees it: everything static.
 
   Attributes:
@@ -93,29 +93,29 @@ class Lesson:
     return 1 if self.augment.strong is None else 2
 
 
-def start(lesson, key, variables, teachers, shape):
+def start(spec, key, variables, teachers, shape):
   """Returns the `State` with which a grade begins.
 
   Args:
-    lesson: the grade.
+    spec: the grade.
     key: for what the methods initialise.
     variables: the student's.
     teachers: {name: variables}.
     shape: (images, height, width, channels) of the training set.
   """
   images = jax.ShapeDtypeStruct((2, *shape[1:]), jnp.float32)
-  student = jax.eval_shape(lesson.network.apply, variables, images)
+  student = jax.eval_shape(spec.network.apply, variables, images)
   answers = {
     role.name: jax.eval_shape(role.network.apply, teachers[role.name], images)
-    for role in lesson.roles
+    for role in spec.roles
   }
-  methods = objective.begin(lesson, key, student, answers, shape[0])
-  learning, _ = _learning(lesson, variables, methods)
+  methods = objective.begin(spec, key, student, answers, shape[0])
+  learning, _ = _learning(spec, variables, methods)
   return State(
     step=jnp.int32(0),
     variables=variables,
     methods=methods,
-    opt_state=lesson.tx.init(learning),
+    opt_state=spec.tx.init(learning),
     sums=no_sums(),
     broken=jnp.int32(-1),
   )
@@ -126,11 +126,11 @@ def no_sums():
   return {name: jnp.float32(0) for name in ("loss", "right", "images")}
 
 
-def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
+def train_step(spec, state, key, labels, rows, teachers, seats, ahead):
   """One step of stochastic gradient descent.
 
   Args:
-    lesson: static.
+    spec: static.
     state: replicated over devices.
     key: of the grade; the step's own is `fold_in(key, state.step)`.
     labels: int32 [n], places in the class order.
@@ -145,14 +145,14 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
     The next state, the same on every device.
   """
   key = jax.random.fold_in(key, state.step)
-  show, mixture = _look(lesson, key, ahead["images"], rows, labels[rows])
+  show, mixture = _look(spec, key, ahead["images"], rows, labels[rows])
   views = show(())
   batch = Batch(
     labels=labels[rows],
     index=rows,
     mask=jnp.ones(rows.shape, jnp.float32),
     key=key,
-    epoch=state.step.astype(jnp.float32) / lesson.steps_per_epoch,
+    epoch=state.step.astype(jnp.float32) / spec.steps_per_epoch,
     everyone=labels,
     axis=AXIS,
     **mixture,
@@ -167,37 +167,37 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
       )
       for view in show(role.figures)
     ]
-    for role in lesson.roles
+    for role in spec.roles
     if role.name not in answers
   }
-  learning, fixed = _learning(lesson, state.variables, state.methods)
+  learning, fixed = _learning(spec, state.variables, state.methods)
 
   def total(learning):
     outputs, stats = [], {}
-    params = precision.lower(growth.union(learning["student"], fixed), lesson.precision)
+    params = precision.lower(growth.union(learning["student"], fixed), spec.precision)
     for view in views:
       known = state.variables | stats | {"params": params}
-      output, stats = lesson.network.apply(
+      output, stats = spec.network.apply(
         known,
         view,
-        train=lesson.frozen >= 0,
-        frozen=lesson.frozen,
+        train=spec.frozen >= 0,
+        frozen=spec.frozen,
         mutable=["batch_stats"],
       )
       outputs.append(output)
     hard, soft, memories = objective.losses(
-      lesson, learning["methods"], state.methods, outputs, answers, batch, seats, teachers
+      spec, learning["methods"], state.methods, outputs, answers, batch, seats, teachers
     )
     return (hard.mean(), soft.mean()), (hard + soft, memories, stats, outputs[0].logits)
 
   _, pull, (losses, memories, stats, logits) = jax.vjp(total, learning, has_aux=True)
-  if lesson.apart:
+  if spec.apart:
     gradients = {"hard": pull((1.0, 0.0))[0], "teachers": pull((0.0, 1.0))[0]}
   else:
     (gradients,) = pull((1.0, 1.0))
   gradients = jax.lax.pmean(gradients, AXIS)
-  updates, opt_state = lesson.tx.update(gradients, state.opt_state, learning)
-  updates["student"] = growth.slow(updates["student"], lesson.lower, lesson.lower_rate)
+  updates, opt_state = spec.tx.update(gradients, state.opt_state, learning)
+  updates["student"] = growth.slow(updates["student"], spec.lower, spec.lower_rate)
   learning = optax.apply_updates(learning, updates)
   sums = {
     "loss": losses.sum(),
@@ -216,7 +216,7 @@ def train_step(lesson, state, key, labels, rows, teachers, seats, ahead):
   )
 
 
-def _look(lesson, key, images, rows, labels):
+def _look(spec, key, images, rows, labels):
   """What is seen of this device's images.
 
   Returns:
@@ -228,7 +228,7 @@ def _look(lesson, key, images, rows, labels):
   def mine(draws):
     return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, own, len(labels)), draws)
 
-  how, count = lesson.augment, lesson.batch_size
+  how, count = spec.augment, spec.batch_size
 
   def drawn(key):
     draws = pipeline.settle(how, mine(pipeline.draw(how, key, count)), rows)
@@ -247,7 +247,7 @@ def _look(lesson, key, images, rows, labels):
   mixture = {}
   if how.mixup:
     share = pipeline.mixture(how, jax.random.fold_in(key, 4))
-    partners = mine(jnp.asarray(lesson.partners)) - own
+    partners = mine(jnp.asarray(spec.partners)) - own
     mixture = {"others": labels[partners], "share": share}
 
   @functools.cache  # networks with the same figures share their views
@@ -255,7 +255,7 @@ def _look(lesson, key, images, rows, labels):
     views = [pipeline.normalise(how.by(figures), view) for view in seen]
     if mixture:
       views = [share * view + (1 - share) * view[partners] for view in views]
-    return [precision.enter(view, lesson.precision) for view in views]
+    return [precision.enter(view, spec.precision) for view in views]
 
   return show, mixture
 
@@ -265,8 +265,8 @@ def exam_step(network, how, variables, images):
   return network.apply(variables, pipeline.normalise(how, images)).logits
 
 
-def _learning(lesson, variables, methods):
-  student, fixed = growth.partition(variables["params"], lesson.frozen, lesson.reuses)
+def _learning(spec, variables, methods):
+  student, fixed = growth.partition(variables["params"], spec.frozen, spec.reuses)
   params = {
     teacher: {name: method.get("params", {}) for name, method in rows.items()}
     for teacher, rows in methods.items()

@@ -17,7 +17,7 @@ from edjax.devices import pmap
 from edjax.errors import UserError
 from edjax.study import Study
 from edjax.training import grade
-from edjax.training.evaluation import Classroom
+from edjax.training.evaluation import Loader
 from tests import school
 from tests.devices.pmap_test import FLEETS
 from tests.school import bits
@@ -35,11 +35,11 @@ def split(tmp_path):
   return Split(Rows(np.load(tmp_path / "images.npy", mmap_mode="r"), rows), labels[rows])
 
 
-def classroom(split, team, where):
+def loaded(split, team, where):
   names = tuple(map(str, range(school.CLASSES)))
   empty = Split(split.images.take(np.arange(0)), split.labels[:0])
   how = school.AUGMENT
-  return Classroom(Dataset("random", names, split, empty, split, how.mean, how.std), team, where)
+  return Loader(Dataset("random", names, split, empty, split, how.mean, how.std), team, where)
 
 
 def study(epochs=3):
@@ -61,10 +61,10 @@ def study(epochs=3):
   )
 
 
-def prepared(room, stretch=2):
+def prepared(loader, chunk=2):
   """The grade of `study`, laid out so many steps at a time: six steps an epoch."""
-  ready = grade.prepare(study(), room, 0, 0)
-  assert ready.seating.steps == 6 and ready.stretch == stretch
+  ready = grade.prepare(study(), loader, 0, 0)
+  assert ready.seating.steps == 6 and ready.chunk == chunk
   return ready
 
 
@@ -80,8 +80,8 @@ def taught(ready, state, first, last):
 
 def trained(fleet, where, split):
   """(state after two epochs and a half, answers of an exam), of one fleet and residence."""
-  room = classroom(split, FLEETS[fleet](), where)
-  ready = prepared(room)
+  loader = loaded(split, FLEETS[fleet](), where)
+  ready = prepared(loader)
   state = taught(ready, ready.begin(), 0, 15)
   answers, labels = ready.answer(state.variables, "test", ready.order)
   assert ready.answer(state.variables, "validation", ready.order) is None
@@ -91,8 +91,8 @@ def trained(fleet, where, split):
 
 @pytest.fixture
 def laid_out(small, monkeypatch):
-  """Three stretches an epoch, and an exam of several batches."""
-  monkeypatch.setattr(grade, "_STRETCHES_PER_EPOCH", 3)
+  """Three chunks an epoch, and an exam of several batches."""
+  monkeypatch.setattr(grade, "_CHUNKS_PER_EPOCH", 3)
   monkeypatch.setattr("edjax.training.evaluation._EXAM_BATCH", 5)
 
 
@@ -109,27 +109,27 @@ def test_residence_does_not_change_a_bit(fleet, split):
 
 @pytest.mark.usefixtures("laid_out")
 def test_a_run_that_stopped_within_a_stretch_continues(split):
-  """In another process, on another residence; the ninth step is the first of a stretch's two."""
-  room = classroom(split, school.fleet(), "streamed")
-  ready = prepared(room)
+  """In another process, on another residence; the ninth step is the first of a chunk's two."""
+  loader = loaded(split, school.fleet(), "streamed")
+  ready = prepared(loader)
   with contextlib.closing(ready.ahead):
     state = jax.device_get(taught(ready, ready.begin(), 0, 9))
-    whole = bits(taught(ready, room.fleet.replicate(state), 9, 15))
+    whole = bits(taught(ready, loader.fleet.replicate(state), 9, 15))
   for where in placement.RESIDENCES:
-    room = classroom(split, school.fleet(), where)
-    ready = prepared(room)
+    loader = loaded(split, school.fleet(), where)
+    ready = prepared(loader)
     with contextlib.closing(ready.ahead):
-      assert bits(taught(ready, room.fleet.replicate(state), 9, 15)) == whole, where
+      assert bits(taught(ready, loader.fleet.replicate(state), 9, 15)) == whole, where
 
 
 @pytest.mark.usefixtures("laid_out")
 def test_stretches_are_laid_out_in_order_and_across_epochs(split, monkeypatch):
-  room = classroom(split, school.fleet(), "streamed")
-  asked, see = [], room.seen
+  loader = loaded(split, school.fleet(), "streamed")
+  asked, see = [], loader.seen
   monkeypatch.setattr(
-    room, "seen", lambda *which: asked.append((*which, threading.current_thread())) or see(*which)
+    loader, "seen", lambda *which: asked.append((*which, threading.current_thread())) or see(*which)
   )
-  ready = prepared(room)
+  ready = prepared(loader)
   with contextlib.closing(ready.ahead):
     state = taught(ready, ready.begin(), 2, 8)  # resumed; the end is that of an epoch's first
     patience = time.monotonic() + 60
@@ -157,14 +157,14 @@ def _members(split):
 
 @pytest.mark.usefixtures("laid_out")
 def test_a_stretch_holds_no_more_than_its_bytes(split, monkeypatch):
-  """A batch is 1,536 bytes, and an epoch's last stretch is as long as the others."""
-  monkeypatch.setattr(grade, "_STRETCHES_PER_EPOCH", 1)
+  """A batch is 1,536 bytes, and an epoch's last chunk is as long as the others."""
+  monkeypatch.setattr(grade, "_CHUNKS_PER_EPOCH", 1)
   team = school.fleet()
   for limit, steps in ((1, 1), (3 * 1536 - 1, 2), (4 * 1536, 4), (1 << 20, 6)):
-    monkeypatch.setattr(grade, "_STRETCH_BYTES", limit)
+    monkeypatch.setattr(grade, "_CHUNK_BYTES", limit)
     for where in PLACES:
-      room = classroom(split, team, where)
-      ready = prepared(room, steps)
+      loader = loaded(split, team, where)
+      ready = prepared(loader, steps)
       for start in range(0, 6, steps):
         with ready.ahead:
           images = ready.ahead((0, start))["images"]
@@ -203,10 +203,10 @@ def test_divided_images_are_found(split, count, monkeypatch):
   monkeypatch.setattr(pmap, "_BLOCK_BYTES", 12 * 192)
   images, team = split.images.take(np.arange(count)), school.fleet(4)
   settled = team.settle(images, divided=True)
-  stretch = -(-count // 4)
-  assert settled.shape == (4, stretch, *school.SHAPE)
+  chunk = -(-count // 4)
+  assert settled.shape == (4, chunk, *school.SHAPE)
   for number, shard in enumerate(settled.addressable_shards):
-    own = images[number * stretch : (number + 1) * stretch]
+    own = images[number * chunk : (number + 1) * chunk]
     assert shard.device == team.devices[number]
     assert np.array_equal(np.asarray(shard.data)[0, : len(own)], own)
   assert np.array_equal(team.settle(images), images[:])
@@ -232,7 +232,7 @@ def second(monkeypatch):
 def test_a_process_reads_what_its_own_devices_show(split, second):
   team, read = second
   rows = np.random.default_rng(0).integers(0, 54, (4, 3, 2)).astype(np.int32)
-  found = classroom(split, team, "streamed").seen("train", rows)
+  found = loaded(split, team, "streamed").seen("train", rows)
   assert [shard.device for shard in found.addressable_shards] == list(team.devices[2:])
   (asked,) = read
   assert np.array_equal(asked, rows[2:])
@@ -242,7 +242,7 @@ def test_a_process_reads_what_its_own_devices_show(split, second):
 def test_a_process_reads_what_its_own_devices_keep(split, second, monkeypatch):
   monkeypatch.setattr(pmap, "_BLOCK_BYTES", 12 * 192)
   team, read = second
-  classroom(split, team, "sharded")  # in stretches of 14
+  classroom(split, team, "sharded")  # in chunks of 14
   shown = np.concatenate([np.ravel(which) for which in read if not isinstance(which, slice)])
   assert set(shown.tolist()) == set(range(28, 54))
 
@@ -271,7 +271,7 @@ def test_where_images_live(size, limit, devices, mapped, where):
 
 def test_what_is_said_of_it(split):
   def said(images, where, devices=2):
-    return classroom(Split(images, split.labels), school.fleet(devices), where).said
+    return loaded(Split(images, split.labels), school.fleet(devices), where).said
 
   assert said(split.images, "device") == said(split.images[:], "auto") == ""
   assert "108 images, 0.00 GB, stay on the host" in said(split.images, "auto")

@@ -22,7 +22,7 @@ COLUMNS = {"generalist": (0, 1, 2, 3, 4), "generalist_2": (0, 1, 2, 3, 4), "subj
 FACTOR = {"generalist": 1.0, "generalist_2": 1.0, "subject_1": 2.0}
 
 
-def classroom():
+def loaded():
   """Two generalists on all eight images and a specialist on four, with its two classes only."""
   student, answers, teachers = outputs.pair()[0], {}, {}
   draw = np.random.default_rng(3)
@@ -38,20 +38,20 @@ def classroom():
     faculty.Role(name, None, tuple(range(len(places))), places, FACTOR[name])
     for name, places in COLUMNS.items()
   )
-  lesson = dataclasses.replace(
-    school.grade().lesson,
+  spec = dataclasses.replace(
+    school.grade().spec,
     roles=roles,
     methods=methods.build({"camkd": {"weight": 50.0}}),
     num_classes=outputs.CLASSES,
     consensus="average",
   )
-  return lesson, student, answers, teachers
+  return spec, student, answers, teachers
 
 
 def test_three_teachers_share_images_by_the_students_hints():
   """Values and gradients, through the shares too, against PyTorch."""
-  lesson, student, answers, teachers = classroom()
-  begun = objective.begin(lesson, jax.random.key(0), student, answers, 40)
+  spec, student, answers, teachers = loaded()
+  begun = objective.begin(spec, jax.random.key(0), student, answers, 40)
   params = {name: jax.tree.map(np.asarray, begun[name]["camkd"]["params"]) for name in COLUMNS}
   seats = {"subject_1": (jnp.asarray(SEATS), jnp.ones(4))}
   asked = batch(8)
@@ -59,7 +59,7 @@ def test_three_teachers_share_images_by_the_students_hints():
   def soft(student, params):
     known = {name: {"camkd": one} for name, one in params.items()} | {"": {}}
     said = {name: (answer,) for name, answer in answers.items()}
-    _, soft, _ = objective.losses(lesson, known, begun, (student,), said, asked, seats, teachers)
+    _, soft, _ = objective.losses(spec, known, begun, (student,), said, asked, seats, teachers)
     return soft.mean(), soft
 
   (to_student, to_params), losses = jax.jit(jax.grad(soft, argnums=(0, 1), has_aux=True))(
@@ -97,24 +97,22 @@ def test_three_teachers_share_images_by_the_students_hints():
 @pytest.mark.parametrize("gone", ["generalist_2", "both generalists"])
 def test_who_is_alone_has_the_whole_image_and_finite_gradients(gone):
   """Images that nobody answers, too, leave all gradients finite."""
-  lesson, student, answers, teachers = classroom()
+  spec, student, answers, teachers = loaded()
   left = ["generalist", "subject_1"] if gone == "generalist_2" else ["subject_1"]
   seats = {"subject_1": (jnp.asarray(SEATS), jnp.ones(4))}
-  lesson = dataclasses.replace(
-    lesson, roles=tuple(role for role in lesson.roles if role.name in left)
-  )
+  spec = dataclasses.replace(spec, roles=tuple(role for role in spec.roles if role.name in left))
   if left == ["subject_1"]:  # two specialists of the same subject
-    twin = dataclasses.replace(lesson.roles[0], name="twin")
-    lesson = dataclasses.replace(lesson, roles=(*lesson.roles, twin))
+    twin = dataclasses.replace(spec.roles[0], name="twin")
+    spec = dataclasses.replace(spec, roles=(*spec.roles, twin))
     for table in (answers, teachers, seats):
       table["twin"] = table["subject_1"]
-  begun = objective.begin(lesson, jax.random.key(0), student, answers, 40)
+  begun = objective.begin(spec, jax.random.key(0), student, answers, 40)
 
   def soft(student):
     known = {name: {each: one["params"] for each, one in row.items()}
              for name, row in begun.items()}  # fmt: skip
-    said = {role.name: (answers[role.name],) for role in lesson.roles}
-    _, soft, _ = objective.losses(lesson, known, begun, (student,), said, batch(8), seats, teachers)
+    said = {role.name: (answers[role.name],) for role in spec.roles}
+    _, soft, _ = objective.losses(spec, known, begun, (student,), said, batch(8), seats, teachers)
     return soft.sum(), soft
 
   gradient, losses = jax.grad(soft, has_aux=True)(student)

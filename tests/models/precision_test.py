@@ -49,8 +49,8 @@ def desk(kind):
 @pytest.mark.parametrize("kind", ["float32", "bfloat16"])
 def test_convolutions_are_lowered_and_the_last_matrix_is_not(kind):
   made = desk(kind)
-  seats = {role.name: jax.tree.map(lambda x: x[0], made.where(role)) for role in made.lesson.roles}
-  traced = jax.make_jaxpr(functools.partial(train_step, made.lesson), axis_env=[(AXIS, 1)])(
+  seats = {role.name: jax.tree.map(lambda x: x[0], made.where(role)) for role in made.spec.roles}
+  traced = jax.make_jaxpr(functools.partial(train_step, made.spec), axis_env=[(AXIS, 1)])(
     made.state(),
     jax.random.key(0),
     made.labels,

@@ -20,13 +20,13 @@ class _Clock:
     return self.now
 
 
-def _train(outlook, clock, label, number, stretches, seconds, compiling):
-  """Goes through a stage; returns what was foretold after each stretch."""
+def _train(outlook, clock, label, number, chunks, seconds, compiling):
+  """Goes through a stage; returns what was foretold after each chunk."""
   outlook.begin(label, number)
   told = []
-  for stretch in range(1, stretches + 1):
-    clock.now += seconds + (compiling if stretch == 1 else 0.0)
-    told.append(outlook.left(stretch / stretches))
+  for chunk in range(1, chunks + 1):
+    clock.now += seconds + (compiling if chunk == 1 else 0.0)
+    told.append(outlook.left(chunk / chunks))
   return told
 
 
@@ -35,7 +35,7 @@ def test_what_is_left_is_of_the_whole_run():
   clock = _Clock()
   outlook = Outlook({"teacher a": [100.0], "teacher b": [100.0], "student": [200.0, 400.0]}, clock)
   first = _train(outlook, clock, "teacher a", 0, 10, 10.0, 30.0)
-  assert first[0] is None  # a stretch that compiles says nothing of the pace
+  assert first[0] is None  # a chunk that compiles says nothing of the pace
   # 80 s of this one, then 100 + 200 + 400 s and three times 30 s to compile.
   assert first[1] == pytest.approx(80 + 700 + 90) and first[-1] == pytest.approx(790)
   assert outlook.is_telling
@@ -89,14 +89,14 @@ def test_the_start_says_what_will_happen():
 
   data = Dataset("shapes", ("a", "b", "c", "d"), split(1300), split(20), split(30), (0.5,), (0.5,))
   device = types.SimpleNamespace(device_kind="abacus")
-  room = types.SimpleNamespace(
+  loader = types.SimpleNamespace(
     dataset=data,
     image_shape=(8, 8, 1),
     fleet=types.SimpleNamespace(size=2, devices=(device, device)),
   )
   options = types.SimpleNamespace(model="resnet8", epochs=5)
   sources = {"subject_1": "", "subject_2": "cache", "generalist": "given"}
-  lines = announcement(_study(), room, lambda _: options, sources, begun=True)
+  lines = announcement(_study(), loader, lambda _: options, sources, begun=True)
   text = "\n".join(lines)
   for words in (
     "shapes: 1,300 for training, 20 for choices, 30 for the exam; 4 classes, 8×8×1",
@@ -115,5 +115,5 @@ def test_the_start_says_what_will_happen():
   ):
     assert words in text, words
   assert {line[8] for line in lines} == {" "} and all(line[9] != " " for line in lines)
-  fresh = announcement(_study(), room, lambda _: options, {}, begun=False)
+  fresh = announcement(_study(), loader, lambda _: options, {}, begun=False)
   assert "runs/mine (new)" in fresh[-1] and not [line for line in fresh if "teacher" in line]

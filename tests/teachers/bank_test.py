@@ -498,9 +498,9 @@ def test_a_teacher_is_not_run_where_answers_are_laid_out():
     def __call__(self, images):
       raise AssertionError("a teacher was run")
 
-  roles = tuple(dataclasses.replace(role, network=Absent()) for role in desk.lesson.roles)
-  absent = dataclasses.replace(desk.lesson, roles=roles)
-  where = desk.where(desk.lesson.roles[0])
+  roles = tuple(dataclasses.replace(role, network=Absent()) for role in desk.spec.roles)
+  absent = dataclasses.replace(desk.spec, roles=roles)
+  where = desk.where(desk.spec.roles[0])
   view = desk.views()[where[0][0]].reshape(where[0].shape[1], -1)
   logits = view @ desk.teachers["subject_2"]["params"]["dense"]["kernel"]
   run = team.trainer(lambda *arguments: step.train_step(absent, *arguments))

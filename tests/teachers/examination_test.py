@@ -111,7 +111,7 @@ class Lines:
 
 
 @pytest.fixture
-def room():
+def loader():
   """Six classes, told by how bright an image is."""
   labels = np.arange(120) % 6
   images = np.broadcast_to((20 + 40 * labels)[:, None, None, None], (120, 8, 8, 3))
@@ -119,7 +119,7 @@ def room():
   part = Split(train.images[few], train.labels[few])
   names = tuple("ABCDEF")
   data = Dataset("zoo", names, train, part, part, (0.5,) * 3, (0.25,) * 3)
-  return evaluation.Classroom(data, pmap.fleet(1, 6))
+  return evaluation.Loader(data, pmap.fleet(1, 6))
 
 
 class Bright(school.Linear):
@@ -136,35 +136,35 @@ class Bright(school.Linear):
     return models.Output(logits, (), (), images)
 
 
-def asked(room, monkeypatch, network, check=True, **of):
+def asked(loader, monkeypatch, network, check=True, **of):
   monkeypatch.setattr(faculty.Teacher, "network", network)
   teacher = faculty.Teacher("generalist", "resnet8", tuple(range(6)), {}, **of)
   lines = Lines()
-  examination.interview(room, lines, teacher, "net.pth", check)
+  examination.interview(loader, lines, teacher, "net.pth", check)
   return lines.said
 
 
-def test_a_given_teacher_is_examined_and_said(room, monkeypatch):
-  (line,) = asked(room, monkeypatch, Bright(6), unsure=True)
+def test_a_given_teacher_is_examined_and_said(loader, monkeypatch):
+  (line,) = asked(loader, monkeypatch, Bright(6), unsure=True)
   assert "generalist (resnet8 from net.pth): 100.0 % of 132 images" in line
   assert "12 validation and 120 training" in line and "faculty.generalist.mean" in line
-  (line,) = asked(room, monkeypatch, Bright(6))
+  (line,) = asked(loader, monkeypatch, Bright(6))
   assert "the run's" in line
 
 
-def test_a_wrong_teacher_is_refused_unless_it_is_meant(room, monkeypatch):
+def test_a_wrong_teacher_is_refused_unless_it_is_meant(loader, monkeypatch):
   nothing = Bright(6, shift=1e6)  # says one class of all
   with pytest.raises(UserError, match="net.pth.*near chance.*faculty.check"):
-    asked(room, monkeypatch, nothing)
-  (line,) = asked(room, monkeypatch, nothing, check=False)
+    asked(loader, monkeypatch, nothing)
+  (line,) = asked(loader, monkeypatch, nothing, check=False)
   assert "16.7 % of 132 images" in line and "near chance" in line and "all the same" in line
   with pytest.raises(UserError, match="another order.*column 1 .A. is mostly B"):
-    asked(room, monkeypatch, Bright(6, order=(1, 2, 3, 4, 5, 0)))
+    asked(loader, monkeypatch, Bright(6, order=(1, 2, 3, 4, 5, 0)))
 
 
-def test_the_interview_shows_images_by_the_teachers_own_figures(room, monkeypatch):
+def test_the_interview_shows_images_by_the_teachers_own_figures(loader, monkeypatch):
   # Shown by mean 0.9 it takes all images for darker ones by 0.4 · 255 / 4 …
   own = (0.9,) * 3, (0.25,) * 3
   shifted = Bright(6, shift=-0.4 * 255)
-  (line,) = asked(room, monkeypatch, shifted, figures=own)
+  (line,) = asked(loader, monkeypatch, shifted, figures=own)
   assert ": 100" in line and "its own mean 0.9 0.9 0.9" in line

@@ -144,12 +144,12 @@ def test_no_teacher_there(tmp_path):
 
 def test_a_teacher_trained_before_there_was_a_setting_is_found_again(tmp_path):
   """What it is known by has no words for what nobody could set then."""
-  chosen, room = settle(digits.get_config("kd")), types.SimpleNamespace(dataset=dataset())
+  chosen, loader = settle(digits.get_config("kd")), types.SimpleNamespace(dataset=dataset())
 
   def known_by(**changes):
     recipe = curriculum.Recipe(batch_size=8, **changes)
     kept = chosen.dataset, chosen.data, chosen.checkpoint
-    search = acquire.Search(chosen.faculty, recipe, *kept, tmp_path, room)
+    search = acquire.Search(chosen.faculty, recipe, *kept, tmp_path, loader)
     study = acquire.schooling(search, acquire.Post("generalist", 0, (0, 1)))
     return acquire._teacher_settings(search, study)["recipe"].keys()
 

@@ -65,10 +65,10 @@ def test_an_exam_shows_images_as_the_graduate_knows_them(graduate, tmp_path, mon
 
 
 def test_the_last_exams_show_teachers_images_as_they_know_them(graduate):
-  room = evaluation.Classroom(dataset(), pmap.fleet(1, 6))
-  teacher = faculty.load(graduate[0], "generalist", range(6), room.dataset)
-  logits = summary._everything(room, teacher, tuple(range(6)))
-  wanted = said(graduate[1], room.dataset.test.images)
+  loader = evaluation.Loader(dataset(), pmap.fleet(1, 6))
+  teacher = faculty.load(graduate[0], "generalist", range(6), loader.dataset)
+  logits = summary._everything(loader, teacher, tuple(range(6)))
+  wanted = said(graduate[1], loader.dataset.test.images)
   np.testing.assert_allclose(logits, wanted, rtol=1e-4, atol=1e-4)
 
 
@@ -88,11 +88,11 @@ def test_a_teacher_in_a_step_sees_the_same_pixels_by_its_own_figures(mixup):
   ended = []
   for network, figures in ((Shown, ()), (small.Linear, OWN), (small.Linear, ())):
     desk = small.grade(["generalist"], grown=1, teacher_network=network)
-    roles = tuple(dataclasses.replace(role, figures=figures) for role in desk.lesson.roles)
+    roles = tuple(dataclasses.replace(role, figures=figures) for role in desk.spec.roles)
     how = dataclasses.replace(small.AUGMENT, mixup=mixup, pad=1, flip=True)
-    partners = tuple(np.roll(np.arange(desk.lesson.batch_size), 1).tolist())
-    lesson = dataclasses.replace(desk.lesson, roles=roles, augment=how, partners=partners)
-    state = dataclasses.replace(desk, lesson=lesson).train()
+    partners = tuple(np.roll(np.arange(desk.spec.batch_size), 1).tolist())
+    spec = dataclasses.replace(desk.spec, roles=roles, augment=how, partners=partners)
+    state = dataclasses.replace(desk, spec=spec).train()
     ended.append(state.variables["params"]["head"]["dense"]["kernel"])
   by_itself, by_its_figures, by_the_runs = ended
   np.testing.assert_allclose(by_its_figures, by_itself, rtol=1e-4, atol=1e-6)
@@ -157,28 +157,28 @@ def test_roles_carry_the_figures():
 
 
 def test_a_bank_keeps_what_a_teacher_says_by_its_own_figures(graduate, tmp_path):
-  room = evaluation.Classroom(dataset(), pmap.fleet(1, 6))
-  teacher = faculty.load(graduate[0], "generalist", range(6), room.dataset)
+  loader = evaluation.Loader(dataset(), pmap.fleet(1, 6))
+  teacher = faculty.load(graduate[0], "generalist", range(6), loader.dataset)
   role = faculty.Role("generalist", teacher.network, tuple(range(6)), tuple(range(6)), 1.0, OWN)
   desk = small.grade(["generalist"], batch=6)
-  lesson = dataclasses.replace(desk.lesson, roles=(role,))
+  spec = dataclasses.replace(desk.spec, roles=(role,))
   kept = bank.Settings("float32", "lazily", tmp_path / "bank", tmp_path / "own")
   study = types.SimpleNamespace(teachers={"generalist": teacher})
   grade = types.SimpleNamespace(name="grade_1", epochs=1)
   variables = {"generalist": teacher.variables}
   kept = bank.Bank(
-    kept, study, room, lesson, grade, variables, {}, jax.random.key(0), lambda epoch: None, 1
+    kept, study, loader, spec, grade, variables, {}, jax.random.key(0), lambda epoch: None, 1
   )
   kept.open(None, {})
   (one,) = kept._desks
   index = np.arange(6, dtype=np.int32)
-  images = room.dataset.train.images[:6]
+  images = loader.dataset.train.images[:6]
   logits = np.asarray(one.ask(images, index, np.zeros(6, np.int32)))
   np.testing.assert_allclose(logits, said(graduate[1], images), rtol=1e-4, atol=1e-4)
   other = bank.Settings("float32", "lazily", tmp_path / "bank", tmp_path / "own")
-  plain = dataclasses.replace(lesson, roles=(dataclasses.replace(role, figures=()),))
+  plain = dataclasses.replace(spec, roles=(dataclasses.replace(role, figures=()),))
   by_the_runs = bank.Bank(
-    other, study, room, plain, grade, variables, {}, jax.random.key(0), lambda epoch: None, 1
+    other, study, loader, plain, grade, variables, {}, jax.random.key(0), lambda epoch: None, 1
   )
   by_the_runs.open(None, {})
   assert by_the_runs._desks[0].table.place != one.table.place

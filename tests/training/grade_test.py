@@ -8,7 +8,7 @@ from edjax import curriculum, methods, rows
 from edjax.data.datasets import Dataset, Split
 from edjax.study import Study
 from edjax.training import grade
-from edjax.training.evaluation import Classroom
+from edjax.training.evaluation import Loader
 from tests import school
 
 
@@ -29,28 +29,28 @@ def study(plan, **recipe):
 
 
 @pytest.fixture
-def room():
+def loader():
   """Where 60 images are, 20 of each subject."""
   images, labels = school.pictures()
   split = Split(images, labels)
   names = tuple(map(str, range(school.CLASSES)))
   dataset = Dataset("random", names, split, split, split, (0.5,) * 3, (0.25,) * 3)
-  return Classroom(dataset, school.fleet())
+  return Loader(dataset, school.fleet())
 
 
-def test_all_but_the_newest_subjects_are_rehearsed_until_the_end(room):
+def test_all_but_the_newest_subjects_are_rehearsed_until_the_end(loader):
   """Also in a grade that adds none."""
   shares = (1, 0.5), (2, 0.5), (2, 0.2), (3, 0.1), (3, 0.5)
   plan = [rows.GradeRow(subjects=seen, teachers="none", rehearsal=share) for seen, share in shares]
-  shown = [grade.prepare(study(plan), room, number, 0).seating.images for number in range(5)]
+  shown = [grade.prepare(study(plan), loader, number, 0).seating.images for number in range(5)]
   assert shown == [(20,), (10, 20), (4, 20), (2, 2, 20), (10, 10, 20)]
 
 
 @pytest.mark.parametrize("recipe", [{}, {"randaugment": 3, "magnitude": 7}])
-def test_a_recipe_says_how_images_are_augmented(recipe, room):
+def test_a_recipe_says_how_images_are_augmented(recipe, loader):
   schooling = study([rows.GradeRow(teachers="none")], pad=2, flip=True, **recipe)
-  _, _, seating = grade.seat(schooling, room, 0)
-  how = grade.make_lesson(schooling, room, 0, seating, lambda _: 0.1).augment
+  _, _, seating = grade.seat(schooling, loader, 0)
+  how = grade.make_spec(schooling, loader, 0, seating, lambda _: 0.1).augment
   assert (how.pad, how.flip, how.strong, how.distinct) == (2, True, None, 50)
   if recipe:
     assert (how.randaugment.layers, how.randaugment.magnitude) == (3, (7, 7))

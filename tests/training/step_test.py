@@ -24,8 +24,8 @@ SPECIALISTS = ("subject_1", "subject_2", "subject_3")
 
 def logits_of(desk):
   """What is said of the first batch: (student [batch, classes], {teacher: [batch, columns]})."""
-  views, lesson = desk.views(), desk.lesson
-  apply = functools.partial(lesson.network.clone(axis_name=None).apply, mutable=["batch_stats"])
+  views, spec = desk.views(), desk.spec
+  apply = functools.partial(spec.network.clone(axis_name=None).apply, mutable=["batch_stats"])
   student = jax.jit(lambda v, x: apply(v, x, train=True)[0].logits)(desk.variables, views)
   flat = views.reshape(len(views), -1)
   teachers = {
@@ -201,7 +201,7 @@ def test_slowed_fragments_move_by_the_factor():
 def one_step(desk):
   """{teacher: variables} -> what one step makes, on one device, under `vmap` and not `pmap`."""
   rows = jnp.asarray(desk.order()[0])
-  found = {role.name: desk.where(role) for role in desk.lesson.roles}
+  found = {role.name: desk.where(role) for role in desk.spec.roles}
   seats = {name: where for name, where in found.items() if where is not None}
   state, labels = jax.tree.map(jnp.asarray, (desk.state(), desk.labels))
   ahead = {"images": jnp.asarray(desk.images[desk.order()[0]])}
@@ -209,7 +209,7 @@ def one_step(desk):
   def run(teachers):
     def mapped(rows, seats):
       return step.train_step(
-        desk.lesson, state, jax.random.key(7), labels, rows, teachers, seats, ahead
+        desk.spec, state, jax.random.key(7), labels, rows, teachers, seats, ahead
       )
 
     after = jax.vmap(mapped, axis_name=pmap.AXIS)(rows[None], seats)
@@ -257,7 +257,7 @@ def test_the_first_broken_step_is_recorded():
 def test_padded_seats_count_for_nothing():
   """Seats 3, 3, 2 over four devices give teachers unequal numbers; the loss does not notice."""
   desk = school.grade()
-  found = [desk.where(role, devices=4)[1] for role in desk.lesson.roles]
+  found = [desk.where(role, devices=4)[1] for role in desk.spec.roles]
   assert any((mask == 0).any() for mask in found)
   np.testing.assert_allclose(mean_loss(plain_step(4)), mean_loss(plain_step()), rtol=1e-6)
 

@@ -45,11 +45,11 @@ def test_ten_steps_are_pytorchs(pair, tmp_path):
     teacher_network=lambda classes: models.graduate(models.body(pair[0]), classes),
   )
   network = models.graduate(
-    models.body(pair[1]), school.CLASSES, axis_name=desk.lesson.network.axis_name
+    models.body(pair[1]), school.CLASSES, axis_name=desk.spec.network.axis_name
   )
   desk = dataclasses.replace(
     desk,
-    lesson=dataclasses.replace(desk.lesson, network=network),
+    spec=dataclasses.replace(desk.spec, network=network),
     variables=converted(student, tmp_path / "student.pth"),
     teachers={"generalist": converted(teacher, tmp_path / "teacher.pth")},
   )

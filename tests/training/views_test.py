@@ -15,7 +15,7 @@ from tests.training.step_test import hard, kl, mean_loss
 
 def apply(desk, *views):
   """The student's logits of views in a row, and the statistics that they leave."""
-  network, variables, said = desk.lesson.network.clone(axis_name=None), desk.variables, []
+  network, variables, said = desk.spec.network.clone(axis_name=None), desk.variables, []
   for view in views:
     output, new = network.apply(variables, view, train=True, mutable=["batch_stats"])
     variables = variables | new
@@ -57,7 +57,7 @@ def test_images_are_mixed_and_so_are_labels():
     ]
   )
   key = jax.random.fold_in(jax.random.fold_in(jax.random.key(7), 0), 4)
-  share = float(pipeline.mixture(desk.lesson.augment, key))
+  share = float(pipeline.mixture(desk.spec.augment, key))
   assert 0.5 <= share < 0.99
   views, places = desk.views(), desk.places()
   mixed = np.float32(share * views + (1 - share) * views[partners])
@@ -117,10 +117,10 @@ def test_every_image_is_seen_twice(monkeypatch):
   monkeypatch.setattr(strong, "view", lambda settings, images, draws: 255 - images)
   how = dataclasses.replace(school.AUGMENT, strong=strong.Strong())
   desk = school.grade(("subject_2",), augment=how)
-  lesson = dataclasses.replace(
-    desk.lesson, methods=(*desk.lesson.methods[:1], ("difference", 0.5, Difference()))
+  spec = dataclasses.replace(
+    desk.spec, methods=(*desk.spec.methods[:1], ("difference", 0.5, Difference()))
   )
-  desk = dataclasses.replace(desk, lesson=lesson)
+  desk = dataclasses.replace(desk, spec=spec)
   views, places = desk.views(), desk.places()
   inverted = (1 - desk.images[desk.order()[0]] / np.float32(255) - np.float32(how.mean)[None]) / (
     np.float32(how.std)[None]

@@ -80,7 +80,7 @@ def test_a_step_shares_images_as_its_consensus_says(form):
   desk = school.grade(names, consensus=form, methods={"kd": {}})
   views = desk.views()
   student = np.asarray(
-    desk.lesson.network.clone(axis_name=None)
+    desk.spec.network.clone(axis_name=None)
     .apply(desk.variables, views, train=True, mutable=["batch_stats"])[0]
     .logits
   )
