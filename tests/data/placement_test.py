@@ -242,7 +242,7 @@ def test_a_process_reads_what_its_own_devices_show(split, second):
 def test_a_process_reads_what_its_own_devices_keep(split, second, monkeypatch):
   monkeypatch.setattr(pmap, "_BLOCK_BYTES", 12 * 192)
   team, read = second
-  classroom(split, team, "sharded")  # in chunks of 14
+  loaded(split, team, "sharded")  # in chunks of 14
   shown = np.concatenate([np.ravel(which) for which in read if not isinstance(which, slice)])
   assert set(shown.tolist()) == set(range(28, 54))
 
