@@ -74,7 +74,8 @@ def test_only_extras_that_exist_are_advised():
   read = configparser.ConfigParser()
   read.read(command.ROOT / "setup.cfg")
   known = set(read["options.extras_require"])
-  sources = [command.ROOT / "README.md", *(command.ROOT / "edjax").rglob("*.py")]
+  pages = [command.ROOT / "README.md", *(command.ROOT / "docs").glob("*.md")]
+  sources = [*pages, *(command.ROOT / "edjax").rglob("*.py")]
   text = "\n".join(source.read_text() for source in sources)
   named = re.findall(r"(?:edjax|'\.|`\.)\[([a-z,]+)\]", text)
   assert len(named) >= 6
