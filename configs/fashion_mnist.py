@@ -6,8 +6,8 @@ A ResNet-8 of half width (20 thousand parameters) is taught by one of full width
 the test split (three seeds; the teacher has 91.6 %, plain distillation gives 90.2 ± 0.1 %), in 28
 minutes on two busy cores of an AMD EPYC, 20 of them for the teacher. `:quick`, on 20,000 pictures:
 88.1 % (one seed; the teacher 90.1 %), 14 minutes on two busy cores, 10 of them for the teacher. The
-grades were chosen on the validation part, see README; `mixed`, `both`, `growth`, `fixed` and
-`specialists` are the arms of experiments/ed_vs_kd.py.
+grades were chosen on the validation part, see docs/experiments.md; `mixed`, `both`, `growth`,
+`fixed` and `specialists` are the arms of experiments/ed_vs_kd.py.
 """
 
 from edjax import rows

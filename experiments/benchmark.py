@@ -43,7 +43,7 @@ def main():
   parser.add_argument("--batch", type=int, default=64)
   parser.add_argument("--side", type=int, default=32, help="of the images")
   parser.add_argument("--images", type=int, default=4096)
-  parser.add_argument("--devices", type=int, default=1, help="of edjax; on a CPU see README")
+  parser.add_argument("--devices", type=int, default=1, help="of edjax; on a CPU see docs/speed.md")
   parser.add_argument("--compiled", action="store_true", help="PyTorch's side by torch.compile")
   parser.add_argument("--workers", type=int, help="of a DataLoader on PyTorch's side")
   parser.add_argument("--memory", action="store_true", help="measure that, in place of speed")

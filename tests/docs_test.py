@@ -1,57 +1,135 @@
-"""What README and the pages of docs/ show can be typed, and what they name is there."""
+"""What README and the pages of docs/ show can be typed, and what they link to and name is there."""
 
+import argparse
+import ast
+import configparser
 import importlib
 import re
+import shlex
 
 import numpy as np
 import pytest
+from absl import flags
 
+from edjax import __main__ as entry
 from edjax import rows
+from edjax.convert import __main__ as convert
+from edjax.data import __main__ as prepare
 from edjax.recipes import common
 from tests import command
 
-PAGES = [command.ROOT / "README.md", *sorted((command.ROOT / "docs").glob("*.md"))]
-TEXT = "\n".join(page.read_text() for page in PAGES)
-BLOCKS = re.findall(r"^```\w*\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-LINES = [line.split("  #")[0] for block in BLOCKS for line in block.splitlines()]
+PAGES = {
+  page.relative_to(command.ROOT).as_posix(): page.read_text()
+  for page in (command.ROOT / "README.md", *sorted((command.ROOT / "docs").glob("*.md")))
+}
+TEXT = "\n".join(PAGES.values())
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EXPERIMENTS = sorted(
+  path.stem
+  for path in (command.ROOT / "experiments").glob("*.py")
+  if "__main__" in path.read_text()
+)
 
 
-def test_every_path_that_is_named_is_there():
-  named = set(re.findall(r"\b(?:edjax|tests|experiments|configs)/[\w./]*\w", TEXT))
-  assert len(named) > 40
-  assert not [path for path in named if not (command.ROOT / path).exists()]
+def blocks(*languages, text=TEXT):
+  """What is fenced as one of the languages; "" is that of commands."""
+  return [block for language, block in FENCED.findall(text) if language in languages]
 
 
-VARIANTS = sorted(set(re.findall(r"configs/(\w+)\.py:([\w,]+)", TEXT)))
+def spans(text=TEXT):
+  """The code within sentences."""
+  return re.findall(r"`([^`\n]+)`", FENCED.sub("", text))
 
 
-@pytest.mark.parametrize("name, variants", VARIANTS)
-def test_every_variant_that_is_shown_builds(name, variants):
-  config = importlib.import_module(f"configs.{name}").get_config(variants)
-  assert config.name == "_".join([name, *chosen(name, variants)])
+def commands():
+  """[words] of every command in a block, and of those in sentences, without comments."""
+  lines = [line for block in blocks("", "sh") for line in block.splitlines()]
+  lines += [span for span in spans() if re.match(r"(python|edjax) \S|--config[.=]", span)]
+  given = [shlex.split(line, comments=True) for line in lines]
+  return [part for words in given if words for part in parts(words)]
 
 
-def chosen(name, variants):
-  """The variants in the order of their axes, in which a config is named by them."""
-  table = importlib.import_module(f"configs.{name}").VARIANTS
-  return [v for axis in common.AXES for v in variants.split(",") if v in table[axis]]
+def parts(words):
+  """The commands of a line that && joins."""
+  while "&&" in words:
+    yield words[: words.index("&&")]
+    words = words[words.index("&&") + 1 :]
+  yield words
 
 
-def shown():
-  """[(config, *settings)] of every line of a code block, and of what is shown in the text."""
-  found = []
-  for line in [*LINES, *re.findall(r"`([^`\n]+)`", TEXT)]:
-    config = re.search(r"--config=(\S+)", line)
-    given = re.findall(r"--config\.[\w.]+=(?:\"[^\"]*\"|[^\s\"]+)", line)
-    if config or given:
-      found.append((config[1] if config else "configs/cifar100.py", *given))
-  return found
+class Parsed(Exception):
+  """The options are as they should be; what comes behind them is not wanted."""
 
 
-@pytest.mark.parametrize("config, given", [(config, given) for config, *given in shown()])
-def test_what_is_shown_can_be_typed(config, given, typed):
-  given = [each.replace('"', "").replace("=N", "=2") for each in given]
-  made = typed(f"--config={config}", *given)
+@pytest.fixture
+def only_parsed(monkeypatch):
+  """Makes a command end as soon as its options are read."""
+  read = argparse.ArgumentParser.parse_args
+
+  def parse(parser, *arguments):
+    raise Parsed(read(parser, *arguments))
+
+  monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+  monkeypatch.syspath_prepend(command.ROOT / "experiments")
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_can_be_typed(words, only_parsed, typed, monkeypatch):
+  if words[0] == "srun":  # starts what follows in several processes
+    words = words[1:]
+  if words[:2] == ["pip", "install"]:
+    setup = configparser.ConfigParser()
+    setup.read(command.ROOT / "setup.cfg")
+    assert words[2] == "-e" and re.fullmatch(r"\.\[(\w+)\]", words[3])
+    assert words[3][2:-1] in setup["options.extras_require"]
+    return
+  if words in (["python", "-m", "pytest"], ["edjax", "--version"]):
+    return
+  if words[0] == "edjax" and len(words) == 2:  # a command's name
+    assert words[1] in entry._COMMANDS
+    return
+  name, arguments = named(words)
+  if name == "train":
+    learn(arguments, typed)
+    return
+  with pytest.raises(Parsed):
+    if name == "convert":
+      convert.main(arguments)
+    elif name == "prepare":
+      prepare.main(["prepare", *arguments])
+    else:
+      assert name in EXPERIMENTS, f"{' '.join(words)}: no test knows how to try it"
+      monkeypatch.setattr("sys.argv", [name, *arguments])
+      importlib.import_module(name).main()
+
+
+def named(words):
+  """(which command, its arguments), however it is typed."""
+  if words[0].startswith("--config"):
+    return "train", words
+  if words[0] == "edjax":
+    assert words[1] in entry._COMMANDS
+    return words[1].replace("exam", "train"), words[2:]
+  assert words[0] == "python"
+  if words[1] == "-m":
+    called = {"edjax.main": "train", "edjax.convert": "convert", "edjax.data": "prepare"}
+    name = called[words[2]]
+    return name, words[4:] if name == "prepare" else words[3:]
+  return re.fullmatch(r"experiments/(\w+)\.py", words[1])[1], words[2:]
+
+
+def learn(arguments, typed):
+  """Checks that a config is there and has all settings that are given, with those values."""
+  arguments = [each.replace("=N", "=2") for each in arguments]  # a number of the reader's
+  given = [each for each in arguments if each.startswith("--config.")]
+  config = [each for each in arguments if each.startswith("--config=")]
+  for other in {*arguments} - {*given, *config}:
+    flag, _, value = other.removeprefix("--").partition("=")
+    flags.FLAGS[flag].parser.parse(value or "true")
+  made = typed(*(config or ["--config=configs/cifar100.py"]), *given)
+  if config and ":" in config[0]:
+    file, variants = re.fullmatch(r"--config=(?:configs/)?(\w+)(?:\.py)?:(.*)", config[0]).groups()
+    assert made.name == "_".join([file, *chosen(file, variants)])
   for each in given:
     key, value = each.removeprefix("--config.").split("=", 1)
     read = made.to_dict()
@@ -62,13 +140,50 @@ def test_what_is_shown_can_be_typed(config, given, typed):
     assert words and all(word in str(read) for word in words)
 
 
+def chosen(name, variants):
+  """The variants in the order of their axes, in which a config is named by them."""
+  table = importlib.import_module(f"configs.{name}").VARIANTS
+  return [v for axis in common.AXES for v in variants.split(",") if v in table[axis]]
+
+
 def test_there_is_much_to_type():
-  assert len(shown()) > 20 and sum(len(given) for _, *given in shown()) > 25
+  trained = [words for words in commands() if words[0].startswith("--config") or "train" in words]
+  assert len(commands()) > 45 and len(trained) > 25
+
+
+VARIANTS = sorted(set(re.findall(r"configs/(\w+)\.py:([\w,]+)", TEXT)))
+
+
+@pytest.mark.parametrize("name, variants", VARIANTS)
+def test_every_variant_that_is_named_builds(name, variants):
+  config = importlib.import_module(f"configs.{name}").get_config(variants)
+  assert config.name == "_".join([name, *chosen(name, variants)])
+
+
+def test_every_option_that_is_named_is_there(monkeypatch, capsys):
+  """By what the commands and the experiments say of themselves with --help."""
+  monkeypatch.syspath_prepend(command.ROOT / "experiments")
+  helped = {
+    "edjax.convert": convert.main,
+    "edjax.data": lambda: prepare.main(["prepare", "--help"]),
+  }
+  helped |= {name: importlib.import_module(name).main for name in EXPERIMENTS}
+  known = set(flags.FLAGS) | {"version"}
+  for name, ask in helped.items():
+    monkeypatch.setattr("sys.argv", [name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+      ask()
+    said = capsys.readouterr().out
+    assert not ended.value.code and said.startswith("usage: "), name
+    known |= set(re.findall(r"--(\w+)", said))
+  named = set(re.findall(r"(?:^| )--([a-z]\w+)", "\n".join(spans()), re.MULTILINE))
+  assert len(named) > 8
+  assert not named - known
 
 
 def test_the_lines_of_python_run(compiled, tmp_path, monkeypatch):
   """As they are, but for smaller networks and one epoch."""
-  (block,) = [block for block in BLOCKS if "edjax.distill" in block]
+  (block,) = [block for block in blocks("python") if "edjax.distill" in block]
   for shown, small in (
     ('"resnet20"', '"tests.small:SMALL"'),
     ('"resnet56"', '"tests.small:SMALL"'),
@@ -82,3 +197,69 @@ def test_the_lines_of_python_run(compiled, tmp_path, monkeypatch):
   exec(block, known)
   np.testing.assert_array_equal(known["student"](x), known["run"].graduate.predict(x))
   assert known["run"].report["classes"] == list("abcdef")
+
+
+def test_what_python_imports_is_there():
+  for block in blocks("python"):
+    for node in ast.walk(ast.parse(block)):
+      if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "edjax":
+        for alias in node.names:
+          resolve(f"{node.module}.{alias.name}")
+      elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith("edjax."):
+        resolve(ast.unparse(node))
+  dotted = {span for span in spans() if re.fullmatch(r"edjax(\.\w+)+(\(\))?", span)}
+  assert dotted
+  for name in dotted:
+    resolve(name.removesuffix("()"))
+
+
+def resolve(name):
+  """Imports as much of a dotted name as are modules, and gets the rest."""
+  found, *rest = name.split(".")
+  value = importlib.import_module(found)
+  for part in rest:
+    found = f"{found}.{part}"
+    value = getattr(value, part) if hasattr(value, part) else importlib.import_module(found)
+  return value
+
+
+def test_every_path_that_is_named_is_there():
+  named = set(re.findall(r"\b(?:edjax|tests|experiments|configs|docs)/[\w./]*\w", TEXT))
+  assert len(named) > 40
+  assert not [path for path in named if not (command.ROOT / path).exists()]
+
+
+def anchors(text):
+  """What GitHub calls the headings of a page."""
+  headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text), re.MULTILINE)
+  return {
+    re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+  }
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page):
+  for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+    if re.match(r"https?://", target):
+      continue
+    path, _, anchor = target.partition("#")
+    place = (command.ROOT / page).parent / path if path else command.ROOT / page
+    assert place.exists(), target
+    if anchor:
+      assert anchor in anchors(place.read_text()), target
+
+
+def test_every_page_is_linked_from_the_first():
+  linked = set(re.findall(r"\]\((docs/\w[\w-]*\.md)", PAGES["README.md"]))
+  assert linked == set(PAGES) - {"README.md"}
+
+
+def test_readme_is_short():
+  lines = PAGES["README.md"].splitlines()
+  assert len(lines) <= 160 and max(map(len, lines)) <= 120
+
+
+def test_the_first_two_blocks_set_up():
+  first, second = blocks("", text=PAGES["README.md"])[:2]
+  assert first == "pip install -e '.[demo]' && python -m edjax.main --config=configs/digits.py\n"
+  assert second == "pip install -e '.[test]' && python -m pytest\n"
