@@ -94,7 +94,7 @@ def costs(grades, teachers, seconds_between=0.0):
   return {"train_macs": sum(macs.values()), **macs, "seconds": sum(seconds.values()), **seconds}
 
 
-def transcript(name, study, loader, graduate, record, hired):
+def transcript(name, study, loader, graduate, reached, hired):
   """Returns the report of a finished school, its `costs` without the seconds in between.
 
   Args:
@@ -102,7 +102,7 @@ def transcript(name, study, loader, graduate, record, hired):
     study: the student's `Study`.
     loader: its `Loader`.
     graduate: its variables, logits in the order of the data set's labels.
-    record: from `loop.attend`.
+    reached: from `trainer.train`.
     hired: all teachers the run has asked, those who only helped to set it out among them.
   """
   dataset, order = loader.dataset, study.order
@@ -117,7 +117,7 @@ def transcript(name, study, loader, graduate, record, hired):
     answers[teacher.name] = _everything(loader, teacher, labels)
     rows.append(_teacher_row(teacher, subjects, answers[teacher.name], truth, loader))
   present = [study.teachers[n] for n in study.curriculum.grades[-1].teachers]
-  grades = record["grades"]
+  grades = list(reached.grades)
   report = {
     "config": name,
     "dataset": dataset.name,
@@ -134,7 +134,7 @@ def transcript(name, study, loader, graduate, record, hired):
       "interval": scores["interval"],
       "top5": scores["top5"],
       "top5_interval": interval(scores["top5"], scores["count"]),
-      "top1_best": record["best"][1] if record["best"] else None,
+      "top1_best": reached.best[1] if reached.best else None,
       "nll": scores["nll"],
       "ece": scores["ece"],
       "agreement": faculty.agreement(present, answers, logits, truth),

@@ -81,7 +81,7 @@ def hire(search, train, post):
 
   Args:
     search: a `Search`.
-    train: `study -> (variables, record)`, see `loop.attend`.
+    train: `study -> (variables, what was reached)`, see `trainer.train`.
     post: its `Post`.
 
   Raises:
@@ -98,8 +98,8 @@ def hire(search, train, post):
   found = processes.tell(lambda: _found(places, name, labels, dataset))
   if found:
     return found
-  variables, record = train(study)
-  row = record["grades"][0]
+  variables, reached = train(study)
+  row = reached.grades[0]
   cost = {"training_macs": row["train_macs"], "training_seconds": row["seconds"]}
 
   def keep():

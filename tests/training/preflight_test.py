@@ -72,11 +72,11 @@ def begun(monkeypatch):
   """Trains nothing; returns the labels of those who would have been."""
   labels = []
 
-  def attend(study, *others):
+  def train(study, *others):
     labels.append(study.label)
     raise AssertionError(f"{study.label} began")
 
-  monkeypatch.setattr(loop, "attend", attend)
+  monkeypatch.setattr(loop, "train", train)
   return labels
 
 

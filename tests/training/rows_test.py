@@ -76,10 +76,10 @@ def starts(row, workdir, monkeypatch):
   name, _, arg = row.partition(":")
   config, dataset = MODULES[name].get_config(arg), _dataset(name)
 
-  def attend(*_):
+  def train(*_):
     raise Begun
 
-  monkeypatch.setattr(loop, "attend", attend)
+  monkeypatch.setattr(loop, "train", train)
   # Similar classes are found by looking, and images would be copied to the devices.
   config.class_order, config.residence, config.devices = "given", "streamed", 1
   with pytest.raises(Begun):
