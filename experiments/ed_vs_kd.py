@@ -4,10 +4,11 @@ python experiments/ed_vs_kd.py --data_dir=DIR --out=DIR [--seeds=3] [--jobs=2] [
 
 Trains every arm of `ARMS` for every seed on Fashion-MNIST (54,000 images, or 20,000 with --quick)
 with one set of teachers, each run a process of its own on its share of the cores. A run that is
-there is not done again, and one that was killed goes on. Writes ed_vs_kd.md and ed_vs_kd.png to
---out: test top-1 of the last epoch, mean ± standard deviation over the seeds. All arms have the
-same teachers (the published curriculum too, which is why it is given edjax's class order here). The
-recipes were chosen on the validation part with another seed; see configs/fashion_mnist.py.
+there is not done again, and one that was killed goes on. Writes to --out: ed_vs_kd.csv, a row per
+run; ed_vs_kd.md and ed_vs_kd.png, test top-1 of the last epoch, mean ± standard deviation over the
+seeds. All arms have the same teachers (the published curriculum too, which is why it is given
+edjax's class order here). The recipes were chosen on the validation part with another seed; see
+configs/fashion_mnist.py.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import pathlib
 
 import numpy as np
 from matplotlib.figure import Figure
-from runs import COLUMNS, read, run_all, spread
+from runs import COLUMNS, read, run_all, spread, write
 
 _COSINE = ("--config.recipe.schedule=cosine", "--config.grades.learning_rate=0.1,")
 # name -> (what it is, who teaches, variant of configs/fashion_mnist.py, settings besides)
@@ -59,6 +60,7 @@ def main():
   run_all(runs, options.out, options.jobs)
   rows = {arm: read(options.out, arm) for arm in ARMS}
   rows = {arm: row for arm, row in rows.items() if row["top1"]}
+  write(options.out, options.out / "ed_vs_kd.csv")
   (options.out / "ed_vs_kd.md").write_text(table(rows))
   picture(rows, options.out / "ed_vs_kd.png")
   print(table(rows))

@@ -6,9 +6,10 @@ python experiments/methods_table.py --data_dir=DIR --out=DIR [--seeds=3] [--jobs
 Each method is run with its published weights (edjax/recipes/published.py) for every seed, as
 ordinary distillation and under the config's own curriculum, by default on 10,000 pictures of
 Fashion-MNIST for four epochs. A run that is there is not done again, and one that was killed goes
-on, so rows are added by naming more methods. Writes methods_table.md and methods_table.png to
---out: test top-1 of the last epoch, mean ± standard deviation over the seeds; compute; seconds,
-which are rough where runs share a machine. What a step costs is measured by methods_cost.py.
+on, so rows are added by naming more methods. Writes to --out: methods_table.csv, a row per run;
+methods_table.md and methods_table.png, test top-1 of the last epoch, mean ± standard deviation over
+the seeds; compute; seconds, which are rough where runs share a machine. What a step costs is
+measured by methods_cost.py.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import pathlib
 
 import numpy as np
 from matplotlib.figure import Figure
-from runs import read, run_all, spread
+from runs import read, run_all, spread, write
 
 METHODS = (
   "ce", "kd", "at", "sp", "rkd", "crd", "dkd", "dist", "reviewkd", "average", "ebkd", "aekd",
@@ -47,6 +48,7 @@ def main():
   names = dict.fromkeys([*METHODS, *(name.removesuffix("_ed") for name in found)])
   rows = {name: (read(options.out, name), read(options.out, f"{name}_ed")) for name in names}
   rows = {name: row for name, row in rows.items() if row[0]["top1"]}
+  write(options.out, options.out / "methods_table.csv")
   (options.out / "methods_table.md").write_text(table(rows))
   picture(rows, options.out / "methods_table.png")
   print(table(rows))

@@ -5,14 +5,17 @@ A run that is there is not done again, and one that was killed goes on where it 
 
 import collections
 import concurrent.futures
+import csv
 import json
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 
 COLUMNS = ("top1", "top1_best", "student", "teachers", "seconds")
+_NAMED = re.compile(r"(.+)_(\d+)")
 
 
 def run_all(runs, out, jobs):
@@ -49,14 +52,35 @@ def run_all(runs, out, jobs):
 
 def read(out, arm):
   """Returns {column: one figure per seed} of the runs `arm_0`, `arm_1`, … that are done."""
-  reports = [json.loads(p.read_text()) for p in sorted(out.glob(f"{arm}_[0-9]*/report.json"))]
-  return {
-    "top1": [100 * report["student"]["top1"] for report in reports],
-    "top1_best": [100 * report["student"]["top1_best"] for report in reports],
-    "student": [report["train_macs_student"] / 1e12 for report in reports],
-    "teachers": [report["train_macs_teachers"] / 1e12 for report in reports],
-    "seconds": [sum(row["seconds"] for row in report["grades"]) for report in reports],
-  }
+  mine = [row for row in rows(out) if row["arm"] == arm]
+  return {column: [row[column] for row in mine] for column in COLUMNS}
+
+
+def rows(out):
+  """Returns what each run that is done came to: its arm, its seed and `COLUMNS`.
+
+  top-1 is in percent, compute in 10¹² multiply-accumulates.
+  """
+  found = {}
+  for path in out.glob("*/report.json"):
+    named, report = _NAMED.fullmatch(path.parent.name), json.loads(path.read_text())
+    if named:
+      found[named[1], int(named[2])] = {
+        "top1": 100 * report["student"]["top1"],
+        "top1_best": 100 * report["student"]["top1_best"],
+        "student": report["train_macs_student"] / 1e12,
+        "teachers": report["train_macs_teachers"] / 1e12,
+        "seconds": sum(row["seconds"] for row in report["grades"]),
+      }
+  return [{"arm": arm, "seed": seed, **found[arm, seed]} for arm, seed in sorted(found)]
+
+
+def write(out, path):
+  """Writes a row per run that is done, as CSV."""
+  with open(path, "w", newline="") as file:
+    writer = csv.DictWriter(file, ["arm", "seed", *COLUMNS], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows(out))
 
 
 def spread(values):

@@ -1,0 +1,85 @@
+"""Measured figures: pages and README say what lies in experiments/results/, as scripts write it."""
+
+import collections
+import csv
+import json
+import re
+
+import pytest
+
+from tests import command
+
+RESULTS = command.ROOT / "experiments" / "results"
+PAGES = [path.read_text() for path in (command.ROOT / "docs").glob("*.md")]
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+def rows(name):
+  with open(RESULTS / name, newline="") as file:
+    return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in RESULTS.glob("*.csv")))
+def test_the_table_behind_a_link_has_the_figures_of_its_file(name):
+  (page,) = [page for page in PAGES if f"results/{name})" in page]
+  table = re.search(r"^\|.*?\n\n", page[page.index(f"results/{name})") :] + "\n\n", re.M | re.S)[0]
+  shown = [cell for line in table.splitlines()[2:] for cell in line.split("|")[1:]]
+  labels = {cell.strip() for cell in shown if re.search(r"[a-z]{3}", cell)}
+  figures = [figure for cell in shown if cell.strip() not in labels for figure in numbers(cell)]
+  kept = [row[key] for row in rows(name) for key in list(row)[1:] if key not in ("n", "run", "to")]
+  kept = [figure for value in kept if not re.search("[a-z]", value) for figure in numbers(value)]
+  assert len(figures) > 4 and collections.Counter(figures) == collections.Counter(kept)
+
+
+def numbers(text):
+  return NUMBER.findall(text)
+
+
+def test_readme_has_the_figures_of_the_table():
+  readme = (command.ROOT / "README.md").read_text()
+  by_arm = {row["arm"]: row for row in rows("ed_vs_kd.csv")}
+  shown = [
+    "student alone",
+    "KD from a generalist",
+    "edjax's default curriculum",
+    "the published curriculum, scaled to 12 epochs",
+  ]
+  said = [f"{by_arm[arm]['top1_mean']} ± {by_arm[arm]['top1_deviation']}" for arm in shown]
+  assert re.findall(r"\d+\.\d+ ± \d+\.\d+", readme) == said
+  student = [float(by_arm[arm]["student_tmac"]) for arm in shown]
+  assert f"{1 - student[2] / student[1]:.0%}".replace("%", " % less") in readme
+
+
+@pytest.fixture
+def done(tmp_path, monkeypatch):
+  """A folder with the reports of runs of two seeds, and a script that has nothing left to do."""
+  for name, top1 in (("kd_0", 0.5), ("kd_1", 0.75), ("ed_0", 0.875), ("kd_ed_0", 0.25)):
+    (tmp_path / name).mkdir()
+    report = {
+      "student": {"top1": top1, "top1_best": top1},
+      "train_macs_student": 2e12,
+      "train_macs_teachers": 3e12,
+      "grades": [{"seconds": 1.5}, {"seconds": 2.5}],
+    }
+    (tmp_path / name / "report.json").write_text(json.dumps(report))
+  monkeypatch.syspath_prepend(command.ROOT / "experiments")
+  return tmp_path
+
+
+def test_a_script_writes_a_row_per_run(done, monkeypatch, capsys):
+  import ed_vs_kd
+
+  monkeypatch.setattr(ed_vs_kd, "run_all", lambda *_: None)
+  monkeypatch.setattr("sys.argv", ["ed_vs_kd", "--data_dir=DIR", f"--out={done}"])
+  ed_vs_kd.main()
+  with open(done / "ed_vs_kd.csv", newline="") as file:
+    written = list(csv.DictReader(file))
+  assert [(row["arm"], row["seed"], row["top1"]) for row in written] == [
+    ("ed", "0", "87.5"),
+    ("kd", "0", "50.0"),
+    ("kd", "1", "75.0"),
+    ("kd_ed", "0", "25.0"),
+  ]
+  assert {(r["student"], r["teachers"], r["seconds"]) for r in written} == {("2.0", "3.0", "4.0")}
+  table = (done / "ed_vs_kd.md").read_text()
+  assert "62.50 ± 17.68" in table and capsys.readouterr().out.endswith(table + "\n")
