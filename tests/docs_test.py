@@ -23,6 +23,7 @@ PAGES = {
   for page in (command.ROOT / "README.md", *sorted((command.ROOT / "docs").glob("*.md")))
 }
 TEXT = "\n".join(PAGES.values())
+CONFIGS = [path.read_text() for path in sorted((command.ROOT / "configs").glob("*.py"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXPERIMENTS = sorted(
   path.stem
@@ -45,6 +46,7 @@ def commands():
   """[words] of every command in a block, and of those in sentences, without comments."""
   lines = [line for block in blocks("", "sh") for line in block.splitlines()]
   lines += [span for span in spans() if re.match(r"(python|edjax) \S|--config[.=]", span)]
+  lines += [line for page in CONFIGS for line in page.splitlines() if line.startswith("python -m ")]
   given = [shlex.split(line, comments=True) for line in lines]
   return [part for words in given if words for part in parts(words)]
 
@@ -176,8 +178,9 @@ def test_every_option_that_is_named_is_there(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert not ended.value.code and said.startswith("usage: "), name
     known |= set(re.findall(r"--(\w+)", said))
-  named = set(re.findall(r"(?:^| )--([a-z]\w+)", "\n".join(spans()), re.MULTILINE))
-  assert len(named) > 8
+  text = "\n".join([*spans(), *blocks("", "sh")])
+  named = set(re.findall(r"(?:^| )--([a-z]\w+)", text, re.MULTILINE))
+  assert len(named) > 12
   assert not named - known
 
 
