@@ -44,7 +44,7 @@ def spans(text=TEXT):
 
 def commands():
   """[words] of every command in a block, and of those in sentences, without comments."""
-  lines = [line for block in blocks("", "sh") for line in block.splitlines()]
+  lines = [line for block in blocks("") for line in block.splitlines()]
   lines += [span for span in spans() if re.match(r"(python|edjax) \S|--config[.=]", span)]
   lines += [line for page in CONFIGS for line in page.splitlines() if line.startswith("python -m ")]
   given = [shlex.split(line, comments=True) for line in lines]
@@ -148,6 +148,14 @@ def chosen(name, variants):
   return [v for axis in common.AXES for v in variants.split(",") if v in table[axis]]
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_what_is_fenced_is_tried(page):
+  """Nothing passes as an output or another language but what a test of its own runs."""
+  languages = {language for language, _ in FENCED.findall(PAGES[page])}
+  own = {"console"} if page == "docs/your-own.md" else set()  # run by its own test
+  assert languages <= {"", "python", "bibtex"} | own
+
+
 def test_there_is_much_to_type():
   trained = [words for words in commands() if words[0].startswith("--config") or "train" in words]
   assert len(commands()) > 45 and len(trained) > 25
@@ -178,15 +186,15 @@ def test_every_option_that_is_named_is_there(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert not ended.value.code and said.startswith("usage: "), name
     known |= set(re.findall(r"--(\w+)", said))
-  text = "\n".join([*spans(), *blocks("", "sh")])
+  text = "\n".join([*spans(), *blocks("")])
   named = set(re.findall(r"(?:^| )--([a-z]\w+)", text, re.MULTILINE))
   assert len(named) > 12
   assert not named - known
 
 
 def test_the_lines_of_python_run(compiled, tmp_path, monkeypatch):
-  """As they are, but for smaller networks and one epoch."""
-  (block,) = [block for block in blocks("python") if "edjax.distill" in block]
+  """As README has them, but for smaller networks and one epoch."""
+  (block,) = blocks("python", text=PAGES["README.md"])
   for shown, small in (
     ('"resnet20"', '"tests.small:SMALL"'),
     ('"resnet56"', '"tests.small:SMALL"'),
