@@ -9,12 +9,14 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edjax import plans
+from edjax import own, plans
 from edjax import settings as settings_of
 from edjax.curriculum import Recipe
 from edjax.data import Dataset
 from edjax.errors import UserError
 from edjax.graduate import Graduate, load
+from edjax.methods import Method
+from edjax.models import Body
 from edjax.report import page
 from edjax.training import loop
 
@@ -58,12 +60,12 @@ class Run:
 
 def distill(
   dataset: Dataset,
-  student: str = "resnet20",
-  teacher: str | os.PathLike = "resnet56",
+  student: str | Body = "resnet20",
+  teacher: str | Body | os.PathLike = "resnet56",
   *,
-  workdir: str | os.PathLike,
+  workdir: str | os.PathLike | None = None,
   curriculum: plans.Curriculum | None = None,
-  methods: Mapping[str, float | Mapping[str, Any]] | None = None,
+  methods: Mapping[str, float | type[Method] | Mapping[str, Any]] | None = None,
   recipe: Mapping[str, Any] | None = None,
   faculty: Mapping[str, Any] | None = None,
   seed: int = 0,
@@ -81,12 +83,16 @@ def distill(
 
   Args:
     dataset: from `edjax.data`.
-    student: a name in `edjax.models.MODELS`, or "package.module:NAME" of a `models.Body`.
+    student: a name in `edjax.models.MODELS`, or a `models.Body` of one's own: the object, which has
+      a name at the top of a module, a script or a notebook, or that name, "package.module:NAME".
     teacher: the same, of teachers that are trained first, or the path (`pathlib.Path`) of one that
       knows all classes already: a graduate's folder, or a file of PyTorch's.
-    workdir: where everything is written.
+    workdir: where everything is written; None for the first of runs/NAME, runs/NAME-2 … that no
+      other run has, NAME being the data set's. `Run.workdir` says which.
     curriculum: `edjax.Curriculum.default()` if not given.
-    methods: {name in `edjax.methods.METHODS`: its weight, or {option: value}}.
+    methods: {name in `edjax.methods.METHODS`: its weight, or {option: value}}. One's own is called
+      as one likes: {"mine": Mine}, or {"mine": {"method": Mine, "weight": 0.5}}; a name may
+      stand for Mine, as for a network.
     recipe: {setting of `curriculum.Recipe`: value}. The batch size is 128 if not given, or less
       where there are few images: a power of two, of which an epoch has eight batches or more.
     faculty: {setting of `sections.Faculty`: value}; `specialist` and `generalist` are mappings of
@@ -104,28 +110,39 @@ def distill(
     )
   curriculum = curriculum or plans.Curriculum.default()
   methods = {"kd": {"weight": 0.7, "temperature": 4.0}, "ce": 0.3} if methods is None else methods
-  weighed = {
-    name: dict(row) if isinstance(row, Mapping) else {"weight": row}
-    for name, row in methods.items()
-  }
   tree = {
     "name": dataset.name,
     "dataset": dataset.name,
     "seed": seed,
     "devices": devices,
-    "student": {"model": student},
+    "student": {"model": _model(student)},
     "grades": curriculum.named(),
     "subjects": curriculum.subjects,
     "class_order": curriculum.class_order,
     "recipe": vars(Recipe(batch_size=_batch_size(dataset))) | dict(recipe or {}),
-    "methods": weighed,
+    "methods": {name: _weighed(row) for name, row in methods.items()},
     "faculty": _faculty(teacher, curriculum, dict(faculty or {})),
     "compilation_cache": "",
   }
-  workdir = pathlib.Path(workdir)
   report = loop.run(settings_of.from_json(settings_of.resolve(tree)), workdir, dataset=dataset)
-  report = Report(report, workdir / "report.html")
-  return Run(workdir, report, load(workdir / "graduate"))
+  place = pathlib.Path(report["run"]["workdir"])
+  return Run(place, Report(report, place / "report.html"), load(place / "graduate"))
+
+
+def _model(model):
+  """The name of a network of one's own, or of edjax's."""
+  return own.name_of(model, "network") if isinstance(model, Body) else model
+
+
+def _weighed(row):
+  """The options of a method, of which one may have given the weight alone, or the class."""
+  if isinstance(row, type):
+    row = {"method": row}
+  if not isinstance(row, Mapping):
+    return {"weight": row}
+  mine = row.get("method")
+  named = {"method": own.name_of(mine, "method")} if isinstance(mine, type) else {}
+  return {**row, **named}
 
 
 def _batch_size(dataset):
@@ -137,7 +154,7 @@ def _faculty(teacher, curriculum, given):
   """Teachers are trained as long as the student and at its rate, unless it is said otherwise."""
   path = isinstance(teacher, os.PathLike)
   shared = {
-    "model": None if path else teacher,
+    "model": None if path else _model(teacher),
     "epochs": sum(row.epochs for row in curriculum.grades),
     "learning_rate": max(row.learning_rate for row in curriculum.grades),
   }

@@ -50,9 +50,9 @@ def complete(config):
 
 def _unset(name, row):
   """Returns {option: (kind, default, or None where it is open)} of those that nobody has set."""
-  method = methods_table.METHODS.get(name)
-  if method is None:
-    return {}
+  if name not in methods_table.METHODS and "method" not in row:
+    return {}  # `methods.build` says what is wrong
+  method = methods_table.kind(name, row)
   options = {"weight": 1.0} | {each.name: each.default for each in dataclasses.fields(method)}
   if getattr(method, "on_logits", False):
     options["standardise"] = False

@@ -11,21 +11,19 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from edjax.data import identity, splits
+from edjax.data.figures import Figures, figures_of
 from edjax.data.photographs import decoding, reader
-from edjax.data.readers import cifar, digits, folder, idx, prepared
+from edjax.data.readers import arrays, cifar, digits, folder, idx, prepared
 from edjax.data.splits import Images, Rows, Split
 from edjax.errors import UserError, choose, one_of
 
-Figures = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std, per channel
-
 SOURCES = ("auto", "files", "tfds")
-_BLOCK = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Row:
   itself. `tfds` says whether tensorflow-datasets prepares this data set under the same name.
   `mean` and `std` are the field's usual figures; where there are none, the training images tell.
   `pickles` are paths of a version of the files that is not read, as Python's pickles can run
-  whatever their maker likes.
+  whatever their maker likes. `own` says that a user reads it, who may do without a directory.
   """
 
   read: Callable[..., tuple[Split, Split, tuple[str, ...], *tuple[str, ...]]]
@@ -68,6 +66,7 @@ class Row:
   pickles: tuple[str, ...] = ()
   mean: tuple[float, ...] = ()
   std: tuple[float, ...] = ()
+  own: bool = False
 
 
 def _photographs(
@@ -146,7 +145,11 @@ DATASETS = {
 
 def row_of(name: str) -> Row:
   """Returns what is known of a data set; raises UserError for a name that is none."""
-  return _photographs(name) if name.startswith("tfds:") else choose(DATASETS, name, "dataset")
+  if name.startswith("tfds:"):
+    return _photographs(name)
+  if ":" in name:
+    return Row(read=functools.partial(arrays.read, name), own=True)
+  return choose(DATASETS, name, "dataset")
 
 
 def load(
@@ -170,7 +173,8 @@ def load(
 
   Args:
     name: a key of `DATASETS`; or "tfds:NAME" for whatever tensorflow-datasets has prepared with an
-      image and a label: it is treated as photographs, and is 160 pixels wide if not told otherwise.
+      image and a label: it is treated as photographs, and is 160 pixels wide if not told otherwise;
+      or "package.module:NAME" of a function of one's own, see `arrays.read`.
     data_dir: where the files are; "~" is the home directory. Not needed for "digits".
     validation_fraction: of the training images of each class, in [0, 1); 0 leaves the validation
       part empty (n = 0).
@@ -258,66 +262,6 @@ def cut(
   return Dataset(name, class_names, train, validation, test, *figures(train.images), notes)
 
 
-def figures_of(
-  images: Images | Rows,
-  mean: tuple[float, ...] = (),
-  std: tuple[float, ...] = (),
-  usual: Figures | tuple[()] = (),
-) -> Figures:
-  """Returns (mean, std) per channel: what is said, else what is usual, else those of the images."""
-  usual = usual or channel_statistics(images)
-  said = given_figures("data", mean, std, images.shape[-1])
-  return said.get("mean", usual[0]), said.get("std", usual[1])
-
-
-def given_figures(
-  name: str, mean: Sequence[float] | None, std: Sequence[float] | None, channels: int
-) -> dict[str, tuple[float, ...]]:
-  """Returns {"mean", "std"}, a number per channel, as far as a user says them.
-
-  Raises:
-    UserError: for what no images can be shown by.
-  """
-  said = {}
-  for key, value in (("mean", mean), ("std", std)):
-    if value is None or value == ():
-      continue
-    if len(value) not in (1, channels):
-      raise UserError(
-        f"{name}: {key} has {len(value)} numbers, but the images have {channels} channel"
-        f"{'s' if channels > 1 else ''}; give "
-        "one number, or one per channel"
-      )
-    numbers = all(isinstance(each, (int, float)) and np.isfinite(each) for each in value)
-    if not numbers or (key == "std" and min(value) <= 0):
-      raise UserError(
-        f"{name}: {key} is {value}; give finite numbers, of pixels scaled to [0, 1]"
-        f"{', above 0' if key == 'std' else ''}"
-      )
-    said[key] = tuple(map(float, value)) * (channels // len(value))
-  return said
-
-
-def channel_statistics(images: Images | Rows) -> Figures:
-  """Returns the mean and standard deviation of each channel, of pixels scaled to [0, 1].
-
-  There must be an image. Both are exact up to float64, as they come from counts of the 256 values;
-  std is at least 1/255, so that one may divide by it.
-  """
-  values = np.arange(256) / 255
-  counts_by_channel = np.zeros((images.shape[-1], 256), np.int64)
-  for start in range(0, len(images), _BLOCK):
-    block = images[start : start + _BLOCK]
-    for channel, counts in enumerate(counts_by_channel):
-      counts += np.bincount(block[..., channel].ravel(), minlength=256)
-  means, stds = [], []
-  for counts in counts_by_channel:
-    mean = float(counts @ values / counts.sum())
-    means.append(mean)
-    stds.append(max(float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum())), 1 / 255))
-  return tuple(means), tuple(stds)
-
-
 def directory_of(name: str, data_dir: str | os.PathLike[str]) -> pathlib.Path:
   """Returns the folder of a data set's files; raises UserError, saying what it should hold."""
   files = row_of(name).files
@@ -374,6 +318,8 @@ def _read(
   if source == "tfds" and not row.tfds:
     known = ", ".join(key for key, other in DATASETS.items() if other.tfds)
     raise UserError(f"dataset {name!r} is not read with source='tfds'; it is for {known}")
+  if row.own:
+    return row.read(data_dir)
   if not row.files:
     return row.read()
   directory = directory_of(name, data_dir)

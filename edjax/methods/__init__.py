@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+from edjax import own
 from edjax.errors import UserError, choose, within
 from edjax.methods.ab import AB
 from edjax.methods.at import AT
@@ -33,7 +34,7 @@ from edjax.methods.srrl import SRRL
 from edjax.methods.standardise import Standardised
 from edjax.methods.vid import VID
 
-__all__ = ["METHODS", "Batch", "build", "chosen"]
+__all__ = ["METHODS", "Batch", "Method", "build", "chosen", "kind"]
 
 Built = tuple[tuple[str, float, Method], ...]
 
@@ -66,18 +67,43 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
+def kind(name: str, row: Mapping[str, Any]) -> type[Method]:
+  """Returns the class of a method: a row of `METHODS`, or one's own.
+
+  Args:
+    name: by which a config calls it.
+    row: its options. Of one's own, "method" among them is its "package.module:NAME".
+
+  Raises:
+    UserError: naming the choices, or why the user's own cannot be had.
+  """
+  where = row.get("method")
+  if where is None:
+    return choose(METHODS, name, "method")
+  if name in METHODS:
+    raise UserError(f"methods.{name} is edjax's own; call {where} by another name")
+  found = own.find(str(where), "method")
+  if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
+    raise UserError(f"method {where!r} is no dataclass; see docs/your-own.md")
+  missing = [each for each in ("needs_teacher", "init", "loss") if not hasattr(found, each)]
+  if missing:
+    raise UserError(f"method {where!r} has no {missing[0]}; see docs/your-own.md")
+  return cast(type[Method], found)
+
+
 def build(options: Mapping[str, Mapping[str, Any]]) -> Built:
   """Turns {"kd": {"weight": 0.7, "temperature": 4.0}, …} into ((name, weight, method), …).
 
-  Rows of weight 0 are left out. Methods on logits have the further option `standardise`.
+  Rows of weight 0 are left out. Methods on logits have the further option `standardise`, one's own
+  have `method`, see `kind`.
 
   Raises:
     UserError: for an unknown method (naming the choices), option or negative weight.
   """
   built = []
   for name, row in options.items():
-    method = choose(METHODS, name, "method")
-    row = dict(row)
+    method = kind(name, row)
+    row = {option: value for option, value in row.items() if option != "method"}
     weight = row.pop("weight", 1.0)
     within(weight, f"methods.{name}.weight", least=0)
     on_logits = getattr(method, "on_logits", False)

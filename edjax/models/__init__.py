@@ -1,12 +1,12 @@
 """The networks a config can name: a new one is a row of `MODELS`, a new family a file."""
 
 import functools
-import importlib
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
+from edjax import own
 from edjax.errors import UserError, choose
 from edjax.models.efficientnet import efficientnet
 from edjax.models.imagenet_resnet import imagenet_resnet
@@ -91,11 +91,7 @@ def body(name: str) -> Body:
 
 
 def _imported(name: str) -> Body:
-  module, attribute = name.split(":", 1)
-  try:
-    found = getattr(importlib.import_module(module), attribute)
-  except (ImportError, AttributeError, ValueError) as error:
-    raise UserError(f"cannot import model {name!r}: {error}") from error
+  found = own.find(name, "model")
   if not isinstance(found, Body):
     raise UserError(f"model {name!r} is a {type(found).__name__}, not an edjax.models.Body")
   return found

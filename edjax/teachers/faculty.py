@@ -12,7 +12,7 @@ import numpy as np
 
 from edjax import models
 from edjax.curriculum import is_generalist
-from edjax.data import datasets, identity
+from edjax.data import figures, identity
 from edjax.errors import UserError
 from edjax.storage import checkpoint
 
@@ -134,7 +134,7 @@ def load(directory, name, classes, dataset, mean=(), std=(), advice=""):
       f"{dataset.name} are {shape}"
     )
   own = _own_figures(info, directory, shape[-1])
-  own |= datasets.given_figures(name, mean, std, shape[-1])
+  own |= figures.given_figures(name, mean, std, shape[-1])
   labels = tuple(dataset.class_names.index(class_name) for class_name in known)
   teacher = Teacher(
     name,
@@ -153,7 +153,7 @@ def load(directory, name, classes, dataset, mean=(), std=(), advice=""):
 def _own_figures(info, directory, channels):
   """Returns {"mean", "std"} as far as a folder says them."""
   told = {key: tuple(info.get(key) or ()) for key in ("mean", "std")}
-  return datasets.given_figures(f"the network in {directory}", **told, channels=channels)
+  return figures.given_figures(f"the network in {directory}", **told, channels=channels)
 
 
 def _figures(own, dataset):

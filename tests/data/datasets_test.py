@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from edjax.data import datasets
+from edjax.data import datasets, figures
 from edjax.data.photographs import archives
 from tests import archives as made
 
@@ -265,7 +265,7 @@ def test_damaged_cifar(tmp_path, monkeypatch):
 def test_channel_statistics():
   images = np.random.default_rng(3).integers(0, 256, (5, 4, 3, 2), np.uint8)
   images[..., 1] = 51
-  mean, std = datasets.channel_statistics(images)
+  mean, std = figures.channel_statistics(images)
   assert np.allclose(mean, [images[..., 0].mean() / 255, 0.2], atol=1e-12)
   assert np.allclose(std, [images[..., 0].std() / 255, 1 / 255], atol=1e-12)
 

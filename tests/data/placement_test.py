@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edjax import curriculum, methods, rows
-from edjax.data import datasets, identity, placement, prefetch, sampler, similarity
+from edjax.data import figures, identity, placement, prefetch, sampler, similarity
 from edjax.data.datasets import Dataset
 from edjax.data.splits import Rows, Split
 from edjax.devices import pmap
@@ -194,7 +194,7 @@ def test_a_mapped_set_is_never_read_whole(split, where, monkeypatch):
   assert 16 <= split.images.most <= 20
   similarity.similar_order(split.images, split.labels, school.CLASSES)
   identity.sample_digest(split)
-  datasets.channel_statistics(split.images)
+  figures.channel_statistics(split.images)
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 53, 54])
