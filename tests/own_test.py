@@ -62,30 +62,31 @@ def written(folder, monkeypatch):
     sys.modules.pop(name.removesuffix(".py"), None)
 
 
-def test_objects_and_their_names_are_the_same_school(written, compiled, tmp_path):
+def test_objects_and_their_names_are_the_same_school(written, tmp_path, monkeypatch):
   """As the last lines of the page have it; and the method's option changes what is learnt."""
   network, method = written["my_network.py"].BODY, written["my_method.py"].LogitDistance
   assert "student=BODY" in CALL and '{"method": LogitDistance, "weight": 0.7}' in CALL
   data = edjax.data.from_arrays(*library_test.images(240))
 
-  def go(name, student, mine):
+  def go(student, mine):
     return edjax.distill(
       data,
       student,
       student,
-      workdir=tmp_path / name,
+      faculty={"cache": str(tmp_path / "cache")},
       methods={"ce": 0.3, "distance": mine},
       curriculum=edjax.Curriculum.plain(2),
       devices=1,
-    ).report
+    )
 
-  objects = go("objects", network, {"method": method, "weight": 0.7})
-  names = go(
-    "names", "my_network:BODY", {"method": "my_method:LogitDistance", "weight": 0.7, "scale": 1.0}
-  )
-  assert objects["student"]["sha256"] == names["student"]["sha256"]
-  assert objects["run"]["settings"]["methods"] == names["run"]["settings"]["methods"]
-  louder = go("louder", network, {"method": method, "weight": 0.7, "scale": 3.0})
+  monkeypatch.chdir(tmp_path)
+  first = go(network, {"method": method, "weight": 0.7})
+  assert first.workdir == tmp_path / "runs" / "arrays"
+  again = go("my_network:BODY", {"method": "my_method:LogitDistance", "weight": 0.7, "scale": 1.0})
+  assert again.workdir == first.workdir  # the same settings: nothing is left to do
+  again = go(network, {"method": method, "weight": 0.7, "scale": 3.0})
+  assert again.workdir == tmp_path / "runs" / "arrays-2"
+  objects, louder = first.report, again.report
   assert louder["student"]["sha256"] != objects["student"]["sha256"]
 
 
