@@ -235,7 +235,7 @@ def resolve(name):
 
 
 def test_every_path_that_is_named_is_there():
-  named = set(re.findall(r"\b(?:edjax|tests|experiments|configs|docs)/[\w./]*\w", TEXT))
+  named = set(re.findall(r"\b(?:edjax|tests|experiments|configs|docs)/[\w./-]*\w", TEXT))
   assert len(named) > 40
   assert not [path for path in named if not (command.ROOT / path).exists()]
 
