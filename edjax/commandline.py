@@ -10,8 +10,9 @@ import sys
 from absl import flags
 from ml_collections.config_flags import config_flags, tuple_parser
 
-from edjax import rows
 from edjax.errors import UserError
+from edjax.rows import GradeRow
+from edjax.whole import SAME, Whole, change
 
 # What other tools call a setting -> what edjax does.
 _ALSO = {
@@ -31,9 +32,11 @@ class ConfigFile(config_flags.ConfigFileFlagParser):
   """Reads a config wherever it is, with its neighbours, and opens all options of its methods.
 
   Attributes:
+    whole: what the config as a whole shall be, before anything else is set.
     columns: settings of all grades, which the config gets before those of a single one.
   """
 
+  whole = Whole()
   columns = {}
 
   def parse(self, path):
@@ -51,6 +54,9 @@ class ConfigFile(config_flags.ConfigFileFlagParser):
       with config.unlocked():
         settings.complete(config)
     if self.columns:
+      settings.set_columns(config, self.columns)
+    change(config, self.whole)
+    if self.columns:  # they stay as they were typed, however long the school is
       settings.set_columns(config, self.columns)
     _loaded["config"] = config
     return config
@@ -87,20 +93,35 @@ def last_of_each(argv):
   return [part for parts in counted.values() for part in parts]
 
 
-def without_columns(argv):
-  """Takes settings of all grades, as `--config.grades.epochs=3,6,15`, out of what was typed.
+def of_all(argv):
+  """Takes what is of a whole config, or of all its grades, out of what was typed.
 
   Returns:
-    (the other flags, {"epochs": (3, 6, 15)}); of several the last.
+    (the other flags, `Whole`, {"epochs": (3, 6, 15)} of `--config.grades.epochs=3,6,15`); of
+      several of a kind the last.
+
+  Raises:
+    UserError: for two that say the same, or a value of another kind.
   """
-  left, columns, coming = [], {}, iter(argv)
-  for given in coming:
-    match = re.fullmatch(r"--?config\.grades\.(\w+)(?:=(.*))?", given, re.DOTALL)
-    if match and match[1] in rows.GradeRow.__dataclass_fields__:
-      columns[match[1]] = _several(next(coming, "") if match[2] is None else match[2])
+  left, given, columns, coming = [], {}, {}, iter(argv)
+  for flag in coming:
+    match = re.fullmatch(r"--?config\.(grades\.)?(\w+)(?:=(.*))?", flag, re.DOTALL)
+    known = GradeRow if match and match[1] else Whole
+    if not match or match[2] not in known.__dataclass_fields__:
+      left.append(flag)
+      continue
+    text = next(coming, "") if match[3] is None else match[3]
+    if known is GradeRow:
+      columns[match[2]] = _several(text)
     else:
-      left.append(given)
-  return left, columns
+      given[match[2]] = _one(text)
+  whole = Whole(**given)
+  also = {f"grades.{name}" for name in columns}
+  also |= {match[1] for flag in left if (match := re.match(r"--?config\.([\w.]+)", flag))}
+  for name in given:
+    if SAME[name] in also:
+      raise UserError(f"--config.{name} and --config.{SAME[name]} say the same; give one of them")
+  return left, whole, columns
 
 
 def _unless_none(parser):
@@ -181,7 +202,7 @@ def reason(error, argv):
       match = re.match(rf"--?(?:no)?config\.((?:.*\.)?{key})(\.|=|$)", given)
       if match:
         return f"{given}: the config has no setting {match[1]!r}{_hint(match[1])}"
-  if isinstance(error.__context__, UserError):  # a column of the grades
+  if isinstance(error.__context__, UserError):  # of the whole config, or a column of its grades
     return str(error.__context__)
   wrapped = isinstance(error, OSError) or "Traceback" in str(error)
   while wrapped and (error.__cause__ or error.__context__):
@@ -212,7 +233,7 @@ def _hint(key):
       f"--config=FILE.py:{name}, or give all methods, as in "
       f"\"--config.methods={{'ce':{{'weight':1.0}},'{name}':{{'weight':1.0}}}}\""
     )
-  leaves = list(workdirs.flat(config.to_dict()))
+  leaves = [*SAME, *workdirs.flat(config.to_dict())]
   if place == "grades" and name.startswith("grade_"):
     return (
       f"; it has {len(config.grades)} grades: make another one in a config file, or give a value "
@@ -225,7 +246,7 @@ def _hint(key):
   if wanted == "workdir":
     return "; it is --workdir"
   near = [leaf for leaf in leaves if leaf.rpartition(".")[2] == wanted]
-  near.sort(key=lambda leaf: [*_ORDER, leaf.split(".")[0]].index(leaf.split(".")[0]))
+  near.sort(key=lambda leaf: [*SAME, *_ORDER, leaf.split(".")[0]].index(leaf.split(".")[0]))
   if near:
     first, *others = (f"--config.{leaf}" for leaf in near)
     return f"; it is {first}" + (f" (or {', '.join(others)})" if others else "")

@@ -17,7 +17,7 @@ from edjax.data import datasets
 from edjax.devices import xla
 from edjax.errors import UserError, one_line
 
-_ARGV = []  # the flags that are being parsed, but for columns of grades
+_ARGV = []  # the flags that are being parsed, but for those of the whole config or all its grades
 _CONFIG = config_flags.DEFINE_config_file(
   "config", None, "The run: a file that defines get_config, with :variants.", sys_argv=_ARGV
 )
@@ -114,7 +114,8 @@ def _parse(argv):
   """Parses flags; absl, ml_collections and config files raise many kinds of errors."""
   try:
     argv = commandline.last_of_each(flags.FLAGS.read_flags_from_files(argv))
-    _ARGV[:], flags.FLAGS["config"].parser.columns = commandline.without_columns(argv)
+    parser = flags.FLAGS["config"].parser
+    _ARGV[:], parser.whole, parser.columns = commandline.of_all(argv)
     rest = flags.FLAGS(_ARGV)
     # A file that could not be read says so when it is first asked something.
     if _CONFIG.value is not None and "name" not in _CONFIG.value:

@@ -198,16 +198,15 @@ def test_none_where_nothing_else_says_what_it_is(key, typed):
 @pytest.mark.parametrize(
   "wrong, right",
   [
-    ("epochs", "grades.epochs"), ("learning_rate", "grades.learning_rate"),
-    ("batch_size", "recipe.batch_size"), ("model", "student.model"), ("lr", "grades.learning_rate"),
-    ("temperature", "methods.kd.temperature"), ("recipe.epochs", "grades.epochs"),
+    ("recipe.image_size", "image_size"), ("model", "student.model"), ("lr", "learning_rate"),
+    ("bs", "batch_size"), ("temperature", "methods.kd.temperature"), ("recipe.epochs", "epochs"),
     ("optimizer", "recipe.optimiser"), ("train_limit", "data.train_limit"),
   ],
 )  # fmt: skip
 def test_hints_towards_where_a_setting_is(wrong, right, typed):
   with pytest.raises(UserError, match=f"no setting '{wrong}'; it is --config.{right}"):
     typed("--config=configs/digits.py", f"--config.{wrong}=1")
-  value = {"student.model": "vgg8", "recipe.optimiser": "adamw"}.get(right, "1")
+  value = {"student.model": "vgg8", "recipe.optimiser": "adamw", "epochs": "3"}.get(right, "1")
   typed("--config=configs/digits.py", f"--config.{right}={value}")
 
 

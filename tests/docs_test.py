@@ -12,7 +12,7 @@ import pytest
 from absl import flags
 
 from edjax import __main__ as entry
-from edjax import rows
+from edjax import rows, whole
 from edjax.convert import __main__ as convert
 from edjax.data import __main__ as prepare
 from edjax.recipes import common
@@ -134,7 +134,7 @@ def learn(arguments, typed):
     assert made.name == "_".join([file, *chosen(file, variants)])
   for each in given:
     key, value = each.removeprefix("--config.").split("=", 1)
-    read = made.to_dict()
+    read = made.to_dict() | vars(whole.now(made))
     read["grades"] |= rows.columns(read["grades"])
     for name in key.split("."):
       read = read[name]
