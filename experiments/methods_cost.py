@@ -28,7 +28,7 @@ from edjax.recipes import published
 from edjax.study import Study
 from edjax.teachers import faculty
 from edjax.training.evaluation import Loader
-from edjax.training.grade import prepare
+from edjax.training.grade import ReadyGrade
 
 _WARM = 3  # steps before the clock starts; the first compiles
 
@@ -91,7 +91,7 @@ def _round(name, loader, options):
     every_seconds=0.0,
     keep=1,
   )
-  term = prepare(study, loader, 0, 0)
+  term = ReadyGrade(study, loader, 0, 0)
   state = term.begin()
   state = jax.block_until_ready(term.teach(state, 0, 0, _WARM))
 

@@ -198,9 +198,9 @@ def _paces(options):
   terms, states, rates = {}, {}, {}
   for where in ("streamed", "device"):
     loader = Loader(dataset, pmap.fleet(1, options.batch), where)
-    terms[where] = grade.prepare(study, loader, 0, 0)
+    terms[where] = grade.ReadyGrade(study, loader, 0, 0)
     states[where], rates[where] = terms[where].begin(), []
-  stretch = terms["device"].stretch
+  stretch = terms["device"].batches.chunk
   for number in range(options.rounds + 1):  # the first compiles
     for where, ready in terms.items():
       first, began = number * stretch, time.perf_counter()
@@ -208,7 +208,7 @@ def _paces(options):
       states[where].step.block_until_ready()
       rates[where].append(stretch * options.batch / (time.perf_counter() - began))
   for ready in terms.values():
-    ready.ahead.close()
+    ready.batches.ahead.close()
   digests = {checkpoint.sha256(state.variables) for state in states.values()}
   medians = {where: round(statistics.median(taken[1:]), 1) for where, taken in rates.items()}
   return medians | {"rounds": options.rounds, "steps": stretch, "same_bits": len(digests) == 1}

@@ -10,20 +10,30 @@ about its own seats only, and any run, seed or method may read what another has 
 import dataclasses
 import functools
 import pathlib
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float32, Int32, UInt8
 
 from edjax.data import identity
 from edjax.data.augment import pipeline
+from edjax.data.datasets import Dataset
+from edjax.devices.pmap import Fleet
 from edjax.errors import UserError
 from edjax.models import precision
 from edjax.models.analysis.macs import network_macs
+from edjax.models.layers import Network, Output
+from edjax.progress import Progress
+from edjax.sections import Faculty
 from edjax.storage import checkpoint
 from edjax.teachers import faculty
 from edjax.teachers.answers import Ledger, Table
+from edjax.types import Variables
+
+Seats = tuple[Int32[np.ndarray, "devices n"], Float32[np.ndarray, "devices n"]]  # places, mask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +53,12 @@ class Settings:
   own: pathlib.Path
 
 
-def settings(faculty, workdir, processes):
+def settings(faculty: Faculty, workdir: pathlib.Path, processes: int) -> Settings | None:
   """Returns the `Settings` of a run, or None without a bank.
 
   Args:
-    faculty: a `sections.Faculty`.
-    workdir: a `pathlib.Path`.
+    faculty: of the run.
+    workdir: of the run.
     processes: that train together; a bank knows nothing of others.
 
   Raises:
@@ -65,13 +75,67 @@ def settings(faculty, workdir, processes):
   return Settings(faculty.bank, faculty.bank_fill, folder, own)
 
 
-def meaning(teacher, dataset, how, numbers, precision, platform):
+@dataclasses.dataclass(frozen=True)
+class Shown:
+  """Which views of which images the steps of a grade show.
+
+  Attributes:
+    grade: its name.
+    how: images enter.
+    precision: in which teachers compute, see `precision`.
+    labels: of the data set, that are taught.
+    epochs: of the grade; `chunk`: how many steps are laid out at once.
+    rows: epoch -> int32 [devices, steps, batch / devices], the images.
+    numbers: epoch -> int32 of the same shape, their views, see `pipeline.number`.
+  """
+
+  grade: str
+  how: pipeline.Augment
+  precision: str
+  labels: tuple[int, ...]
+  epochs: int
+  chunk: int
+  rows: Callable[[int], Int32[np.ndarray, "devices steps seats"]]
+  numbers: Callable[[int], Int32[np.ndarray, "devices steps seats"]]
+
+  @property
+  def views(self) -> int:
+    """How many an image has."""
+    return cast(int, self.how.distinct)
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+  """A teacher as the steps of a grade ask it.
+
+  Attributes:
+    teacher: as it was acquired.
+    network, variables: of it, folded and in a precision.
+    figures: (mean, std) by which it is shown images; () for the run's.
+    seats: for which it answers, from `sampler.teacher_seats`; None for every seat.
+  """
+
+  teacher: faculty.Teacher
+  network: Network
+  variables: Variables
+  figures: tuple
+  seats: Seats | None
+
+
+def meaning(
+  teacher: faculty.Teacher,
+  dataset: Dataset,
+  how: pipeline.Augment,
+  numbers: str,
+  precision: str,
+  platform: str,
+) -> dict[str, Any]:
   """Everything that a table of answers depends on, JSON.
 
   Args:
-    teacher: a `faculty.Teacher`.
-    dataset: a `datasets.Dataset`.
-    how: an `pipeline.Augment`, with the figures by which the teacher is shown images.
+    teacher: that answers.
+    dataset: of the run.
+    how: images enter, with the figures by which the teacher is shown them.
     numbers: in which they are kept; `precision`: in which they are computed.
     platform: of the devices, on which float32 is not the same either.
   """
@@ -90,211 +154,203 @@ def meaning(teacher, dataset, how, numbers, precision, platform):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Desk:
-  """One teacher's table, and what has to be known to fill it."""
+class _Kept:
+  """One teacher's table, and what has to be known to fill it.
+
+  Attributes:
+    ask: (images, index, numbers) -> logits.
+    macs: of one answer.
+    members: the images it answers for.
+    seats: [devices, n].
+  """
 
   name: str
   table: Table
   ledger: Ledger
-  ask: Any  # (images, index, numbers) -> logits
+  ask: Callable[..., np.ndarray]
   macs: int
-  members: np.ndarray  # the images it answers for
-  seats: tuple  # (places, mask), [devices, n]
+  members: Int32[np.ndarray, " images"]
+  seats: Seats
 
 
 class Bank:
   """The tables of the teachers of one grade."""
 
-  def __init__(self, kept, study, loader, spec, grade, variables, seats, key, rows_of, chunk):
-    """Takes note of a grade; opens nothing.
+  def __init__(
+    self,
+    settings: Settings,
+    dataset: Dataset,
+    fleet: Fleet,
+    asked: tuple[Asked, ...],
+    shown: Shown,
+  ) -> None:
+    """Takes note of a grade; opens nothing."""
+    self._settings, self._dataset, self._fleet = settings, dataset, fleet
+    self._asked, self._shown = asked, shown
+    self._size = fleet.at_once * fleet.size
+    self._kept: tuple[_Kept, ...] = ()
+    self._lost: dict[str, int] = {}
 
-    Args:
-      kept: `Settings`.
-      study: a `Study`.
-      loader: a `Loader`.
-      spec: the `step.StepSpec`; its roles' networks are those that are asked.
-      grade: the `curriculum.Grade`.
-      variables: {name: variables} of those networks, as the steps take them.
-      seats: {name: (places, mask)} from `sampler.teacher_seats`, on the host.
-      key: of the grade.
-      rows_of: epoch -> int32 [devices, steps, batch / devices], the images of the seats.
-      chunk: how many steps are laid out at once.
-    """
-    self._kept, self._study, self._loader, self._spec = kept, study, loader, spec
-    self._grade, self._variables, self._seats = grade, variables, seats
-    self._rows_of, self._chunk = rows_of, chunk
-    self._size = loader.fleet.at_once * loader.fleet.size
-    self._desks, self._lost = (), {}
-    how, steps, batch = spec.augment, spec.steps_per_epoch, spec.batch_size
-
-    @jax.jit
-    def shown(first):
-      def one(step):  # as in the training step
-        return pipeline.number(how, pipeline.draw(how, jax.random.fold_in(key, step), batch))
-
-      return jax.lax.map(one, first + jnp.arange(steps))
-
-    @functools.lru_cache(maxsize=2)
-    def numbers_of(epoch):
-      numbers = np.asarray(shown(epoch * steps)).reshape(steps, loader.fleet.size, -1)
-      return numbers.swapaxes(0, 1)
-
-    self._numbers_of = numbers_of
-
-  def open(self, progress, computed):
+  def open(self, progress: Progress, computed: Mapping[str, int]) -> None:
     """Opens the tables, repairs what a killed run left half done, and fills them if so chosen.
 
     Args:
-      progress: a `progress.Progress`.
+      progress: is told.
       computed: what `computed` returned when the checkpoint was made from which the grade goes on.
     """
-    self._desks = tuple(map(self._desk, self._spec.roles))
-    for desk in self._desks:
-      self._lost[desk.name] = max(0, computed.get(desk.name, 0) - desk.ledger.count())
-      if self._lost[desk.name] or desk.ledger.damaged():
+    self._kept = tuple(map(self._open, self._asked))
+    for kept in self._kept:
+      self._lost[kept.name] = max(0, computed.get(kept.name, 0) - kept.ledger.count())
+      if self._lost[kept.name] or kept.ledger.damaged():
         progress.line(
-          f"bank of {desk.name}: the notes of what this run has computed are damaged; some may be "
+          f"bank of {kept.name}: the notes of what this run has computed are damaged; some may be "
           "missing in the cost of its teachers, and answers may differ in their last bits"
         )
-      for batch in desk.ledger.batches():
-        if len(desk.table.missing(batch)):
-          self._compute(desk, batch)
-      if self._kept.fill == "up_front":
-        self._fill(desk, progress)
+      for batch in kept.ledger.batches():
+        if len(kept.table.missing(batch)):
+          self._compute(kept, batch)
+      if self._settings.fill == "up_front":
+        self._fill(kept, progress)
 
-  def lay(self, epoch, start):
+  def lay(self, epoch: int, start: int) -> dict[str, Float32[np.ndarray, "devices chunk _ _"]]:
     """Answers for the chunk that begins at step `start` of an epoch.
 
     Returns:
       {name: float32 [devices, chunk, seats, columns]}; zeros for padding, in seats and in steps.
     """
-    laid = {}
-    for desk in self._desks:
-      left = self._rows(desk, epoch)[:, start:]
-      now = left[:, : self._chunk]
-      lacking = len(desk.table.missing(_in_order(now)))
+    laid, chunk = {}, self._shown.chunk
+    for kept in self._kept:
+      left = self._rows(kept, epoch)[:, start:]
+      now = left[:, :chunk]
+      lacking = len(kept.table.missing(_in_order(now)))
       if lacking:
         whole = -(-lacking // self._size) * self._size
-        later = desk.table.missing(_in_order(left))
-        if len(later) < whole and epoch + 1 < self._grade.epochs:
-          coming = _in_order(self._rows(desk, epoch + 1))
-          later = desk.table.missing(np.concatenate([_in_order(left), coming]))
-        self._answer(desk, later[:whole])
-      short = self._chunk - now.shape[1]
-      laid[desk.name] = desk.table.read(
+        later = kept.table.missing(_in_order(left))
+        if len(later) < whole and epoch + 1 < self._shown.epochs:
+          coming = _in_order(self._rows(kept, epoch + 1))
+          later = kept.table.missing(np.concatenate([_in_order(left), coming]))
+        self._answer(kept, later[:whole])
+      short = chunk - now.shape[1]
+      laid[kept.name] = kept.table.read(
         np.pad(now, ((0, 0), (0, short), (0, 0)), constant_values=-1)
       )
     return laid
 
-  def computed(self):
+  def computed(self) -> dict[str, int]:
     """Returns {name: how many answers this run has computed in this grade}."""
-    return {desk.name: desk.ledger.count() + self._lost[desk.name] for desk in self._desks}
+    return {kept.name: kept.ledger.count() + self._lost[kept.name] for kept in self._kept}
 
-  def macs(self):
+  def macs(self) -> int:
     """Multiply-accumulates of the answers that this run has computed in this grade."""
     computed = self.computed()
-    return sum(desk.macs * computed[desk.name] for desk in self._desks)
+    return sum(kept.macs * computed[kept.name] for kept in self._kept)
 
-  def _desk(self, role):
-    loader, teacher = self._loader, self._study.teachers[role.name]
-    how = self._spec.augment.by(role.figures)
-    dataset = loader.dataset
-    labels = dataset.train.labels
-    members = np.flatnonzero(np.isin(labels, teacher.classes))
-    about = meaning(
-      teacher,
-      dataset,
-      how,
-      self._kept.numbers,
-      self._spec.precision,
-      loader.fleet.devices[0].platform,
-    )
-    columns = len(teacher.classes)
-    tag = faculty.fingerprint(about)
-    place = self._kept.folder / f"bank_{dataset.name}_{teacher.model}_{columns}_{tag}"
-    ledger = self._kept.own / role.name / f"answered_{self._grade.name}_{tag}"
-    ask = _asker(loader.fleet, role.network, how, self._spec.precision)
-    variables = loader.fleet.replicate(self._variables[role.name])
-    per_device = self._spec.batch_size // loader.fleet.size
-    everywhere = np.tile(np.arange(per_device), (loader.fleet.size, 1))
-    return _Desk(
-      name=role.name,
-      table=Table(place, len(members) * how.distinct, columns, self._kept.numbers, about),
+  def _open(self, asked: Asked) -> _Kept:
+    dataset, fleet, teacher, shown = self._dataset, self._fleet, asked.teacher, self._shown
+    how, numbers = shown.how.by(asked.figures), self._settings.numbers
+    platform = fleet.devices[0].platform
+    about = meaning(teacher, dataset, how, numbers, shown.precision, platform)
+    members = np.flatnonzero(np.isin(dataset.train.labels, teacher.classes))
+    columns, tag = len(teacher.classes), faculty.fingerprint(about)
+    place = self._settings.folder / f"bank_{dataset.name}_{teacher.model}_{columns}_{tag}"
+    ledger = self._settings.own / teacher.name / f"answered_{shown.grade}_{tag}"
+    ask = _asker(fleet, View(asked.network, how, shown.precision))
+    per_device = shown.rows(0).shape[-1]
+    everywhere = np.tile(np.arange(per_device, dtype=np.int32), (fleet.size, 1))
+    return _Kept(
+      name=teacher.name,
+      table=Table(place, len(members) * shown.views, columns, numbers, about),
       ledger=Ledger(ledger, self._size),
-      ask=functools.partial(ask, variables),
-      macs=network_macs(teacher.network, loader.image_shape),
+      ask=functools.partial(ask, fleet.replicate(asked.variables)),
+      macs=network_macs(teacher.network, dataset.train.images.shape[1:]),
       members=members,
-      seats=self._seats.get(role.name, (everywhere, np.ones(everywhere.shape))),
+      seats=asked.seats or (everywhere, np.ones(everywhere.shape, np.float32)),
     )
 
-  def _rows(self, desk, epoch):
-    """The table's rows that the seats of an epoch show: [devices, steps, seats]; −1 is padding."""
-    places, mask = (part[:, None] for part in desk.seats)
+  def _rows(self, kept: _Kept, epoch: int) -> Int32[np.ndarray, "devices steps seats"]:
+    """The table's rows that the seats of an epoch show; −1 is padding."""
+    places, mask = (part[:, None] for part in kept.seats)
     images, numbers = (
       np.take_along_axis(array, places, axis=2)
-      for array in (self._rows_of(epoch), self._numbers_of(epoch))
+      for array in (self._shown.rows(epoch), self._shown.numbers(epoch))
     )
-    rows = np.searchsorted(desk.members, images) * self._spec.augment.distinct + numbers
+    rows = np.searchsorted(kept.members, images) * self._shown.views + numbers
     return np.where(mask > 0, rows, -1)
 
-  def _fill(self, desk, progress):
-    labels, views = self._loader.dataset.train.labels, self._spec.augment.distinct
-    shown = np.isin(labels[desk.members], self._study.order[: self._grade.num_classes])
-    images = np.flatnonzero(shown)
-    rows = desk.table.missing(images[:, None] * views + np.arange(views)[None])
+  def _fill(self, kept: _Kept, progress: Progress) -> None:
+    labels, views = self._dataset.train.labels, self._shown.views
+    images = np.flatnonzero(np.isin(labels[kept.members], self._shown.labels))
+    rows = kept.table.missing(images[:, None] * views + np.arange(views)[None])
     for first in range(0, len(rows), self._size):
-      self._answer(desk, rows[first : first + self._size])
+      self._answer(kept, rows[first : first + self._size])
       done = min(first + self._size, len(rows))
       progress.update(
-        label=f"bank of {desk.name}", epoch=1, epochs=None, step=done, steps=len(rows)
+        label=f"bank of {kept.name}", epoch=1, epochs=None, step=done, steps=len(rows)
       )
     if len(rows):
       progress.line(
-        f"bank of {desk.name}: {len(rows):,} answers computed, for {len(images):,} images × "
-        f"{views:,} views; in {desk.table.place}"
+        f"bank of {kept.name}: {len(rows):,} answers computed, for {len(images):,} images × "
+        f"{views:,} views; in {kept.table.place}"
       )
 
-  def _answer(self, desk, rows):
+  def _answer(self, kept: _Kept, rows: np.ndarray) -> None:
     for first in range(0, len(rows), self._size):
       batch = rows[first : first + self._size]
-      desk.ledger.enter(batch)
-      self._compute(desk, batch)
+      kept.ledger.enter(batch)
+      self._compute(kept, batch)
 
-  def _compute(self, desk, rows):
+  def _compute(self, kept: _Kept, rows: np.ndarray) -> None:
     padded = np.concatenate([rows, np.repeat(rows[:1], self._size - len(rows))])
-    places, numbers = np.divmod(padded, self._spec.augment.distinct)
-    index = desk.members[places]
-    images = self._loader.dataset.train.images[index]
-    logits = desk.ask(images, index.astype(np.int32), numbers.astype(np.int32))
-    desk.table.write(rows, logits[: len(rows)])
+    places, numbers = np.divmod(padded, self._shown.views)
+    index = kept.members[places]
+    images = self._dataset.train.images[index]
+    logits = kept.ask(images, index.astype(np.int32), numbers.astype(np.int32))
+    kept.table.write(rows, logits[: len(rows)])
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+  """How a frozen teacher looks at images: static.
+
+  Attributes:
+    network: that is asked.
+    how: it is shown them.
+    precision: in which it computes, see `precision`.
+  """
+
+  network: Network
+  how: pipeline.Augment
+  precision: str
 
 
 @functools.lru_cache(maxsize=8)
-def _asker(fleet, network, how, precision):
+def _asker(fleet: Fleet, view: View) -> Callable[..., np.ndarray]:
   """Teachers of one network, and the grades they teach in, share what is compiled."""
-  return fleet.asker(functools.partial(ask_step, network, how, precision))
+  return fleet.asker(functools.partial(ask_step, view))
 
 
-def _in_order(rows):
+def _in_order(rows: np.ndarray) -> np.ndarray:
   """[devices, steps, seats] as they are shown, step by step."""
   return rows.swapaxes(0, 1).ravel()
 
 
-def ask_step(network, how, dtype, variables, images, index, numbers):
+def ask_step(
+  view: View,
+  variables: Variables,
+  images: UInt8[jax.Array, "n height width channels"],
+  index: Int32[jax.Array, " n"],
+  numbers: Int32[jax.Array, " n"],
+) -> Float32[jax.Array, "n columns"]:
   """What a frozen teacher says of views of images, as in a training step.
 
   Args:
-    network, how: the teacher's, and an `pipeline.Augment`; static.
-    dtype: in which it computes, see `precision`.
-    variables: its own.
-    images: uint8 [n, height, width, channels].
-    index: int32 [n], which training images they are.
-    numbers: int32 [n], of the views, see `pipeline.number`.
-
-  Returns:
-    float32 [n, columns].
+    view: static.
+    variables: of its network.
+    images: whole ones.
+    index: which training images they are.
+    numbers: of the views, see `pipeline.number`.
   """
-  draws = pipeline.settle(how, pipeline.numbered(how, numbers), index)
-  view = pipeline.normalise(how, pipeline.view(how, images, draws))
-  logits = network.apply(variables, precision.enter(view, dtype)).logits
-  return logits.astype(jnp.float32)
+  draws = pipeline.settle(view.how, pipeline.numbered(view.how, numbers), index)
+  seen = pipeline.normalise(view.how, pipeline.view(view.how, images, draws))
+  output = view.network.apply(variables, precision.enter(seen, view.precision))
+  return cast(Output, output).logits.astype(jnp.float32)

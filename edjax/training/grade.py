@@ -1,79 +1,150 @@
 """A grade made ready: its network and optimiser, who sits where, what is compiled, how it begins.
 
-`prepare` has no effect but to put arrays on devices; the loop that spends time is in `school`.
+Making one ready has no effect but to put arrays on devices; `trainer` spends the time.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+from jaxtyping import Int32
 
 from edjax import curriculum, models
 from edjax import methods as methods_table
 from edjax.data import sampler
 from edjax.data.augment.strong import MULTI_LEVEL, randaugment
-from edjax.data.prefetch import Stream
 from edjax.devices.pmap import AXIS
 from edjax.errors import UserError
 from edjax.models import precision
 from edjax.models.analysis.folding import fold, folded
 from edjax.models.analysis.macs import network_macs, training_macs
 from edjax.storage import checkpoint
-from edjax.teachers import faculty
-from edjax.teachers.bank import Bank
+from edjax.study import Study
+from edjax.teachers import bank, faculty
 from edjax.training import growth, optimizers
-from edjax.training.step import StepSpec, start, train_step
+from edjax.training.batches import Batches
+from edjax.training.evaluation import Loader
+from edjax.training.step import State, StepSpec, start, train_step
+from edjax.types import RandomKey, Variables
 
-_CHUNKS_PER_EPOCH = 20
-_CHUNK_BYTES = 1 << 26  # of the images of a chunk, unless a single step has more
 
-
-@dataclasses.dataclass(frozen=True)
-class Term:
-  """A grade made ready.
+class ReadyGrade:
+  """A grade made ready: what it is, how it begins, how it goes on.
 
   Attributes:
-    grade: the `curriculum.Grade`.
+    grade: of the curriculum.
     order: the data set's labels the student knows, place by place.
-    seating: the `sampler.Seating`.
+    batches: who sits where, and what is laid out for the steps.
     first_step: steps of the study before this grade.
     schedule: step of the grade -> learning rate.
     macs: of one image forward.
     macs_per_step: {"student", "teachers"}, training; a bank's are not among them.
-    bank: the `Bank` that answers in place of the teachers, or None.
-    begin: `(state of the last grade or None) -> state` with which the grade begins, grafted.
-    restore: `({path: array}) -> state` that a checkpoint of this grade holds.
-    chunk: after how many steps of an epoch the host looks at what came of them.
-    ahead: a `prefetch.Stream` of what is laid out for a chunk, to be closed.
-    teach: `(state, epoch, first, last) -> state` runs steps first…last−1 of an epoch.
-    answer: from `Loader.examiner`.
+    bank: that answers in place of the teachers, or None.
   """
 
-  grade: curriculum.Grade
-  order: tuple[int, ...]
-  seating: sampler.Seating
-  first_step: int
-  schedule: Callable
-  macs: int
-  macs_per_step: dict
-  bank: Bank | None
-  begin: Callable
-  restore: Callable
-  chunk: int
-  ahead: Stream
-  teach: Callable
-  answer: Callable
+  def __init__(self, study: Study, loader: Loader, number: int, first_step: int) -> None:
+    """Makes grade `number` of a study ready."""
+    self.grade = grade = study.curriculum.grades[number]
+    self.order, self.first_step = study.order[: grade.num_classes], first_step
+    self._loader, self._places, members, seating = loader, *seat(study, loader, number)
+    self.schedule = optimizers.learning_rate(grade, study.recipe, seating.steps)
+    self._spec = make_spec(study, loader, number, seating, self.schedule)
+    self._key = jax.random.fold_in(jax.random.key(study.seed), number)
+    self.batches = Batches(loader, seating, members, (study.seed, number), grade.epochs)
+    asked = _asked(study, loader, grade, seating, self._spec)
+    self._teachers = {each.teacher.name: each.variables for each in asked}
+    self._seats = {each.teacher.name: each.seats for each in asked if each.seats is not None}
+    self.bank = self._bank(cast(bank.Settings, study.bank), asked) if study.bank and asked else None
+    self.macs = network_macs(self._spec.network, loader.image_shape)
+    self.macs_per_step = macs_per_step(study, loader, grade, seating, self._spec)
+    if self.bank:
+      self.macs_per_step["teachers"] = 0
 
   @property
-  def steps(self):
+  def seating(self) -> sampler.Seating:
+    """How many steps an epoch has, and the seats of each subject."""
+    return self.batches.seating
+
+  @property
+  def steps(self) -> int:
     """Of the whole grade."""
     return self.grade.epochs * self.seating.steps
 
+  def begin(self, last: State | None = None) -> State:
+    """Returns the state with which the grade begins, grafted on that in which the last ended."""
+    fresh = models.begin(self._spec.network, self._key, self._loader.image_shape)
+    if last is not None:
+      fresh, known = jax.device_get((fresh, last.variables))
+      last = dataclasses.replace(last, variables=known)
+    shape = self._loader.dataset.train.images.shape
+    state = grow(self._spec, shape, self._key, fresh, self._teachers, last)
+    return self._loader.fleet.replicate(state)
 
-def seat(study, loader, number):
+  def restore(self, arrays: dict[str, np.ndarray]) -> State:
+    """Returns the state that a checkpoint of this grade holds, {path: array}.
+
+    Raises:
+      ValueError: if its arrays are others.
+    """
+    like = jax.eval_shape(self._fresh)
+    return self._loader.fleet.replicate(checkpoint.unflatten(like, arrays))
+
+  def teach(self, state: State, epoch: int, first: int, last: int) -> State:
+    """Runs steps first…last−1 of an epoch."""
+    run, key, labels, teachers, seats = self._on_devices
+    rows = self.batches.on_devices(epoch)
+    while first < last:
+      start = first // self.batches.chunk * self.batches.chunk
+      end, laid = min(last, start + self.batches.chunk), self.batches.ahead((epoch, start))
+      if self.bank:
+        answers = self._loader.fleet.divide(self.bank.lay(epoch, start))
+        laid = laid | {"answers": answers}
+      state = run(state, key, labels, rows, first, end, teachers, seats, laid, start)
+      first = end
+    return state
+
+  @functools.cached_property
+  def answer(self) -> Callable[..., Any]:
+    """Asks the student, see `Loader.examiner`."""
+    return self._loader.examiner(self._spec.network)
+
+  @functools.cached_property
+  def _on_devices(self) -> tuple[Any, ...]:
+    """The compiled steps, and what they take that stays the same."""
+    fleet = self._loader.fleet
+    key, labels, teachers = fleet.replicate((self._key, self._places, self._teachers))
+    run = fleet.trainer(functools.partial(train_step, self._spec))
+    return run, key, labels, teachers, fleet.divide(self._seats)
+
+  def _fresh(self) -> State:
+    image = jnp.zeros((1, *self._loader.image_shape), jnp.float32)
+    variables = self._spec.network.init(self._key, image)
+    shape = self._loader.dataset.train.images.shape
+    return start(self._spec, self._key, variables, self._teachers, shape)
+
+  def _bank(self, settings: bank.Settings, asked: tuple[bank.Asked, ...]) -> bank.Bank:
+    how = self._spec.augment
+    shown = bank.Shown(
+      self.grade.name,
+      how,
+      self._spec.precision,
+      self.order,
+      self.grade.epochs,
+      self.batches.chunk,
+      self.batches.rows,
+      self.batches.views(how, self._key),
+    )
+    return bank.Bank(settings, self._loader.dataset, self._loader.fleet, asked, shown)
+
+
+def seat(
+  study: Study, loader: Loader, number: int
+) -> tuple[Int32[np.ndarray, " images"], list[np.ndarray], sampler.Seating]:
   """Who sits in the batches of grade `number` of a study.
 
   Returns:
@@ -89,7 +160,13 @@ def seat(study, loader, number):
   return places, members, seating
 
 
-def make_spec(study, loader, number, seating, schedule):
+def make_spec(
+  study: Study,
+  loader: Loader,
+  number: int,
+  seating: sampler.Seating,
+  schedule: optax.Schedule,
+) -> StepSpec:
   """Returns the `StepSpec` of grade `number` of a study; its teachers are folded."""
   grade, recipe = study.curriculum.grades[number], study.recipe
   before = study.curriculum.grades[number - 1] if number else None
@@ -99,7 +176,7 @@ def make_spec(study, loader, number, seating, schedule):
     grade.fragments,
     grade.num_classes,
     axis_name=AXIS,
-    **dict(grade.reference),
+    **cast(dict[str, Any], dict(grade.reference)),
   )
   teachers = {name: study.teachers[name] for name in grade.teachers}
   roles = faculty.roles(grade, teachers, study.order, recipe.specialist_weight)
@@ -132,66 +209,48 @@ def make_spec(study, loader, number, seating, schedule):
     reuses=body.reuses and grade.fragments == len(body.fragments),
     lower=before.fragments if before else 0,
     lower_rate=grade.lower_rate,
+    carry_momentum=grade.carry_momentum,
   )
 
 
-def freeze(network, variables, image_shape, kind):
+def freeze(
+  network: models.Network, variables: Variables, image_shape: tuple[int, ...], kind: str
+) -> Variables:
   """Returns a teacher's variables as training asks it: folded, and in a precision."""
   _, variables = fold(network, variables, image_shape)
   return variables | {"params": precision.lower(variables["params"], kind)}
 
 
-def prepare(study, loader, number, first_step):
-  """Makes grade `number` of a study ready in a `Loader`; returns a `Term`."""
-  grade, recipe = study.curriculum.grades[number], study.recipe
-  order = study.order[: grade.num_classes]
-  places, members, seating = seat(study, loader, number)
-  schedule = optimizers.learning_rate(grade, recipe, seating.steps)
-  spec = make_spec(study, loader, number, seating, schedule)
-  network, roles = spec.network, spec.roles
-  teachers = {
-    teacher.name: freeze(teacher.network, teacher.variables, loader.image_shape, recipe.precision)
-    for teacher in (study.teachers[name] for name in grade.teachers)
-  }
-  key = jax.random.fold_in(jax.random.key(study.seed), number)
-  seats, _ = _seat_teachers(study, roles, grade, seating, loader)
-  per_step = macs_per_step(study, loader, grade, seating, spec)
-  chunk = max(1, seating.steps // _CHUNKS_PER_EPOCH)
-  chunk = max(1, min(chunk, _CHUNK_BYTES // (recipe.batch_size * loader.image_bytes)))
-
-  @functools.lru_cache(maxsize=2)
-  def rows_of(epoch):
-    rows = sampler.epoch_order(seating, members, (study.seed, number), epoch)
-    return np.ascontiguousarray(rows.reshape(seating.steps, loader.fleet.size, -1).swapaxes(0, 1))
-
-  ahead = _ahead(loader, rows_of, chunk, seating.steps, grade.epochs)
-  banked = None
-  if study.bank and roles:
-    banked = Bank(study.bank, study, loader, spec, grade, teachers, seats, key, rows_of, chunk)
-  begin = functools.partial(_begin, spec, key, teachers, loader, grade.carry_momentum)
-  return Term(
-    grade=grade,
-    order=order,
-    seating=seating,
-    first_step=first_step,
-    schedule=schedule,
-    macs=network_macs(network, loader.image_shape),
-    macs_per_step=per_step | ({"teachers": 0} if banked else {}),
-    bank=banked,
-    begin=lambda last=None: loader.fleet.replicate(begin(last)),
-    restore=lambda arrays: loader.fleet.replicate(
-      checkpoint.unflatten(_like(spec, key, teachers, loader), arrays)
-    ),
-    chunk=chunk,
-    ahead=ahead,
-    teach=_teach(spec, loader, rows_of, key, places, teachers, seats, chunk, ahead, banked),
-    answer=loader.examiner(network),
-  )
+def _asked(
+  study: Study,
+  loader: Loader,
+  grade: curriculum.Grade,
+  seating: sampler.Seating,
+  spec: StepSpec,
+) -> tuple[bank.Asked, ...]:
+  """The teachers of a grade, as its steps ask them."""
+  asked = []
+  for role in spec.roles:
+    teacher = study.teachers[role.name]
+    variables = freeze(teacher.network, teacher.variables, loader.image_shape, spec.precision)
+    seats = sampler.teacher_seats(seating, faculty.answers_for(role, grade), loader.fleet.size)
+    asked.append(bank.Asked(teacher, role.network, variables, role.figures, seats))
+  return tuple(asked)
 
 
-def macs_per_step(study, loader, grade, seating, spec):
+def macs_per_step(
+  study: Study,
+  loader: Loader,
+  grade: curriculum.Grade,
+  seating: sampler.Seating,
+  spec: StepSpec,
+) -> dict[str, int]:
   """Returns {"student", "teachers"}: what a step of a grade costs where no bank answers."""
-  _, answered = _seat_teachers(study, spec.roles, grade, seating, loader)
+  answered = sum(
+    _taken(seating, faculty.answers_for(role, grade))
+    * network_macs(study.teachers[role.name].network, loader.image_shape)
+    for role in spec.roles
+  )
   one = training_macs(spec.network, grade.frozen, loader.image_shape, 1 + spec.apart)
   return {
     "student": spec.views * spec.batch_size * one,
@@ -199,34 +258,31 @@ def macs_per_step(study, loader, grade, seating, spec):
   }
 
 
-def _strong(image_shape):
+def _strong(image_shape: tuple[int, ...]) -> Any:
   """Multi-level logit distillation's, its square up to half as wide as the image."""
   return dataclasses.replace(MULTI_LEVEL, cutout=(1, max(1, image_shape[1] // 2)))
 
 
-def _shares(grade, earlier):
+def _shares(grade: curriculum.Grade, earlier: Sequence[curriculum.Grade]) -> list[float]:
   """Every subject but the newest may be rehearsed, in a grade that adds none too."""
   known = [len(other.subjects) for other in earlier if len(other.subjects) < len(grade.subjects)]
   rehearsed = max(known, default=0)
   return [grade.rehearsal] * rehearsed + [1.0] * (len(grade.subjects) - rehearsed)
 
 
-def _begin(spec, key, teachers, loader, carry_momentum, last):
-  fresh = models.begin(spec.network, key, loader.image_shape)
-  if last is not None:
-    fresh, known = jax.device_get((fresh, last.variables))
-    last = last.replace(variables=known)
-  shape = loader.dataset.train.images.shape
-  return grow(spec, shape, carry_momentum, key, fresh, teachers, last)
-
-
-def grow(spec, shape, carry_momentum, key, fresh, teachers, last):
+def grow(
+  spec: StepSpec,
+  shape: tuple[int, ...],
+  key: RandomKey,
+  fresh: Variables,
+  teachers: Mapping[str, Variables],
+  last: State | None,
+) -> State:
   """Returns the `State` with which a grade begins, grafted on that of the grade before.
 
   Args:
     spec: the grade.
     shape: of the training set's images.
-    carry_momentum: see `curriculum.Grade`.
     key: of the grade.
     fresh: newly initialised variables of its network.
     teachers: {name: variables}.
@@ -238,13 +294,13 @@ def grow(spec, shape, carry_momentum, key, fresh, teachers, last):
   state = start(spec, key, variables, teachers, shape)
   if last is not None:
     state = state.replace(methods=growth.remember(state.methods, last.methods))
-  if last is not None and carry_momentum:
+  if last is not None and spec.carry_momentum:
     grown = len(state.variables["params"]) > len(last.variables["params"])
     state = state.replace(opt_state=growth.carry(state.opt_state, last.opt_state, grown))
   return state
 
 
-def _classifier(spec, teachers):
+def _classifier(spec: StepSpec, teachers: Mapping[str, Variables]) -> dict[str, Any]:
   """That of a generalist, its columns in the student's order."""
   for role in spec.roles:
     dense = teachers[role.name]["params"].get("head", {}).get("dense")
@@ -256,71 +312,6 @@ def _classifier(spec, teachers):
   )
 
 
-def _like(spec, key, teachers, loader):
-  """Shapes and types of the states of a grade."""
-
-  def fresh():
-    variables = spec.network.init(key, jnp.zeros((1, *loader.image_shape), jnp.float32))
-    return start(spec, key, variables, teachers, loader.dataset.train.images.shape)
-
-  return jax.eval_shape(fresh)
-
-
-def _seat_teachers(study, roles, grade, seating, loader):
-  """Returns ({name: seats} of those who do not answer every seat, their MACs per step)."""
-  seats, macs = {}, 0
-  for role in roles:
-    answers, taken = faculty.answers_for(role, grade), sum(seating.seats)
-    where = sampler.teacher_seats(seating, answers, loader.fleet.size)
-    if where is not None:
-      seats[role.name] = where
-      taken = sum(n for n, taught in zip(seating.seats, answers, strict=True) if taught)
-    macs += taken * network_macs(study.teachers[role.name].network, loader.image_shape)
-  return seats, macs
-
-
-def _ahead(loader, rows_of, chunk, steps, epochs):
-  """Returns a `prefetch.Stream` of what the steps of a chunk take, by (epoch, first step).
-
-  That is {"images": uint8 [devices, chunk, batch / devices, …]}. What the host has to lay out, it
-  lays out while the devices work at the chunk before, be it of another epoch. At the end of an
-  epoch the last step stands in for those that are missing, so that every chunk has one shape.
-  """
-
-  def lay_out(place):
-    epoch, start = place
-    numbers = np.minimum(np.arange(start, start + chunk), steps - 1)
-    return {"images": loader.seen("train", rows_of(epoch)[:, numbers])}
-
-  def following(place):
-    epoch, start = place
-    if loader.residence != "streamed":
-      return None
-    if start + chunk < steps:
-      return epoch, start + chunk
-    return (epoch + 1, 0) if epoch + 1 < epochs else None
-
-  return Stream(lay_out, following)
-
-
-def _teach(spec, loader, rows_of, key, places, teachers, seats, chunk, ahead, banked):
-  run = loader.fleet.trainer(functools.partial(train_step, spec))
-  key, labels, teachers = loader.fleet.replicate((key, places, teachers))
-  seats = loader.fleet.divide(seats)
-
-  @functools.lru_cache(maxsize=2)
-  def divided(epoch):
-    return loader.fleet.divide(rows_of(epoch))
-
-  def teach(state, epoch, first, last):
-    rows = divided(epoch)
-    while first < last:
-      start = first // chunk * chunk
-      end, laid = min(last, start + chunk), ahead((epoch, start))
-      if banked:
-        laid = laid | {"answers": loader.fleet.divide(banked.lay(epoch, start))}
-      state = run(state, key, labels, rows, first, end, teachers, seats, laid, start)
-      first = end
-    return state
-
-  return teach
+def _taken(seating: sampler.Seating, answers: Sequence[bool]) -> int:
+  """How many seats a teacher answers for."""
+  return sum(n for n, taught in zip(seating.seats, answers, strict=True) if taught)

@@ -15,7 +15,7 @@ from edjax.report.scores import percent_of
 from edjax.report.summary import left_out, unshown
 from edjax.storage import checkpoint
 from edjax.study import Study
-from edjax.training.grade import Term
+from edjax.training.grade import ReadyGrade
 from edjax.training.step import State
 
 
@@ -136,7 +136,7 @@ class Log:
       )
     return step, arrays, Reached.read(meta)
 
-  def restore(self, ready: Term, arrays: dict[str, Any], step: int) -> State:
+  def restore(self, ready: ReadyGrade, arrays: dict[str, Any], step: int) -> State:
     """Returns the state that a checkpoint of this grade holds.
 
     Raises:
@@ -152,7 +152,7 @@ class Log:
     self.progress.line(f"{self.label}: continuing after step {step:,}, in {ready.grade.name}")
     return state
 
-  def save(self, ready: Term, state: State, reached: Reached) -> None:
+  def save(self, ready: ReadyGrade, state: State, reached: Reached) -> None:
     """Begins to write a checkpoint, see `checkpoint.Store.save`."""
     meta = dataclasses.asdict(reached) | {"data": self._data, "journal": self._journal.digest()}
     self._store.save(ready.first_step + int(state.step), state, meta)
@@ -163,19 +163,19 @@ class Log:
     """Whether the last checkpoint is so old that another should be written."""
     return time.monotonic() - self._saved_at >= self._study.every_seconds
 
-  def note_left_out(self, ready: Term) -> None:
+  def note_left_out(self, ready: ReadyGrade) -> None:
     """Says what an epoch leaves out, once a training; the report has it of every grade."""
     if not (ready.seating.even or self._told):
       self.progress.line(left_out([{"name": self._where(ready)} | unshown(ready.seating)]))
       self._told = True
 
-  def begin(self, ready: Term, number: int, step: int) -> None:
+  def begin(self, ready: ReadyGrade, number: int, step: int) -> None:
     """Says that a grade begins, or goes on after so many of its steps."""
     self._saved_at = time.monotonic()
     self._outlook.begin(self.label, number, step / ready.steps)
     self.progress.busy(f"{self._where(ready)} · compiling …")
 
-  def note(self, ready: Term, chunk: Chunk) -> None:
+  def note(self, ready: ReadyGrade, chunk: Chunk) -> None:
     """Writes and shows what came of a chunk.
 
     Raises:
@@ -215,12 +215,12 @@ class Log:
       **figures,
     )
 
-  def note_exam(self, ready: Term, scores: dict[str, Any], step: int) -> None:
+  def note_exam(self, ready: ReadyGrade, scores: dict[str, Any], step: int) -> None:
     """Writes what an exam on the validation part gave."""
     known = {key: scores[key] for key in ("count", "top1", "nll")}
     self._write(ready, step, kind="exam", split="validation", **known)
 
-  def note_end(self, ready: Term, scores: dict[str, Any], seconds: float) -> None:
+  def note_end(self, ready: ReadyGrade, scores: dict[str, Any], seconds: float) -> None:
     """Says how a grade ended, by its exam on the test split."""
     grade = ready.grade
     self.progress.line(
@@ -229,10 +229,10 @@ class Log:
       f"{duration(seconds)}; test top-1 {percent_of(scores['top1'], scores['count'])}"
     )
 
-  def _write(self, ready: Term, step: int, **row: Any) -> None:
+  def _write(self, ready: ReadyGrade, step: int, **row: Any) -> None:
     self._journal.write({"step": ready.first_step + step, "grade": ready.grade.name, **row})
 
-  def _where(self, ready: Term) -> str:
+  def _where(self, ready: ReadyGrade) -> str:
     """The training, and the grade where it has several."""
     count, name = len(self._study.curriculum.grades), ready.grade.name
     return self.label if count == 1 else f"{name.replace('_', ' ')}/{count}"

@@ -136,7 +136,7 @@ def _step(loader, grade, spec, seating, fresh, teachers, last):
   """Returns the abstract state after the first step of a grade."""
   devices, shape = loader.fleet.size, loader.dataset.train.images.shape
   key = jax.eval_shape(lambda: jax.random.key(0))
-  grow = functools.partial(grades.grow, spec, shape, grade.carry_momentum)
+  grow = functools.partial(grades.grow, spec, shape)
   state = jax.eval_shape(grow, key, fresh, teachers, last)
   seats = {}
   for role in spec.roles:

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 
 import flax
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -66,9 +65,10 @@ class StepSpec:
     reuses: the student ends in a teacher's classifier, which does not learn.
     lower: fragments whose updates are multiplied by `lower_rate`.
     lower_rate: that factor.
+    carry_momentum: see `curriculum.Grade`.
   """
 
-  network: nn.Module
+  network: models.Network
   num_classes: int
   batch_size: int
   methods: tuple
@@ -86,6 +86,7 @@ class StepSpec:
   reuses: bool = False
   lower: int = 0
   lower_rate: float = 1.0
+  carry_momentum: bool = False
 
   @property
   def views(self):

@@ -23,7 +23,7 @@ from edjax.report.summary import grade_row
 from edjax.storage import checkpoint
 from edjax.study import Study
 from edjax.training.evaluation import Loader, grade_exam
-from edjax.training.grade import Term, prepare
+from edjax.training.grade import ReadyGrade
 from edjax.training.log import Chunk, Log, Reached
 from edjax.training.step import State, no_sums
 
@@ -63,9 +63,9 @@ def train(
     state: Any = None
     first_step = reached.first_step
     for number in range(reached.grade, len(study.curriculum.grades)):
-      ready = prepare(study, loader, number, first_step)
+      ready = ReadyGrade(study, loader, number, first_step)
       log.note_left_out(ready)
-      with contextlib.closing(ready.ahead):
+      with contextlib.closing(ready.batches.ahead):
         if arrays is None:
           state, reached = ready.begin(state), reached.begin(number, first_step)
         else:
@@ -77,7 +77,7 @@ def train(
 
 def _train_grade(
   log: Log,
-  ready: Term,
+  ready: ReadyGrade,
   fleet: Fleet,
   state: State,
   reached: Reached,
@@ -115,12 +115,12 @@ def _train_grade(
   return state, reached
 
 
-def _chunks(ready: Term, fleet: Fleet, state: State) -> Iterator[tuple[State, Chunk]]:
+def _chunks(ready: ReadyGrade, fleet: Fleet, state: State) -> Iterator[tuple[State, Chunk]]:
   """Runs a grade's steps from where a state is, and looks at what came of every chunk of them."""
   step, per_epoch, compiled = int(state.step), ready.seating.steps, False
   while step < ready.steps:
     epoch, position = divmod(step, per_epoch)
-    last = min(per_epoch, (position // ready.chunk + 1) * ready.chunk)
+    last = min(per_epoch, (position // ready.batches.chunk + 1) * ready.batches.chunk)
     began = time.monotonic()
     state = ready.teach(state, epoch, position, last)
     step += last - position
@@ -133,7 +133,9 @@ def _chunks(ready: Term, fleet: Fleet, state: State) -> Iterator[tuple[State, Ch
     compiled = True
 
 
-def _examine_epoch(log: Log, ready: Term, state: State, reached: Reached, step: int) -> Reached:
+def _examine_epoch(
+  log: Log, ready: ReadyGrade, state: State, reached: Reached, step: int
+) -> Reached:
   """Examines on the validation part; the last grade's best epoch so far on the test split, too."""
 
   def examined(split: str) -> Any:

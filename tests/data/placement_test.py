@@ -16,7 +16,7 @@ from edjax.data.splits import Rows, Split
 from edjax.devices import pmap
 from edjax.errors import UserError
 from edjax.study import Study
-from edjax.training import grade
+from edjax.training import batches, grade
 from edjax.training.evaluation import Loader
 from tests import school
 from tests.devices.pmap_test import FLEETS
@@ -63,8 +63,8 @@ def study(epochs=3):
 
 def prepared(loader, chunk=2):
   """The grade of `study`, laid out so many steps at a time: six steps an epoch."""
-  ready = grade.prepare(study(), loader, 0, 0)
-  assert ready.seating.steps == 6 and ready.chunk == chunk
+  ready = grade.ReadyGrade(study(), loader, 0, 0)
+  assert ready.seating.steps == 6 and ready.batches.chunk == chunk
   return ready
 
 
@@ -85,14 +85,14 @@ def trained(fleet, where, split):
   state = taught(ready, ready.begin(), 0, 15)
   answers, labels = ready.answer(state.variables, "test", ready.order)
   assert ready.answer(state.variables, "validation", ready.order) is None
-  ready.ahead.close()
+  ready.batches.ahead.close()
   return jax.device_get(state), answers.tobytes(), labels.tolist()
 
 
 @pytest.fixture
 def laid_out(small, monkeypatch):
   """Three chunks an epoch, and an exam of several batches."""
-  monkeypatch.setattr(grade, "_CHUNKS_PER_EPOCH", 3)
+  monkeypatch.setattr(batches, "_CHUNKS_PER_EPOCH", 3)
   monkeypatch.setattr("edjax.training.evaluation._EXAM_BATCH", 5)
 
 
@@ -112,13 +112,13 @@ def test_a_run_that_stopped_within_a_stretch_continues(split):
   """In another process, on another residence; the ninth step is the first of a chunk's two."""
   loader = loaded(split, school.fleet(), "streamed")
   ready = prepared(loader)
-  with contextlib.closing(ready.ahead):
+  with contextlib.closing(ready.batches.ahead):
     state = jax.device_get(taught(ready, ready.begin(), 0, 9))
     whole = bits(taught(ready, loader.fleet.replicate(state), 9, 15))
   for where in placement.RESIDENCES:
     loader = loaded(split, school.fleet(), where)
     ready = prepared(loader)
-    with contextlib.closing(ready.ahead):
+    with contextlib.closing(ready.batches.ahead):
       assert bits(taught(ready, loader.fleet.replicate(state), 9, 15)) == whole, where
 
 
@@ -130,7 +130,7 @@ def test_stretches_are_laid_out_in_order_and_across_epochs(split, monkeypatch):
     loader, "seen", lambda *which: asked.append((*which, threading.current_thread())) or see(*which)
   )
   ready = prepared(loader)
-  with contextlib.closing(ready.ahead):
+  with contextlib.closing(ready.batches.ahead):
     state = taught(ready, ready.begin(), 2, 8)  # resumed; the end is that of an epoch's first
     patience = time.monotonic() + 60
     while len(asked) < 4 and time.monotonic() < patience:
@@ -147,7 +147,7 @@ def test_stretches_are_laid_out_in_order_and_across_epochs(split, monkeypatch):
   # The end of the grade is the end of the stream.
   asked.clear()
   taught(ready, ready.begin(), 16, 18)
-  ready.ahead.close()
+  ready.batches.ahead.close()
   assert len(asked) == 1
 
 
@@ -158,16 +158,16 @@ def _members(split):
 @pytest.mark.usefixtures("laid_out")
 def test_a_stretch_holds_no_more_than_its_bytes(split, monkeypatch):
   """A batch is 1,536 bytes, and an epoch's last chunk is as long as the others."""
-  monkeypatch.setattr(grade, "_CHUNKS_PER_EPOCH", 1)
+  monkeypatch.setattr(batches, "_CHUNKS_PER_EPOCH", 1)
   team = school.fleet()
   for limit, steps in ((1, 1), (3 * 1536 - 1, 2), (4 * 1536, 4), (1 << 20, 6)):
-    monkeypatch.setattr(grade, "_CHUNK_BYTES", limit)
+    monkeypatch.setattr(batches, "_CHUNK_BYTES", limit)
     for where in PLACES:
       loader = loaded(split, team, where)
       ready = prepared(loader, steps)
       for start in range(0, 6, steps):
-        with ready.ahead:
-          images = ready.ahead((0, start))["images"]
+        with ready.batches.ahead:
+          images = ready.batches.ahead((0, start))["images"]
         assert images.shape == (1, steps, 8, *school.SHAPE)
         rows = sampler.epoch_order(ready.seating, _members(split), (0, 0), 0)[start:][:steps]
         assert np.array_equal(images[0, : len(rows)], split.images[rows])

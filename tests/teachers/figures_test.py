@@ -159,29 +159,26 @@ def test_roles_carry_the_figures():
 def test_a_bank_keeps_what_a_teacher_says_by_its_own_figures(graduate, tmp_path):
   loader = evaluation.Loader(dataset(), pmap.fleet(1, 6))
   teacher = faculty.load(graduate[0], "generalist", range(6), loader.dataset)
-  role = faculty.Role("generalist", teacher.network, tuple(range(6)), tuple(range(6)), 1.0, OWN)
-  desk = small.grade(["generalist"], batch=6)
-  spec = dataclasses.replace(desk.spec, roles=(role,))
-  kept = bank.Settings("float32", "lazily", tmp_path / "bank", tmp_path / "own")
-  study = types.SimpleNamespace(teachers={"generalist": teacher})
-  grade = types.SimpleNamespace(name="grade_1", epochs=1)
-  variables = {"generalist": teacher.variables}
-  kept = bank.Bank(
-    kept, study, loader, spec, grade, variables, {}, jax.random.key(0), lambda epoch: None, 1
-  )
+
+  def bank_of(figures):
+    kept = bank.Settings("float32", "lazily", tmp_path / "bank", tmp_path / "own")
+    asked = bank.Asked(teacher, teacher.network, teacher.variables, figures, None)
+    rows, how = np.zeros((1, 1, 6), np.int32), loader.augment()
+    shown = bank.Shown(
+      "grade_1", how, "float32", tuple(range(6)), 1, 1, lambda _: rows, lambda _: rows
+    )
+    return bank.Bank(kept, loader.dataset, loader.fleet, (asked,), shown)
+
+  kept = bank_of(OWN)
   kept.open(None, {})
-  (one,) = kept._desks
+  (one,) = kept._kept
   index = np.arange(6, dtype=np.int32)
   images = loader.dataset.train.images[:6]
   logits = np.asarray(one.ask(images, index, np.zeros(6, np.int32)))
   np.testing.assert_allclose(logits, said(graduate[1], images), rtol=1e-4, atol=1e-4)
-  other = bank.Settings("float32", "lazily", tmp_path / "bank", tmp_path / "own")
-  plain = dataclasses.replace(spec, roles=(dataclasses.replace(role, figures=()),))
-  by_the_runs = bank.Bank(
-    other, study, loader, plain, grade, variables, {}, jax.random.key(0), lambda epoch: None, 1
-  )
+  by_the_runs = bank_of(())
   by_the_runs.open(None, {})
-  assert by_the_runs._desks[0].table.place != one.table.place
+  assert by_the_runs._kept[0].table.place != one.table.place
 
 
 def random_teacher(place, labels, data, seed):

@@ -42,7 +42,7 @@ def test_all_but_the_newest_subjects_are_rehearsed_until_the_end(loader):
   """Also in a grade that adds none."""
   shares = (1, 0.5), (2, 0.5), (2, 0.2), (3, 0.1), (3, 0.5)
   plan = [rows.GradeRow(subjects=seen, teachers="none", rehearsal=share) for seen, share in shares]
-  shown = [grade.prepare(study(plan), loader, number, 0).seating.images for number in range(5)]
+  shown = [grade.ReadyGrade(study(plan), loader, number, 0).seating.images for number in range(5)]
   assert shown == [(20,), (10, 20), (4, 20), (2, 2, 20), (10, 10, 20)]
 
 
