@@ -14,7 +14,8 @@ edjax prepare NAME --data_dir=DIR …                      decode photographs on
 edjax --version
 
 NAME is a file that defines get_config, or one of the installed configs: {configs}.
-Each command says more with --help.
+Each command says more with --help. With a config it says the meaning of every setting:
+edjax train --config=digits:kd --help
 """
 
 
@@ -29,7 +30,9 @@ def main(argv: list[str]) -> None:
   """
   name, rest = (argv[0], argv[1:]) if argv else ("--help", [])
   if name in ("-h", "--help", "help"):
-    print(USAGE.format(configs=", ".join(_configs())), end="")
+    from edjax import commandline
+
+    print(USAGE.format(configs=", ".join(commandline.installed())), end="")
   elif name in ("-V", "--version"):
     print(f"edjax {edjax.__version__}")
   elif name in _COMMANDS:
@@ -66,12 +69,6 @@ def _prepare():
 
 
 _COMMANDS = {"train": _train, "exam": _exam, "convert": _convert, "prepare": _prepare}
-
-
-def _configs():
-  from edjax import commandline
-
-  return sorted(path.stem for path in commandline.CONFIGS.glob("[a-z]*.py"))
 
 
 def run() -> None:

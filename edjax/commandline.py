@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import sys
+import textwrap
 
 from absl import flags
 from ml_collections.config_flags import config_flags, tuple_parser
@@ -25,7 +26,7 @@ _ALSO = {
   "wd": "weight_decay",
 }
 CONFIGS = pathlib.Path(__file__).resolve().parent / "configs"  # those that are installed
-_loaded = {}  # the config that the flag has read last, by "config", for what errors say of it
+_loaded = {}  # the config that the flag has read last, and its file, for what is said of it
 
 
 class ConfigFile(config_flags.ConfigFileFlagParser):
@@ -58,7 +59,7 @@ class ConfigFile(config_flags.ConfigFileFlagParser):
     change(config, self.whole)
     if self.columns:  # they stay as they were typed, however long the school is
       settings.set_columns(config, self.columns)
-    _loaded["config"] = config
+    _loaded.update(config=config, file=file)
     return config
 
 
@@ -71,6 +72,35 @@ class Tuple(tuple_parser.TupleParser):
     if None in read:
       raise ValueError("None is no value here; give values, or nothing (=) for none")
     return read
+
+
+def file():
+  """Returns the path of the config's file that the flag has read last."""
+  return _loaded["file"]
+
+
+def usage(command, own, width):
+  """Returns what --help says of the command without a config.
+
+  Args:
+    command: how it is called.
+    own: {its flag: what it is for}.
+    width: in columns.
+  """
+  called = f"{command} --config=NAME[:variants] [--workdir=DIR] [--config.key=value …]"
+  lines = [*textwrap.wrap(called, width, subsequent_indent="  ", break_on_hyphens=False), ""]
+  for name, text in own.items():
+    first, rest = f"  --{name:16}", " " * 20
+    lines += textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest)
+  lines += ["", *textwrap.wrap(f"Installed configs: {', '.join(installed())}.", width), ""]
+  lines += ["The variants of a config, and all its settings with their meaning:", ""]
+  lines += [f"  {command} --config=digits:kd --help", ""]
+  return "\n".join(lines)
+
+
+def installed():
+  """Returns the names of the installed configs."""
+  return sorted(path.stem for path in CONFIGS.glob("[a-z]*.py"))
 
 
 def last_of_each(argv):

@@ -75,20 +75,23 @@ class Recipe:
 
   Attributes:
     batch_size: images per step over all devices.
-    optimiser: see `optimizers.optimiser`.
-    momentum, nesterov, weight_decay: of SGD; the decay is on every parameter, as in the field.
-      AdamW takes `momentum` for its first moment.
+    optimiser: "sgd", "adamw" or "dot", see `optimizers.optimiser`.
+    momentum: of SGD; of AdamW's first moment.
+    nesterov: whether SGD's momentum is Nesterov's.
+    weight_decay: of every parameter, as in the field.
     dot_delta: what the momenta of optimiser "dot" differ by from `momentum`.
     clip: largest norm of the whole gradient; 0: no limit.
     schedule: "cosine" (from the grade's peak to its `final_rate`, in every grade anew) or "steps"
-      (times `factor` after each of `milestones`, counted in epochs of the whole school).
-    pad: the crop's padding in pixels; 0 for no crop.
+      (times `factor` after each of `milestones`).
+    milestones: after so many epochs of the whole school rates fall, under "steps".
+    factor: by which they fall.
+    pad: of the random crop, in pixels; 0: no crop.
     flip: mirror half of the images.
     resized: the least share of an image's area that a view shows, see `data.resized`; 0: all.
     crops: how many views an image has, drawn once for all runs; 0: drawn anew at every step.
     randaugment: how many operations of RandAugment an image goes through after crop and flip, one
       after the other, each chosen anew; 0: none.
-    magnitude: of these operations, 0 to 30, see `policies`.
+    magnitude: of the operations of RandAugment, 0 to 30, see `policies`.
     mixup: α of the mixing of images, see `pipeline.Augment`; 0: none.
     views: "one", or "two": of every image also a strongly augmented one.
     precision: in which networks compute while they learn, see `precision`; exams are in float32.

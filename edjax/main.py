@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shlex
+import shutil
 import signal
 import sys
 
@@ -17,9 +18,13 @@ from edjax.data import datasets
 from edjax.devices import xla
 from edjax.errors import UserError, one_line
 
+_HELP = ("-h", "-help", "--help")
 _ARGV = []  # the flags that are being parsed, but for those of the whole config or all its grades
 _CONFIG = config_flags.DEFINE_config_file(
-  "config", None, "The run: a file that defines get_config, with :variants.", sys_argv=_ARGV
+  "config",
+  None,
+  "The run: a file that defines get_config, or the name of an installed config, with :variants.",
+  sys_argv=_ARGV,
 )
 flags.FLAGS["config"].parser = commandline.ConfigFile("config")
 _WORKDIR = flags.DEFINE_string(
@@ -32,6 +37,7 @@ _JOB = (
   flags.DEFINE_integer("num_processes", None, "With --multihost: how many processes there are."),
   flags.DEFINE_integer("process_id", None, "With --multihost: which one this is, from 0."),
 )
+_OWN = (_WORKDIR, _MODE, _MULTIHOST, *_JOB)
 
 
 def main(argv):
@@ -112,6 +118,8 @@ def run():
 
 def _parse(argv):
   """Parses flags; absl, ml_collections and config files raise many kinds of errors."""
+  asked = [given for given in argv[1:] if given in _HELP]
+  argv = [given for given in argv if given not in asked]
   try:
     argv = commandline.last_of_each(flags.FLAGS.read_flags_from_files(argv))
     parser = flags.FLAGS["config"].parser
@@ -122,9 +130,24 @@ def _parse(argv):
       raise UserError("the config has no name")
     if _CONFIG.value is not None:
       commandline.check_open(_CONFIG.value)
+    if asked:
+      print(_help(), end="")
+      sys.exit(0)
     return rest
   except Exception as error:
     raise UserError(" ".join(commandline.reason(error, argv).split())) from error
+
+
+def _help():
+  """Says what there is to type: the settings of the config, or without one the flags."""
+  width = min(100, shutil.get_terminal_size().columns)
+  if _CONFIG.value is not None:
+    from edjax import manual  # JAX takes seconds to import
+
+    return manual.page(_CONFIG.value, *manual.described(commandline.file()), width)
+  own = {holder.name: flags.FLAGS[holder.name].help for holder in (_CONFIG, *_OWN)}
+  command = sys.argv[0] if sys.argv[0].startswith("edjax ") else "python -m edjax.main"
+  return commandline.usage(command, own, width)
 
 
 if __name__ == "__main__":

@@ -17,22 +17,22 @@ class GradeRow:
   """What a config says of a grade.
 
   Attributes:
-    fragments: how many of the student are there, from the bottom; 0: all.
-    subjects: how many are seen; 0: all.
-    teachers: one of `TEACHING`.
+    fragments: how many the student has, from the bottom; 0: all.
+    subjects: how many are seen, from the first; 0: all.
+    teachers: who answers: "specialists", "generalist", "both" or "none".
     epochs: passes over the images of the seen subjects.
-    learning_rate: peak rate.
-    final_rate: where the cosine ends, as a share of the peak.
-    warmup_epochs: linear rise from 0 to the peak, part of `epochs`.
+    learning_rate: its peak.
+    final_rate: where its cosine ends, as a share of the peak.
+    warmup_epochs: linear rise of the rate from 0 to the peak, part of `epochs`.
     frozen: so many fragments, from the bottom, do not learn (parameters and statistics); −1:
       nothing of the student does, in a phase in which only a method learns.
     lower_rate: factor on the learning rate of fragments that an earlier grade has trained.
     carry_momentum: keep the optimiser's momentum of what was there before the graft.
     rehearsal: share of the images of all but the newest subjects that an epoch shows.
-    methods: those that teach, as in "kd+ce", see `methods.chosen`; "": all of the run's.
+    methods: those that teach, as "kd+ce", see `methods.chosen`; "": all of the run's.
     reference_width: channels of the teaching reference; 0: the graduate's embedding.
-    reference_grid: side of the map that it ends in.
-    reference_relu: whether it ends in a ReLU.
+    reference_grid: side of the map that the reference ends in.
+    reference_relu: whether the reference ends in a ReLU.
   """
 
   fragments: int = 0

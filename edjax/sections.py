@@ -25,7 +25,7 @@ class Data:
     image_size: in pixels; 0: what the data set says.
     bad_images: "error", or "skip", which passes over at most one in a hundred.
     source: "auto", "files", or "tfds": what tensorflow-datasets has prepared.
-    mean, std: of pixels scaled to [0, 1], one number or one per channel; (): the usual.
+    mean, std: of pixels scaled to [0, 1], one number or one per channel; (): as is usual.
   """
 
   validation_fraction: float = 0.1
@@ -42,7 +42,11 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class Student:
-  """Who is taught; `model` is a row of `models.MODELS` or of one's own."""
+  """Who is taught.
+
+  Attributes:
+    model: a network, by its row of `models.MODELS`, or "package.module:NAME" of one's own.
+  """
 
   model: str
 
@@ -54,11 +58,18 @@ class Student:
 class TeacherSettings:
   """How teachers of a kind are trained, or where those with a checkpoint are.
 
+  Of those that are trained the rest of the recipe is the student's.
+
   Attributes:
-    checkpoint: of specialists one folder or file each; of generalists too, but in one text,
-      separated by commas. Empty where they are trained.
+    model: a network, as of a `Student`; None: the student's.
+    checkpoint: folders or files, one for each teacher; empty where they are trained.
+    epochs: passes over the images of their classes.
+    learning_rate: its peak.
+    warmup_epochs: linear rise of the rate from 0 to the peak, part of `epochs`.
+    schedule: "cosine" or "steps", see `curriculum.Recipe`.
+    milestones: epochs after which the rate falls, under "steps".
+    optimiser, weight_decay, clip: see `curriculum.Recipe`; None: the recipe's.
     mean, std: by which one with a checkpoint is shown images; (): its own, else the data's.
-    Others: as of a `rows.GradeRow` and a `curriculum.Recipe`; the rest of it is the student's.
   """
 
   model: str
@@ -80,13 +91,15 @@ class Faculty:
   """The teachers.
 
   Attributes:
-    specialist, generalist: `TeacherSettings` of each kind.
-    seed: of those that are trained.
+    specialist, generalist: `TeacherSettings` of each kind. Checkpoints of generalists are one
+      text, separated by commas.
+    seed: of teachers that are trained.
     cache: folder in which runs share teachers and answers; "": none.
     check: whether a teacher with a checkpoint that does as chance does is an error.
-    bank: in which numbers teachers' answers are kept; "": they are asked anew.
-    bank_fill: one of `FILLS`.
-    generalists: how many there are; they differ by their seed.
+    bank: in which numbers teachers' answers are kept, "float32" or "bfloat16"; "": they are asked
+      anew.
+    bank_fill: when they are asked for a bank, "lazily" or "up_front".
+    generalists: how many teachers of all classes there are; they differ by their seed.
   """
 
   specialist: TeacherSettings
@@ -120,7 +133,12 @@ class Faculty:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoints:
-  """How often a checkpoint is written, and how many are kept."""
+  """From what a run that was interrupted goes on.
+
+  Attributes:
+    every_seconds: how often a checkpoint is written.
+    keep: how many are kept, the newest.
+  """
 
   every_seconds: float = 30.0
   keep: int = 2
@@ -136,16 +154,18 @@ class Settings:
   """All settings of a run.
 
   Attributes:
-    name: of the config, with its variants.
-    dataset: a key of `data.datasets.DATASETS`; `data_dir`: the folder in which its files are.
+    name: of the config, with its variants; of the work directory in runs/.
+    dataset: which images, a key of `data.datasets.DATASETS`.
+    data_dir: the folder in which the data set's files are.
     grades: in order.
     methods: {name: {option: value}}, see `methods.build`; not to be changed.
     subjects: ratios of the classes, in class order.
-    class_order: see `curriculum.class_order`.
+    class_order: "given", "similar" (those that are most alike last), "easiest", "shuffled", or
+      every label once, separated by commas.
     seed: of initialisation, data order and augmentation.
-    devices: how many; 0: all there are.
+    devices: how many are used; 0: all there are.
     compilation_cache: a folder that keeps compiled programs for later runs, or "auto"; "": none.
-    residence: of the images: a key of `data.placement.RESIDENCES`.
+    residence: where images are: on the "device", "sharded" over devices, "streamed" or "auto".
   """
 
   name: str

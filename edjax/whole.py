@@ -114,7 +114,10 @@ def moved(
     before, after: epochs of each grade.
   """
   ends = [[0, *itertools.accumulate(lengths)] for lengths in (before, after)]
-  places = (max(1, round(float(np.interp(each, *ends)))) for each in milestones)
+  behind = ends[0][-1]  # where nothing happens, now as then
+  places = [
+    max(1, round(float(np.interp(each, *ends)))) + max(0, each - behind) for each in milestones
+  ]
   return tuple(dict.fromkeys(places))
 
 

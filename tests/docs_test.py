@@ -123,6 +123,7 @@ def named(words):
 def learn(arguments, typed):
   """Checks that a config is there and has all settings that are given, with those values."""
   arguments = [each.replace("=N", "=2") for each in arguments]  # a number of the reader's
+  arguments = [each for each in arguments if each != "--help"]
   given = [each for each in arguments if each.startswith("--config.")]
   config = [each for each in arguments if each.startswith("--config=")]
   for other in {*arguments} - {*given, *config}:

@@ -51,6 +51,7 @@ def test_milestones_stay_where_they_are_in_their_grades():
   assert whole.moved((150, 180, 210), [240], [24]) == (15, 18, 21)
   assert whole.moved((150, 180, 210), [240], [4]) == (2, 3, 4)
   assert whole.moved((150, 180, 210), [240], [1]) == (1,)
+  assert whole.moved((5, 6, 9), [1, 1, 4], [2, 2, 8]) == (10, 12, 15)
   assert whole.moved((), [5], [10]) == ()
 
 
@@ -97,7 +98,7 @@ def test_sizes_of_everything(typed):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_config_as_it_is_stays_so(name):
-  for variant in ("", "paper", "function", "ab"):
+  for variant in ("", "paper", "function", "ab", "paper,smoke"):
     config, other = (MODULES[name].get_config(variant) for _ in range(2))
     whole.change(config, whole.now(config))
     assert settings.to_json(settings.settle(config)) == settings.to_json(settings.settle(other))
