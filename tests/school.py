@@ -15,6 +15,7 @@ from edjax.devices import pmap
 from edjax.models.resnet import resnet
 from edjax.teachers import faculty
 from edjax.training import optimizers, step
+from edjax.training.spec import StepSpec
 
 BODY = resnet(8, (4, 4, 8, 8))
 SUBJECTS = ((0, 1), (2, 3), (4, 5))
@@ -77,7 +78,7 @@ def random_like(shapes, seed=0):
 class Desk:
   """A grade of the tiny school, ready for any fleet."""
 
-  spec: step.StepSpec
+  spec: StepSpec
   variables: dict
   teachers: dict
   seating: sampler.Seating
@@ -112,15 +113,13 @@ class Desk:
     """Returns `run(state, first, last) -> state` over one epoch; `teachers` are on the devices."""
     run = fleet.trainer(functools.partial(train_step, self.spec))
     key, labels = fleet.replicate((jax.random.key(7), self.labels))
-    teachers = teachers or fleet.replicate(self.teachers)
+    constants = step.Constants(key, labels, teachers or fleet.replicate(self.teachers))
     found = {role.name: self.where(role, fleet.size) for role in self.spec.roles}
     seats = fleet.divide({name: where for name, where in found.items() if where is not None})
     rows = self.order()
     rows = rows.reshape(len(rows), fleet.size, -1).swapaxes(0, 1).copy()
     order, ahead = fleet.divide((rows, {"images": self.images[rows]}))
-    return lambda state, first, last: run(
-      state, key, labels, order, first, last, teachers, seats, ahead, 0
-    )
+    return lambda state, first, last: run(state, constants, order, seats, ahead, (first, last, 0))
 
   def train(self, steps=1, devices=1):
     """Runs the first steps; returns the state on the host."""
@@ -147,7 +146,7 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
     seen: subjects.
     batch: seats.
     **changes: fields of `curriculum.Recipe` (momentum, …), rate, methods, specialist_weight,
-      teacher_network (classes -> module) and fields of `step.StepSpec`.
+      teacher_network (classes -> module) and fields of `StepSpec`.
   """
   recipe = {
     key: changes.pop(key) for key in ("momentum", "nesterov", "weight_decay") if key in changes
@@ -168,7 +167,7 @@ def grade(teachers=("subject_1", "subject_2", "subject_3"), grown=3, seen=3, bat
     roles.append(faculty.Role(name, network, columns, places, share))
     answers[name] = jax.tree.map(lambda leaf: 3 * leaf, random_like(init(network), 10 + number))
   network, variables = pupil(grown, len(known))
-  spec = step.StepSpec(
+  spec = StepSpec(
     network=network.clone(axis_name=pmap.AXIS),
     num_classes=len(known),
     batch_size=batch,

@@ -138,43 +138,30 @@ class Fleet:
     """Maps a train step over the devices and over the steps of a chunk.
 
     Args:
-      step: `(state, key, labels, rows, teachers, seats, ahead) -> state`, per device.
+      step: `(state, constants, rows, seats, ahead) -> state`, per device.
 
     Returns:
-      `run(state, key, labels, order, first, last, teachers, seats, ahead, start) -> state`,
-      which runs steps first…last−1 of an epoch. `order` is int32 [devices, steps, batch / devices],
-      `seats` have a leading device axis, and `ahead` is a tree of [devices, steps, …] for the steps
-      from `start` on, all from `divide`; everything else comes from `replicate`. The state is
-      donated.
+      `run(state, constants, order, seats, ahead, (first, last, start)) -> state`, which runs steps
+      first…last−1 of an epoch. `order` is int32 [devices, steps, batch / devices], `seats` have a
+      leading device axis, and `ahead` is a tree of [devices, steps, …] for the steps from `start`
+      on, all from `divide`; everything else comes from `replicate`. The state is donated.
     """
 
-    def one(
-      position: Any,
-      state: Any,
-      key: Any,
-      labels: Any,
-      order: Any,
-      teachers: Any,
-      seats: Any,
-      ahead: Any,
-      start: Any,
-    ) -> Any:
-      laid = jax.tree.map(lambda leaf: leaf[position - start], ahead)
-      return step(state, key, labels, order[position], teachers, seats, laid)
-
     def chunk(
-      state: Any, key: Any, labels: Any, order: Any, first: Any, last: Any, *others: Any
+      state: Any, constants: Any, order: Any, seats: Any, ahead: Any, span: tuple[Any, Any, Any]
     ) -> Any:
-      if self.on_cpu:
-        return one(first, state, key, labels, order, *others)
-      return jax.lax.fori_loop(
-        first, last, lambda p, s: one(p, s, key, labels, order, *others), state
-      )
+      first, last, start = span
+
+      def one(position: Any, state: Any) -> Any:
+        laid = jax.tree.map(lambda leaf: leaf[position - start], ahead)
+        return step(state, constants, order[position], seats, laid)
+
+      return one(first, state) if self.on_cpu else jax.lax.fori_loop(first, last, one, state)
 
     mapped = jax.pmap(
       chunk,
       AXIS,
-      in_axes=(None, None, None, 0, None, None, None, 0, 0, None),
+      in_axes=(None, None, 0, 0, 0, None),
       out_axes=None,
       devices=self.devices,
       donate_argnums=0,
@@ -183,10 +170,11 @@ class Fleet:
       return mapped
 
     def run(
-      state: Any, key: Any, labels: Any, order: Any, first: int, last: int, *others: Any
+      state: Any, constants: Any, order: Any, seats: Any, ahead: Any, span: tuple[int, int, int]
     ) -> Any:
+      first, last, start = span
       for position in range(first, last):
-        state = mapped(state, key, labels, order, position, last, *others)
+        state = mapped(state, constants, order, seats, ahead, (position, last, start))
         if self.size > 1:
           jax.block_until_ready(state)
       return state

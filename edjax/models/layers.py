@@ -24,6 +24,9 @@ from edjax.models.cpu import convolution, normalisation
 from edjax.models.pooling import average_grid
 from edjax.types import Embedding, Logits, Map, RandomKey, Variables
 
+HEAD = "head"  # the last part of a network; of a student that grows, its teaching reference
+LAST = "dense"  # the layer of a head whose columns stand for the classes
+
 # What makes a normalisation in the right mode, and what a fragment and a head return.
 Norm = Callable[..., nn.Module]
 Answer = tuple[Embedding, Logits, tuple[Map, ...]]
@@ -124,7 +127,7 @@ class Network(nn.Module):
       x, new_features, new_preactivations = fragment(name=f"fragment_{number}")(x, norm(learns))
       features += new_features
       preactivations += new_preactivations
-    embedding, logits, last = self.head(name="head")(x, norm(train))
+    embedding, logits, last = self.head(name=HEAD)(x, norm(train))
     return Output(logits, features, preactivations + last, embedding)
 
 
@@ -173,6 +176,14 @@ class Classifier(nn.Module):
     embedding = x.mean(axis=(1, 2))
     logits = dense(embedding, self.num_classes, self.kernel_init, self.bias_init)
     return embedding, logits, preactivations
+
+
+def classifier(variables: Variables) -> Variables | None:
+  """Returns the last layer of a network's variables, {"kernel": [width, classes], "bias": …}.
+
+  None where it does not end in one.
+  """
+  return variables["params"].get(HEAD, {}).get(LAST)
 
 
 class TeachingReference(nn.Module):
@@ -256,6 +267,6 @@ def dense(
   def uniform(key: RandomKey, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
     return jax.random.uniform(key, shape, dtype, -bound, bound)
 
-  return nn.Dense(
-    num_classes, kernel_init=kernel_init, bias_init=bias_init or uniform, name="dense"
-  )(x)
+  return nn.Dense(num_classes, kernel_init=kernel_init, bias_init=bias_init or uniform, name=LAST)(
+    x
+  )

@@ -9,10 +9,10 @@ optimiser, and exams.
 import jax
 import jax.numpy as jnp
 
+from edjax.models.layers import HEAD
 from edjax.types import Map, Variables
 
 _TYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-HEAD = "head"
 
 
 def lower(params: Variables, precision: str) -> Variables:

@@ -23,13 +23,15 @@ from edjax.errors import UserError
 from edjax.models import precision
 from edjax.models.analysis.folding import fold, folded
 from edjax.models.analysis.macs import network_macs, training_macs
+from edjax.models.layers import classifier
 from edjax.storage import checkpoint
 from edjax.study import Study
 from edjax.teachers import bank, faculty
 from edjax.training import growth, optimizers
 from edjax.training.batches import Batches
 from edjax.training.evaluation import Loader
-from edjax.training.step import State, StepSpec, start, train_step
+from edjax.training.spec import StepSpec
+from edjax.training.step import Constants, State, start, train_step
 from edjax.types import RandomKey, Variables
 
 
@@ -96,7 +98,7 @@ class ReadyGrade:
 
   def teach(self, state: State, epoch: int, first: int, last: int) -> State:
     """Runs steps first…last−1 of an epoch."""
-    run, key, labels, teachers, seats = self._on_devices
+    run, constants, seats = self._on_devices
     rows = self.batches.on_devices(epoch)
     while first < last:
       start = first // self.batches.chunk * self.batches.chunk
@@ -104,7 +106,7 @@ class ReadyGrade:
       if self.bank:
         answers = self._loader.fleet.divide(self.bank.lay(epoch, start))
         laid = laid | {"answers": answers}
-      state = run(state, key, labels, rows, first, end, teachers, seats, laid, start)
+      state = run(state, constants, rows, seats, laid, (first, end, start))
       first = end
     return state
 
@@ -117,13 +119,13 @@ class ReadyGrade:
   def _on_devices(self) -> tuple[Any, ...]:
     """The compiled steps, and what they take that stays the same."""
     fleet = self._loader.fleet
-    key, labels, teachers = fleet.replicate((self._key, self._places, self._teachers))
+    constants = fleet.replicate(Constants(self._key, jnp.asarray(self._places), self._teachers))
     run = fleet.trainer(functools.partial(train_step, self._spec))
-    return run, key, labels, teachers, fleet.divide(self._seats)
+    return run, constants, fleet.divide(self._seats)
 
   def _fresh(self) -> State:
     image = jnp.zeros((1, *self._loader.image_shape), jnp.float32)
-    variables = self._spec.network.init(self._key, image)
+    variables: Any = self._spec.network.init(self._key, image)
     shape = self._loader.dataset.train.images.shape
     return start(self._spec, self._key, variables, self._teachers, shape)
 
@@ -234,7 +236,8 @@ def _asked(
     teacher = study.teachers[role.name]
     variables = freeze(teacher.network, teacher.variables, loader.image_shape, spec.precision)
     seats = sampler.teacher_seats(seating, faculty.answers_for(role, grade), loader.fleet.size)
-    asked.append(bank.Asked(teacher, role.network, variables, role.figures, seats))
+    network = cast(models.Network, role.network)
+    asked.append(bank.Asked(teacher, network, variables, role.figures, seats))
   return tuple(asked)
 
 
@@ -293,17 +296,19 @@ def grow(
     variables = growth.reuse(variables, _classifier(spec, teachers))
   state = start(spec, key, variables, teachers, shape)
   if last is not None:
-    state = state.replace(methods=growth.remember(state.methods, last.methods))
+    state = dataclasses.replace(state, methods=growth.remember(state.methods, last.methods))
   if last is not None and spec.carry_momentum:
     grown = len(state.variables["params"]) > len(last.variables["params"])
-    state = state.replace(opt_state=growth.carry(state.opt_state, last.opt_state, grown))
+    state = dataclasses.replace(
+      state, opt_state=growth.carry(state.opt_state, last.opt_state, grown)
+    )
   return state
 
 
 def _classifier(spec: StepSpec, teachers: Mapping[str, Variables]) -> dict[str, Any]:
   """That of a generalist, its columns in the student's order."""
   for role in spec.roles:
-    dense = teachers[role.name]["params"].get("head", {}).get("dense")
+    dense = classifier(teachers[role.name])
     if len(role.places) == spec.num_classes and dense is not None:
       columns = np.array(role.columns)[np.argsort(role.places)]
       return {name: leaf[..., columns] for name, leaf in dense.items()}

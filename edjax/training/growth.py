@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from edjax.errors import UserError
-
-HEAD = "head"
+from edjax.models.layers import HEAD, LAST
 
 
 def split(variables):
@@ -73,13 +72,13 @@ def graduate(variables, columns):
     return variables
   parts = split(variables)
   head = parts[HEAD]
-  if "dense" not in head["params"]:
+  if LAST not in head["params"]:
     raise UserError(
-      "the head has no layer named 'dense', whose columns stand for the classes; name its "
+      f"the head has no layer named {LAST!r}, whose columns stand for the classes; name its "
       "classifier so, or set class_order to 'given'"
     )
-  dense = {name: leaf[..., jnp.asarray(columns)] for name, leaf in head["params"]["dense"].items()}
-  parts[HEAD] = head | {"params": head["params"] | {"dense": dense}}
+  dense = {name: leaf[..., jnp.asarray(columns)] for name, leaf in head["params"][LAST].items()}
+  parts[HEAD] = head | {"params": head["params"] | {LAST: dense}}
   return merge(parts)
 
 
@@ -93,8 +92,8 @@ def partition(params, frozen, reuses=False):
   fixed = {part: tree for part, tree in params.items() if part in names}
   learning = {part: tree for part, tree in params.items() if part not in names}
   if reuses and HEAD in learning:
-    fixed[HEAD] = {"dense": learning[HEAD]["dense"]}
-    learning[HEAD] = {name: leaf for name, leaf in learning[HEAD].items() if name != "dense"}
+    fixed[HEAD] = {LAST: learning[HEAD][LAST]}
+    learning[HEAD] = {name: leaf for name, leaf in learning[HEAD].items() if name != LAST}
   return learning, fixed
 
 
@@ -105,7 +104,7 @@ def union(learning, fixed):
 
 def reuse(variables, classifier):
   """Gives a student a teacher's classifier, {"kernel": [width, classes], "bias": [classes]}."""
-  head = variables["params"][HEAD] | {"dense": classifier}
+  head = variables["params"][HEAD] | {LAST: classifier}
   return variables | {"params": variables["params"] | {HEAD: head}}
 
 

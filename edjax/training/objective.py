@@ -4,23 +4,54 @@ Each teacher is asked about its own seats and its own classes. Where several ans
 they share it by the recipe's consensus, or as a method says that weighs them by itself.
 """
 
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
+from jaxtyping import Float32
 
-from edjax.methods import base
+from edjax.methods import Batch, base
 from edjax.methods.base import across, constant
+from edjax.models.layers import Output
+from edjax.teachers.faculty import Role
 from edjax.training import weighting
+from edjax.training.alignment import Alignment, Where, grown, sit, spread
+from edjax.training.spec import StepSpec
+from edjax.types import Logits, PerImage, RandomKey, Variables
 
-_NEVER = -1e4  # a logit whose probability is exactly 0 in float32, at temperatures up to 100
+Shares = Float32[jax.Array, "teachers batch"]
+Memories = dict[str, dict[str, Variables]]
 
 
-def begin(spec, key, student, answers, images):
+@dataclasses.dataclass(frozen=True)
+class Seen:
+  """What a batch's losses are made of.
+
+  Attributes:
+    outputs: the student's, one per view.
+    answers: {teacher: its outputs on its own seats, one per view}.
+    batch: its labels are places in the class order.
+    seats: {teacher: (places, mask)} of those who do not answer every seat.
+    teachers: {teacher: variables}.
+  """
+
+  outputs: list[Output]
+  answers: Mapping[str, list[Output]]
+  batch: Batch
+  seats: Mapping[str, Where]
+  teachers: Mapping[str, Variables]
+
+
+def begin(
+  spec: StepSpec, key: RandomKey, student: Output, answers: Mapping[str, Output], images: int
+) -> Memories:
   """What the methods of a grade begin with.
 
   Args:
-    spec: a `step.StepSpec`.
+    spec: the grade.
     key: for what they draw.
     student: its output, or one of that shape.
     answers: {teacher: output}, likewise.
@@ -29,211 +60,175 @@ def begin(spec, key, student, answers, images):
   Returns:
     {teacher: {method: {"params": …, "memory": …}}}, "" standing for no teacher.
   """
-  methods = {}
+  student = grown(student, spec.missing)
+  methods: Memories = {}
   for role in spec.roles:
-    outputs = jax.eval_shape(
-      lambda student, answer, role=role: (
-        _student(spec, role, student), _teacher(spec, role, answer)
-      ),
+    aligned = Alignment(role, spec.num_classes, spec.target)
+    outputs: Any = jax.eval_shape(
+      lambda student, answer, aligned=aligned: (aligned.student(student), aligned.teacher(answer)),
       student,
       answers[role.name],
-    )  # fmt: skip
+    )
     methods[role.name] = {
-      name: base.begin(method, jax.random.fold_in(key, number), *outputs, images)
+      name: base.begin(method, jax.random.fold_in(key, number), outputs[0], outputs[1], images)
       for number, (name, _, method) in enumerate(spec.methods)
       if method.needs_teacher
     }
   methods[""] = {
-    name: base.begin(method, key, _grown(spec, student), None, images)
+    name: base.begin(method, key, student, None, images)
     for name, _, method in spec.methods
     if not method.needs_teacher
   }
   return methods
 
 
-def losses(spec, params, methods, outputs, answers, batch, seats, teachers):
+def losses(
+  spec: StepSpec, params: Memories, methods: Memories, seen: Seen
+) -> tuple[PerImage, PerImage, Memories]:
   """What a batch is taught.
 
   Methods without a teacher are asked about every view, and count by the mean; methods with one are
   asked about the first view, and find the second in `Batch.strong`.
 
   Args:
-    spec: a `step.StepSpec`.
+    spec: the grade.
     params: {teacher: {method: params}} that learn; "" stands for no teacher.
     methods: `State.methods`, for the memories.
-    outputs: the student's, one per view.
-    answers: {teacher: its outputs on its own seats, one per view}.
-    batch: a `methods.Batch`; its labels are places in the class order.
-    seats: {teacher: (places, mask)} of those who do not answer every seat.
-    teachers: {teacher: variables}.
+    seen: what they are computed from.
 
   Returns:
     (float32 [batch] without teachers, float32 [batch] from teachers, both weighted; the methods'
     new memories {teacher: {method: memory}}).
   """
-  nothing = jnp.zeros(batch.labels.shape, jnp.float32)
-  memories = {teacher: {} for teacher in methods}
   known = {
-    role.name: {
-      "teacher": _teacher(spec, role, answers[role.name][0]),
-      "batch": _seated(spec, role, batch, seats.get(role.name), teachers[role.name]),
-    }
-    for role in spec.roles
+    teacher: {name: row | {"params": params[teacher][name]} for name, row in rows.items()}
+    for teacher, rows in methods.items()
   }
+  hard, alone = _without_teachers(spec, known[""], seen)
+  if not spec.roles:
+    return hard, jnp.zeros(seen.batch.labels.shape, jnp.float32), {"": alone}
+  asked = [_Teacher(spec, role, known[role.name], seen) for role in spec.roles]
+  soft, memories = _from_teachers(spec, asked, seen)
+  return hard, soft, memories | {"": alone}
 
-  def ask(teacher, name, question, *arguments):
-    return question(methods[teacher][name] | {"params": params[teacher][name]}, *arguments)
 
-  def taught(role, logits):
-    """One teacher's losses [batch] and memories, as a function of the student's logits.
-
-    The losses are the sum of those that are shared by the consensus, and {method: (loss, errors)}
-    of the others.
-    """
-    where, total, apart, new = seats.get(role.name), nothing, {}, {}
-    student = _student(spec, role, sit(outputs[0].replace(logits=logits), where))
-    seated = known[role.name]["batch"]
-    if len(outputs) == 2:
-      strong = _student(spec, role, sit(outputs[1], where))
-      seated = seated.replace(strong=(strong, _teacher(spec, role, answers[role.name][1])))
-    for name, weight, method in spec.methods:
-      if method.needs_teacher:
-        asked = student, known[role.name]["teacher"], seated
-        loss, new[name] = ask(role.name, name, method.loss, *asked)
-        loss = weight * _spread(where, loss * seated.mask, nothing)
-        if len(spec.roles) > 1 and hasattr(method, "errors"):
-          errors = ask(role.name, name, method.errors, *asked)
-          apart[name] = loss, _spread(where, errors, nothing)
-        else:
-          total += loss
-    return total, apart, new
-
-  hard = soft = nothing
+def _without_teachers(
+  spec: StepSpec, known: dict[str, Variables], seen: Seen
+) -> tuple[PerImage, dict[str, Variables]]:
+  """The weighted losses of the methods that need no teacher, and their memories."""
+  total, memories = jnp.zeros(seen.batch.labels.shape, jnp.float32), {}
   for name, weight, method in spec.methods:
     if not method.needs_teacher:
-      for output in outputs:
-        loss, memories[""][name] = ask("", name, method.loss, _grown(spec, output), None, batch)
-        hard += weight / len(outputs) * loss
-  if not spec.roles:
-    return hard, soft, memories
+      for output in seen.outputs:
+        student = grown(output, spec.missing)
+        loss, memories[name] = method.loss(known[name], student, None, seen.batch)
+        total += weight / len(seen.outputs) * loss
+  return total, memories
 
-  def everywhere(values):
-    return jnp.stack([_spread(seats.get(name), values(**known[name]), nothing) for name in known])
 
-  present = everywhere(lambda teacher, batch: batch.mask)
-  weights = _weights(spec, everywhere, present, lambda role: _pull(taught, role, outputs[0], batch))
-  apart = {}
-  for role, share in zip(spec.roles, _shares(spec, present, weights), strict=True):
-    loss, others, memories[role.name] = taught(role, outputs[0].logits)
-    soft += share * loss
+def _from_teachers(
+  spec: StepSpec, asked: list["_Teacher"], seen: Seen
+) -> tuple[PerImage, Memories]:
+  """The weighted losses of the methods that need a teacher, shared by those, and their memories."""
+  present = jnp.stack([each.everywhere(each.batch.mask) for each in asked])
+  own = jnp.asarray([role.weight for role in spec.roles])[:, None]
+  logits = seen.outputs[0].logits
+  shares = _normalised(present * own * _weights(spec, asked, present, logits))
+  total, memories = jnp.zeros(seen.batch.labels.shape, jnp.float32), {}
+  apart: dict[str, list[tuple[PerImage, PerImage]]] = {}
+  for each, share in zip(asked, shares, strict=True):
+    loss, others, memories[each.name] = each.taught(logits)
+    total += share * loss
     for name, pair in others.items():
       apart.setdefault(name, []).append(pair)
   for pairs in apart.values():
-    each, errors = map(jnp.stack, zip(*pairs, strict=True))
+    losses, errors = map(jnp.stack, zip(*pairs, strict=True))
     weights = weighting.by_confidence(errors, present)
-    soft += jnp.sum(_shares(spec, present, weights) * each, axis=0)
-  return hard, soft, memories
+    total += jnp.sum(_normalised(present * own * weights) * losses, axis=0)
+  return total, memories
 
 
-def sit(tree, where):
-  """Keeps the seats of one teacher."""
-  return tree if where is None else jax.tree.map(lambda leaf: leaf[where[0]], tree)
+class _Teacher:
+  """One teacher of a batch: what it says, and what its methods make of that."""
+
+  def __init__(self, spec: StepSpec, role: Role, known: dict[str, Variables], seen: Seen) -> None:
+    self.name, self._known, self._spec = role.name, known, spec
+    self._outputs = [grown(output, spec.missing) for output in seen.outputs]
+    self._nothing = jnp.zeros(seen.batch.labels.shape, jnp.float32)
+    self._where = seen.seats.get(role.name)
+    self._aligned = Alignment(role, spec.num_classes, spec.target)
+    self.answers = [self._aligned.teacher(answer) for answer in seen.answers[role.name]]
+    self.batch = self._aligned.batch(seen.batch, self._where, seen.teachers[role.name])
+    # For one who shares images with others by how well a method goes with each of them.
+    self._several = len(spec.roles) > 1
+
+  def everywhere(self, values: Float32[jax.Array, " seats"]) -> PerImage:
+    """Puts values of the teacher's seats on those of the whole batch."""
+    return spread(self._where, values, self._nothing)
+
+  def taught(
+    self, logits: Logits
+  ) -> tuple[PerImage, dict[str, tuple[PerImage, PerImage]], dict[str, Variables]]:
+    """The teacher's losses and memories, as a function of the student's logits.
+
+    Returns:
+      (the sum of the losses that are shared by the consensus; {method: (loss, errors)} of the
+      others; {method: its new memory}).
+    """
+    total, apart, memories = self._nothing, {}, {}
+    student, batch = self._student(0, logits), self.batch
+    if len(self._outputs) == 2:
+      batch = dataclasses.replace(batch, strong=(self._student(1), self.answers[1]))
+    for name, weight, method in self._spec.methods:
+      if method.needs_teacher:
+        asked = self._known[name], student, self.answers[0], batch
+        loss, memories[name] = method.loss(*asked)
+        loss = weight * self.everywhere(loss * batch.mask)
+        if self._several and hasattr(method, "errors"):
+          apart[name] = loss, self.everywhere(method.errors(*asked))
+        else:
+          total += loss
+    return total, apart, memories
+
+  def pull(self, logits: Logits, batch: Batch) -> Float32[jax.Array, " classes"]:
+    """Where the teacher would move the student's logits, averaged over the batch."""
+    logits = jax.lax.stop_gradient(logits)
+    gradient = jax.grad(lambda logits: self.taught(logits)[0].sum())(logits).astype(jnp.float32)
+    return across(gradient.sum(0), batch)
+
+  def _student(self, view: int, logits: Logits | None = None) -> Output:
+    """What the student says on the teacher's seats and of its classes, of one of the views."""
+    output = self._outputs[view]
+    if logits is not None:
+      output = dataclasses.replace(output, logits=logits)
+    return self._aligned.student(sit(output, self._where))
 
 
-def _weights(spec, everywhere, present, pull):
+def _weights(spec: StepSpec, asked: list[_Teacher], present: Shares, logits: Logits) -> jax.Array:
   """How much each teacher counts by the recipe's consensus; broadcasts to [teachers, batch]."""
+
+  def each(measure: Callable[[Output, Batch], jax.Array]) -> Shares:
+    return jnp.stack([one.everywhere(measure(one.answers[0], one.batch)) for one in asked])
+
   if spec.consensus == "entropy":
-    return weighting.by_entropy(everywhere(_entropy), present)
+    return weighting.by_entropy(each(_entropy), present)
   if spec.consensus == "confidence":
-    return weighting.by_confidence(everywhere(_error), present)
+    return weighting.by_confidence(each(_error), present)
   if spec.consensus == "gradient":
-    return weighting.by_gradient(jnp.stack([pull(role) for role in spec.roles]))[:, None]
+    return weighting.by_gradient(jnp.stack([one.pull(logits, one.batch) for one in asked]))[:, None]
   return jnp.ones_like(present)
 
 
-def _shares(spec, present, weights):
-  """Every teacher's share [teachers, batch] of every image; 0 where it does not answer."""
-  weights = present * jnp.asarray([role.weight for role in spec.roles])[:, None] * weights
+def _normalised(weights: Shares) -> Shares:
+  """Every teacher's share of every image; 0 where it does not answer."""
   return weights / jnp.maximum(weights.sum(0, keepdims=True), 1e-12)
 
 
-def _entropy(teacher, batch):
+def _entropy(teacher: Output, batch: Batch) -> Float32[jax.Array, " seats"]:
   logs = jax.nn.log_softmax(constant(teacher.logits))
   return -jnp.sum(jnp.exp(logs) * logs, axis=-1)
 
 
-def _error(teacher, batch):
+def _error(teacher: Output, batch: Batch) -> Float32[jax.Array, " seats"]:
   logits = constant(teacher.logits)
   return optax.losses.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
-
-
-def _pull(taught, role, output, batch):
-  """Where a teacher would move the student's logits, averaged over the batch: [classes]."""
-  logits = jax.lax.stop_gradient(output.logits)
-  gradient = jax.grad(lambda logits: taught(role, logits)[0].sum())(logits).astype(jnp.float32)
-  return across(gradient.sum(0), batch)
-
-
-def _spread(where, values, like):
-  """Puts one teacher's per-seat values back on the seats of the whole batch."""
-  if where is None:
-    return jnp.broadcast_to(values, like.shape)
-  return jnp.zeros_like(like).at[where[0]].add(values * where[1])
-
-
-def _seated(spec, role, batch, where, teacher):
-  """The batch as one teacher's methods see it: own seats, own columns, own classifier."""
-  shared = {name: getattr(batch, name) for name in ("key", "epoch", "everyone", "share")}
-  seated = sit(batch.replace(**dict.fromkeys(shared)), where).replace(**shared)
-  column = np.full(spec.num_classes + 1, -1, np.int32)  # the last is that of classes unseen
-  places = np.array(role.places)
-  column[places] = np.arange(len(places)) if spec.target == "slice" else places
-  column = jnp.asarray(column)
-  return seated.replace(
-    labels=jnp.maximum(column[seated.labels], 0),
-    others=None if seated.others is None else jnp.maximum(column[seated.others], 0),
-    mask=seated.mask if where is None else where[1],
-    everyone=column[batch.everyone],
-    classifier=_classifier(spec, role, teacher),
-  )
-
-
-def _classifier(spec, role, teacher):
-  """The teacher's last matrix, where it has one; for a class it does not know it says `_NEVER`."""
-  dense = teacher["params"].get("head", {}).get("dense")
-  if dense is None:
-    return None
-  known = {name: leaf[..., np.array(role.columns)] for name, leaf in dense.items()}
-  if spec.target == "slice":
-    return known
-  empty = {"kernel": 0.0, "bias": _NEVER}
-  return {name: _among_all(spec, role, leaf, empty[name]) for name, leaf in known.items()}
-
-
-def _among_all(spec, role, known, otherwise):
-  """Puts columns of a teacher's classes among those of all classes that the student knows."""
-  full = jnp.full((*known.shape[:-1], spec.num_classes), otherwise, known.dtype)
-  return full.at[..., np.array(role.places)].set(known)
-
-
-def _grown(spec, student):
-  """Fills up the tuples of maps with None for what the student has not grown yet."""
-  return student.replace(
-    features=student.features + (None,) * spec.missing,
-    preactivations=student.preactivations + (None,) * spec.missing,
-  )
-
-
-def _student(spec, role, student):
-  """Lets the student's logits mean what the teacher's do, column by column."""
-  student = _grown(spec, student)
-  if spec.target == "slice":
-    student = student.replace(logits=student.logits[:, np.array(role.places)])
-  return student
-
-
-def _teacher(spec, role, teacher):
-  known = teacher.logits[:, np.array(role.columns)]
-  if spec.target == "seen":
-    known = _among_all(spec, role, known, _NEVER)
-  return teacher.replace(logits=known)

@@ -25,7 +25,7 @@ from edjax.errors import UserError
 from edjax.teachers import acquire, faculty
 from edjax.training import grade as grades
 from edjax.training import growth, optimizers
-from edjax.training.step import train_step
+from edjax.training.step import Constants, train_step
 
 _EXAMINED = 2  # images, abstract ones
 
@@ -149,7 +149,7 @@ def _step(loader, grade, spec, seating, fresh, teachers, last):
   labels = jax.ShapeDtypeStruct(shape[:1], jnp.int32)
   step = functools.partial(train_step, spec)
   trace = jax.make_jaxpr(step, axis_env=[(AXIS, devices)], return_shape=True)
-  _, after = trace(state, key, labels, rows, teachers, seats, {"images": images})
+  _, after = trace(state, Constants(key, labels, teachers), rows, seats, {"images": images})
   return after
 
 

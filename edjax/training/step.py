@@ -4,21 +4,25 @@ The frozen teachers are an argument. They run in inference mode inside the same 
 each on its own seats only.
 """
 
-import dataclasses
-import functools
+from collections.abc import Mapping
+from typing import Any, cast
 
 import flax
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Int32, UInt8
 
-from edjax import models
-from edjax.data.augment import pipeline, strong
+from edjax.data.augment import pipeline
 from edjax.devices.pmap import AXIS
 from edjax.methods import Batch
 from edjax.models import precision
-from edjax.teachers import faculty
+from edjax.models.layers import Network, Output
 from edjax.training import growth, objective
+from edjax.training.alignment import Where, sit
+from edjax.training.look import Show, look
+from edjax.training.spec import StepSpec
+from edjax.types import Logits, RandomKey, Variables
 
 
 @flax.struct.dataclass
@@ -42,59 +46,28 @@ class State:
   broken: jax.Array
 
 
-@dataclasses.dataclass(frozen=True)
-class StepSpec:
-  """A grade as the compiler sees it: everything static.
+@flax.struct.dataclass
+class Constants:
+  """What stays the same through a grade.
 
   Attributes:
-    network: the student's, with `axis_name=AXIS`.
-    num_classes: columns of the student's logits.
-    batch_size: over all devices.
-    methods: ((name, weight, method), …).
-    roles: a `faculty.Role` per teacher.
-    tx: the optimiser.
-    apart: it wants the gradients of hard labels and of teachers apart, see `optimisers`.
-    augment: how images enter.
-    partners: of every seat, the seat whose image is mixed in where images are mixed.
-    target: "slice" or "seen", see `curriculum.Recipe`.
-    consensus: how teachers of one image share it, see `curriculum.Recipe`.
-    precision: in which the networks compute, see `precision`.
-    missing: stages of the whole student that have not grown yet.
-    steps_per_epoch: of the grade.
-    frozen: fragments that do not learn; −1: nothing of the student does.
-    reuses: the student ends in a teacher's classifier, which does not learn.
-    lower: fragments whose updates are multiplied by `lower_rate`.
-    lower_rate: that factor.
-    carry_momentum: see `curriculum.Grade`.
+    key: of the grade; a step's own is `fold_in(key, state.step)`.
+    labels: int32 [images], places in the class order.
+    teachers: {name: variables}.
   """
 
-  network: models.Network
-  num_classes: int
-  batch_size: int
-  methods: tuple
-  roles: tuple[faculty.Role, ...]
-  tx: optax.GradientTransformation
-  augment: pipeline.Augment
-  apart: bool = False
-  partners: tuple[int, ...] = ()
-  target: str = "slice"
-  consensus: str = "average"
-  precision: str = "float32"
-  missing: int = 0
-  steps_per_epoch: int = 1
-  frozen: int = 0
-  reuses: bool = False
-  lower: int = 0
-  lower_rate: float = 1.0
-  carry_momentum: bool = False
-
-  @property
-  def views(self):
-    """How often an image is looked at in a step."""
-    return 1 if self.augment.strong is None else 2
+  key: RandomKey
+  labels: Int32[jax.Array, " images"]
+  teachers: dict[str, Variables]
 
 
-def start(spec, key, variables, teachers, shape):
+def start(
+  spec: StepSpec,
+  key: RandomKey,
+  variables: Variables,
+  teachers: Mapping[str, Variables],
+  shape: tuple[int, ...],
+) -> State:
   """Returns the `State` with which a grade begins.
 
   Args:
@@ -122,21 +95,26 @@ def start(spec, key, variables, teachers, shape):
   )
 
 
-def no_sums():
+def no_sums() -> dict[str, jax.Array]:
   """The counters of a `State`, at zero."""
   return {name: jnp.float32(0) for name in ("loss", "right", "images")}
 
 
-def train_step(spec, state, key, labels, rows, teachers, seats, ahead):
+def train_step(
+  spec: StepSpec,
+  state: State,
+  constants: Constants,
+  rows: Int32[jax.Array, " seats"],
+  seats: Mapping[str, Where],
+  ahead: Mapping[str, Any],
+) -> State:
   """One step of stochastic gradient descent.
 
   Args:
     spec: static.
     state: replicated over devices.
-    key: of the grade; the step's own is `fold_in(key, state.step)`.
-    labels: int32 [n], places in the class order.
-    rows: int32 [batch / devices], the images on this device's seats.
-    teachers: {name: variables}, constants.
+    constants: likewise.
+    rows: the images on this device's seats.
     seats: {name: (places, mask)} from `sampler.teacher_seats`, for teachers who do not answer all.
     ahead: what was laid out for this step: {"images": uint8 [batch / devices, height, width,
       channels]}, those on this device's seats, and {"answers": {name: float32 [seats, columns]}} of
@@ -145,9 +123,8 @@ def train_step(spec, state, key, labels, rows, teachers, seats, ahead):
   Returns:
     The next state, the same on every device.
   """
-  key = jax.random.fold_in(key, state.step)
-  show, mixture = _look(spec, key, ahead["images"], rows, labels[rows])
-  views = show(())
+  key, labels = jax.random.fold_in(constants.key, state.step), constants.labels
+  show, mixture = look(spec, key, ahead["images"], rows, labels[rows])
   batch = Batch(
     labels=labels[rows],
     index=rows,
@@ -158,37 +135,14 @@ def train_step(spec, state, key, labels, rows, teachers, seats, ahead):
     axis=AXIS,
     **mixture,
   )
-  answers = {
-    name: [models.Output(logits, (), (), None)] for name, logits in ahead.get("answers", {}).items()
-  }
-  answers |= {
-    role.name: [
-      role.network.apply(
-        jax.lax.stop_gradient(teachers[role.name]), objective.sit(view, seats.get(role.name))
-      )
-      for view in show(role.figures)
-    ]
-    for role in spec.roles
-    if role.name not in answers
-  }
-  learning, fixed = _learning(spec, state.variables, state.methods)
+  views = show(())
+  answers = _answers(spec, constants.teachers, show, seats, ahead.get("answers", {}))
+  learning, held = _learning(spec, state.variables, state.methods)
 
-  def total(learning):
-    outputs, stats = [], {}
-    params = precision.lower(growth.union(learning["student"], fixed), spec.precision)
-    for view in views:
-      known = state.variables | stats | {"params": params}
-      output, stats = spec.network.apply(
-        known,
-        view,
-        train=spec.frozen >= 0,
-        frozen=spec.frozen,
-        mutable=["batch_stats"],
-      )
-      outputs.append(output)
-    hard, soft, memories = objective.losses(
-      spec, learning["methods"], state.methods, outputs, answers, batch, seats, teachers
-    )
+  def total(learning: dict[str, Any]) -> tuple[Any, Any]:
+    outputs, stats = _outputs(spec, state.variables, growth.union(learning["student"], held), views)
+    seen = objective.Seen(outputs, answers, batch, seats, constants.teachers)
+    hard, soft, memories = objective.losses(spec, learning["methods"], state.methods, seen)
     return (hard.mean(), soft.mean()), (hard + soft, memories, stats, outputs[0].logits)
 
   _, pull, (losses, memories, stats, logits) = jax.vjp(total, learning, has_aux=True)
@@ -209,7 +163,7 @@ def train_step(spec, state, key, labels, rows, teachers, seats, ahead):
   breaks = (state.broken < 0) & ~jnp.isfinite(sums["loss"])
   return State(
     step=state.step + 1,
-    variables={"params": growth.union(learning["student"], fixed), **stats},
+    variables={"params": growth.union(learning["student"], held), **stats},
     methods=_join(learning["methods"], memories),
     opt_state=opt_state,
     sums=jax.tree.map(jnp.add, state.sums, sums),
@@ -217,56 +171,58 @@ def train_step(spec, state, key, labels, rows, teachers, seats, ahead):
   )
 
 
-def _look(spec, key, images, rows, labels):
-  """What is seen of this device's images.
-
-  Returns:
-    (`show(figures) -> views` as a network takes them that is shown images by its own mean and
-    deviation, or by the run's if it has none of its own; what mixup says of them to a `Batch`).
-  """
-  own = jax.lax.axis_index(AXIS) * len(labels)
-
-  def mine(draws):
-    return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, own, len(labels)), draws)
-
-  how, count = spec.augment, spec.batch_size
-
-  def drawn(key):
-    draws = pipeline.settle(how, mine(pipeline.draw(how, key, count)), rows)
-    return pipeline.view(how, images, draws)
-
-  def changed(settings, view, key):
-    draws = mine(strong.draw(settings, key, count))
-    return strong.view(settings, jnp.round(view).astype(jnp.uint8), draws)
-
-  seen = [drawn(key)]
-  if how.randaugment is not None:
-    seen = [changed(how.randaugment, seen[0], jax.random.fold_in(key, 5))]
-  if how.strong is not None:
-    other = drawn(jax.random.fold_in(key, 2))
-    seen.append(changed(how.strong, other, jax.random.fold_in(key, 3)))
-  mixture = {}
-  if how.mixup:
-    share = pipeline.mixture(how, jax.random.fold_in(key, 4))
-    partners = mine(jnp.asarray(spec.partners)) - own
-    mixture = {"others": labels[partners], "share": share}
-
-  @functools.cache  # networks with the same figures share their views
-  def show(figures):
-    views = [pipeline.normalise(how.by(figures), view) for view in seen]
-    if mixture:
-      views = [share * view + (1 - share) * view[partners] for view in views]
-    return [precision.enter(view, spec.precision) for view in views]
-
-  return show, mixture
+def _answers(
+  spec: StepSpec,
+  teachers: Mapping[str, Variables],
+  show: Show,
+  seats: Mapping[str, Where],
+  given: Mapping[str, Logits],
+) -> dict[str, list[Output]]:
+  """What every teacher says on its own seats, of every view: computed, or given already."""
+  answers = {name: [Output(logits, (), (), cast(Any, None))] for name, logits in given.items()}
+  for role in spec.roles:
+    if role.name not in answers:
+      variables = jax.lax.stop_gradient(teachers[role.name])
+      answers[role.name] = [
+        cast(Output, role.network.apply(variables, sit(view, seats.get(role.name))))
+        for view in show(role.figures)
+      ]
+  return answers
 
 
-def exam_step(network, how, variables, images):
+def _outputs(
+  spec: StepSpec, variables: Variables, params: Variables, views: list[jax.Array]
+) -> tuple[list[Output], Variables]:
+  """What the student says of every view, and its statistics after them."""
+  outputs: list[Output] = []
+  stats: Any = {}
+  lowered = precision.lower(params, spec.precision)
+  for view in views:
+    output, stats = spec.network.apply(
+      variables | stats | {"params": lowered},
+      view,
+      train=spec.frozen >= 0,
+      frozen=spec.frozen,
+      mutable=["batch_stats"],
+    )
+    outputs.append(output)
+  return outputs, stats
+
+
+def exam_step(
+  network: Network,
+  how: pipeline.Augment,
+  variables: Variables,
+  images: UInt8[jax.Array, "batch height width channels"],
+) -> Logits:
   """Returns the logits [batch / devices, classes] of images in inference mode."""
-  return network.apply(variables, pipeline.normalise(how, images)).logits
+  output = network.apply(variables, pipeline.normalise(how, images))
+  return cast(Output, output).logits
 
 
-def _learning(spec, variables, methods):
+def _learning(
+  spec: StepSpec, variables: Variables, methods: objective.Memories
+) -> tuple[dict[str, Any], Variables]:
   student, fixed = growth.partition(variables["params"], spec.frozen, spec.reuses)
   params = {
     teacher: {name: method.get("params", {}) for name, method in rows.items()}
@@ -275,8 +231,8 @@ def _learning(spec, variables, methods):
   return {"student": student, "methods": params}, fixed
 
 
-def _join(params, memories):
-  def row(teacher, name):
+def _join(params: objective.Memories, memories: objective.Memories) -> objective.Memories:
+  def row(teacher: str, name: str) -> Variables:
     parts = {"params": params[teacher][name], "memory": memories[teacher][name]}
     return {part: tree for part, tree in parts.items() if tree}
 

@@ -10,7 +10,7 @@ from edjax import methods
 from edjax.errors import UserError
 from edjax.methods.kd import KD
 from edjax.methods.standardise import _UNKNOWN
-from edjax.training import objective
+from edjax.training import alignment
 from tests import outputs
 from tests.methods.methods_test import CASES, batch, close, oracle
 
@@ -39,7 +39,7 @@ def theirs(name, variables, student, teacher, weights, known=None):
   def normal(x):
     return (x - x[:, known].mean(1, keepdim=True)) / (1e-7 + x[:, known].std(1, keepdim=True))
 
-  target = torch.where(known, normal(theirs), torch.full_like(theirs, objective._NEVER))
+  target = torch.where(known, normal(theirs), torch.full_like(theirs, alignment._NEVER))
   told = outputs.in_torch(student)._replace(logits=normal(z))
   taught = outputs.in_torch(teacher)._replace(logits=target)
   asked = batch(len(z)).replace(labels=torch.arange(len(z)) % outputs.CLASSES)
@@ -62,10 +62,10 @@ def test_equals_pytorch(name, case):
 
 @pytest.mark.parametrize("name", ["kd", "dkd"])
 def test_classes_unknown_to_the_teacher_stay_out(name):
-  assert objective._NEVER < _UNKNOWN
+  assert alignment._NEVER < _UNKNOWN
   student, teacher = CASES["random"]
   known = np.array([True, True, False, True, False])
-  teacher = teacher.replace(logits=np.where(known, teacher.logits, np.float32(objective._NEVER)))
+  teacher = teacher.replace(logits=np.where(known, teacher.logits, np.float32(alignment._NEVER)))
   method, weights = standardised(name), np.linspace(0.5, 2, 8, dtype=np.float32)
   got = ours(method, {}, student, teacher, weights)
   close(got, theirs(name, {}, student, teacher, weights, known), 2e-5)

@@ -10,7 +10,7 @@ import pytest
 from edjax import models
 from edjax.devices.pmap import AXIS
 from edjax.models import precision
-from edjax.training.step import train_step
+from edjax.training.step import Constants, train_step
 from tests import school
 
 TEACHER = functools.partial(models.graduate, school.BODY)
@@ -52,10 +52,8 @@ def test_convolutions_are_lowered_and_the_last_matrix_is_not(kind):
   seats = {role.name: jax.tree.map(lambda x: x[0], made.where(role)) for role in made.spec.roles}
   traced = jax.make_jaxpr(functools.partial(train_step, made.spec), axis_env=[(AXIS, 1)])(
     made.state(),
-    jax.random.key(0),
-    made.labels,
+    Constants(jax.random.key(0), made.labels, made.teachers),
     jnp.asarray(made.order()[0]),
-    made.teachers,
     seats,
     {"images": made.images[made.order()[0]]},
   )

@@ -504,14 +504,14 @@ def test_a_teacher_is_not_run_where_answers_are_laid_out():
   view = desk.views()[where[0][0]].reshape(where[0].shape[1], -1)
   logits = view @ desk.teachers["subject_2"]["params"]["dense"]["kernel"]
   run = team.trainer(lambda *arguments: step.train_step(absent, *arguments))
-  key, labels, teachers = team.replicate((jax.random.key(7), desk.labels, desk.teachers))
+  constants = team.replicate(step.Constants(jax.random.key(7), desk.labels, desk.teachers))
   rows = desk.order()[None]
   order = team.divide(rows)
   ahead = team.divide(
     {"images": desk.images[rows[:, :1]], "answers": {"subject_2": logits[None, None]}}
   )
   seats = team.divide({"subject_2": where})
-  state = run(desk.state(team), key, labels, order, 0, 1, teachers, seats, ahead, 0)
+  state = run(desk.state(team), constants, order, seats, ahead, (0, 1, 0))
   live = desk.train()
   jax.tree.map(
     lambda one, two: np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6),

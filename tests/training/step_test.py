@@ -208,9 +208,8 @@ def one_step(desk):
 
   def run(teachers):
     def mapped(rows, seats):
-      return step.train_step(
-        desk.spec, state, jax.random.key(7), labels, rows, teachers, seats, ahead
-      )
+      constants = step.Constants(jax.random.key(7), labels, teachers)
+      return step.train_step(desk.spec, state, constants, rows, seats, ahead)
 
     after = jax.vmap(mapped, axis_name=pmap.AXIS)(rows[None], seats)
     return after.variables["params"], after.sums["loss"]
