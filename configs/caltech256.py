@@ -13,6 +13,8 @@ the middle square), with its weights and temperatures for ImageNet where it has 
 edjax's authors on the photographs, only on generated ones of the archive's layout.
 """
 
+from ml_collections import ConfigDict
+
 from edjax.recipes import common, published
 
 _EPOCHS = 100
@@ -20,7 +22,7 @@ _RATE = 0.1
 _MILESTONES = (30, 60, 90)
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> ConfigDict:
   config = common.base("caltech256", "caltech256")
   config.student.model = "resnet18"
   config.recipe.update(batch_size=256, resized=0.08, flip=True, weight_decay=1e-4)
@@ -31,38 +33,38 @@ def get_config(arg=""):
   return common.apply(config, arg, VARIANTS)
 
 
-def ce(config):
+def ce(config: ConfigDict) -> None:
   """The student alone."""
   common.one_grade(config, "none", _EPOCHS, _RATE)
   config.recipe.update(schedule="steps", milestones=_MILESTONES)
 
 
-def kd(config):
+def kd(config: ConfigDict) -> None:
   """Ordinary distillation from a generalist, with the literature's weights."""
   common.one_grade(config, "generalist", _EPOCHS, _RATE)
   config.recipe.update(schedule="steps", milestones=_MILESTONES)
   published.kd(config, "imagenet")
 
 
-def paper(config):
+def paper(config: ConfigDict) -> None:
   """The published curriculum, its 150 + 30 + 60 epochs scaled."""
   common.paper(config, (62, 13, 25), _RATE)
   config.recipe.update(schedule="steps", milestones=(62, 75, 87))
 
 
-def ed(config):
+def ed(config: ConfigDict) -> None:
   """The default curriculum."""
   common.education(config, _EPOCHS, _RATE)
 
 
-def smoke(config):
+def smoke(config: ConfigDict) -> None:
   """The whole way with few images, once the archive is prepared at 32 pixels."""
   common.smoke(config, train_limit=500)
   config.data.image_size = 32
   config.recipe.batch_size = 64
 
 
-VARIANTS = {
+VARIANTS: common.Variants = {
   "curriculum": {"ce": ce, "kd": kd, "paper": paper, "ed": ed},
   "method": published.variants("imagenet"),
   "size": {"smoke": smoke},

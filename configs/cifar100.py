@@ -9,12 +9,14 @@ is the curriculum of arXiv:2311.13811, 150 + 30 + 60 epochs. Not run by edjax's 
 copy of the data; the default carries over the grades chosen on Fashion-MNIST.
 """
 
+from ml_collections import ConfigDict
+
 from edjax.recipes import common, published
 
 _EPOCHS = 240
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> ConfigDict:
   config = common.base("cifar100", "cifar100")
   config.recipe.update(batch_size=64, pad=4, flip=True)
   for part in (config.faculty.specialist, config.faculty.generalist):
@@ -24,36 +26,36 @@ def get_config(arg=""):
   return common.apply(config, arg, VARIANTS)
 
 
-def ce(config):
+def ce(config: ConfigDict) -> None:
   """The student alone."""
   common.one_grade(config, "none", _EPOCHS, 0.05)
   config.recipe.update(schedule="steps", milestones=(150, 180, 210))
 
 
-def kd(config):
+def kd(config: ConfigDict) -> None:
   """Ordinary distillation from a generalist, with the literature's weights."""
   common.one_grade(config, "generalist", _EPOCHS, 0.05)
   config.recipe.update(schedule="steps", milestones=(150, 180, 210))
   published.kd(config)
 
 
-def paper(config):
+def paper(config: ConfigDict) -> None:
   """The published curriculum."""
   common.paper(config, (150, 30, 60), 0.05)
   config.recipe.update(schedule="steps", milestones=(150, 180, 210))
 
 
-def ed(config):
+def ed(config: ConfigDict) -> None:
   """The default curriculum."""
   common.education(config, _EPOCHS, 0.05)
 
 
-def smoke(config):
+def smoke(config: ConfigDict) -> None:
   """The whole way with few images, one epoch and small networks."""
   common.smoke(config, train_limit=400)
 
 
-VARIANTS = {
+VARIANTS: common.Variants = {
   "curriculum": {"ce": ce, "kd": kd, "paper": paper, "ed": ed},
   "method": published.variants(),
   "size": {"smoke": smoke},

@@ -6,10 +6,12 @@ Four teachers and three grades in one to two minutes on two CPU cores; 98.7 and 
 test digits (one seed, two machines).
 """
 
+from ml_collections import ConfigDict
+
 from edjax.recipes import common, published
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> ConfigDict:
   config = common.base("digits", "digits")
   config.student.model = "resnet8_half"
   config.data.validation_fraction = 0.1
@@ -19,23 +21,23 @@ def get_config(arg=""):
   return common.apply(config, arg, VARIANTS)
 
 
-def ce(config):
+def ce(config: ConfigDict) -> None:
   """The student alone."""
   common.one_grade(config, "none", 40, 0.05)
 
 
-def kd(config):
+def kd(config: ConfigDict) -> None:
   """Ordinary distillation from a generalist."""
   common.one_grade(config, "generalist", 40, 0.05)
 
 
-def paper(config):
+def paper(config: ConfigDict) -> None:
   """The published curriculum, its 150 + 30 + 60 epochs scaled to 25 + 5 + 10."""
   common.paper(config, (25, 5, 10), 0.05)
   config.recipe.update(schedule="steps", milestones=(25, 30, 35))
 
 
-def ed(config):
+def ed(config: ConfigDict) -> None:
   """The default curriculum: three grades."""
   common.curriculum(
     config,
@@ -45,12 +47,12 @@ def ed(config):
   )
 
 
-def smoke(config):
+def smoke(config: ConfigDict) -> None:
   """The whole way with few images; what takes time is compiling."""
   common.smoke(config, train_limit=300)
 
 
-VARIANTS = {
+VARIANTS: common.Variants = {
   "curriculum": {"ce": ce, "kd": kd, "paper": paper, "ed": ed},
   "method": published.variants(),
   "size": {"smoke": smoke},

@@ -10,13 +10,15 @@ grades were chosen on the validation part, see docs/experiments.md; `mixed`, `bo
 `fixed` and `specialists` are the arms of experiments/ed_vs_kd.py.
 """
 
+from ml_collections import ConfigDict
+
 from edjax import rows
 from edjax.recipes import common, published
 
 _EPOCHS = 6
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> ConfigDict:
   config = common.base("fashion_mnist", "fashion_mnist")
   config.student.model = "resnet8_half"
   config.recipe.update(batch_size=100, pad=2, flip=True)
@@ -26,35 +28,35 @@ def get_config(arg=""):
   return common.apply(config, arg, VARIANTS)
 
 
-def quick(config):
+def quick(config: ConfigDict) -> None:
   """A third of the images, two thirds of the epochs."""
   config.data.train_limit = 20_000
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.epochs = 10
 
 
-def brief(config):
+def brief(config: ConfigDict) -> None:
   """A sixth of the images, for experiments with many runs."""
   config.data.train_limit = 10_000
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.epochs = 12
 
 
-def _epochs(config):
+def _epochs(config: ConfigDict) -> int:
   return {20_000: 8, 10_000: 4}.get(config.data.train_limit, _EPOCHS)
 
 
-def ce(config):
+def ce(config: ConfigDict) -> None:
   """The student alone."""
   common.one_grade(config, "none", _epochs(config), 0.1)
 
 
-def kd(config):
+def kd(config: ConfigDict) -> None:
   """Ordinary distillation from a generalist."""
   common.one_grade(config, "generalist", _epochs(config), 0.1)
 
 
-def paper(config):
+def paper(config: ConfigDict) -> None:
   """The published curriculum, its 150 + 30 + 60 epochs scaled."""
   first, second, third = (5, 1, 2) if config.data.train_limit else (8, 1, 3)
   common.paper(config, (first, second, third), 0.05)
@@ -62,19 +64,19 @@ def paper(config):
   config.recipe.update(schedule="steps", milestones=milestones)
 
 
-def mixed(config):
+def mixed(config: ConfigDict) -> None:
   """Specialists only, without grades: each answers for its own images of every batch."""
   common.one_grade(config, "specialists", _epochs(config), 0.1)
   config.methods.ce.weight = 1.0
 
 
-def specialists(config):
+def specialists(config: ConfigDict) -> None:
   """The default curriculum where nobody has a generalist."""
   common.education(config, _epochs(config), 0.1, teachers="specialists")
   config.methods.ce.weight = 1.0
 
 
-def growth(config):
+def growth(config: ConfigDict) -> None:
   """Growth only: all classes from the start, one generalist, nothing frozen."""
   common.education(config, _epochs(config), 0.1)
   common.every(config, subjects=0, rehearsal=1.0, frozen=0)
@@ -83,7 +85,7 @@ def growth(config):
     row.epochs = epochs
 
 
-def fixed(config):
+def fixed(config: ConfigDict) -> None:
   """Freezing only: the whole network from the start, its lowest fragment frozen half-way."""
   half = _epochs(config) // 2
   common.curriculum(
@@ -94,23 +96,23 @@ def fixed(config):
   common.every(config, teachers="generalist", carry_momentum=True)
 
 
-def both(config):
+def both(config: ConfigDict) -> None:
   """Generalist and specialists together, without grades."""
   common.one_grade(config, "both", _epochs(config), 0.1)
   config.recipe.target = "seen"
 
 
-def ed(config):
+def ed(config: ConfigDict) -> None:
   """The default curriculum."""
   common.education(config, _epochs(config), 0.1)
 
 
-def smoke(config):
+def smoke(config: ConfigDict) -> None:
   """The whole way with few images; what takes time is compiling."""
   common.smoke(config, train_limit=500)
 
 
-VARIANTS = {
+VARIANTS: common.Variants = {
   "curriculum": {
     "ce": ce,
     "kd": kd,

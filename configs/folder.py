@@ -9,12 +9,14 @@ pictures on a CPU; on an accelerator take larger networks:
 `--config.student.model=resnet20 --config.faculty.specialist.model=resnet110 …`.
 """
 
+from ml_collections import ConfigDict
+
 from edjax.recipes import common, published
 
 _EPOCHS = 30
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> ConfigDict:
   config = common.base("folder", "folder")
   config.student.model = "resnet8"
   config.data.image_size = 32
@@ -25,34 +27,34 @@ def get_config(arg=""):
   return common.apply(config, arg, VARIANTS)
 
 
-def ce(config):
+def ce(config: ConfigDict) -> None:
   """The student alone."""
   common.one_grade(config, "none", _EPOCHS, 0.1)
 
 
-def kd(config):
+def kd(config: ConfigDict) -> None:
   """Ordinary distillation from a generalist."""
   common.one_grade(config, "generalist", _EPOCHS, 0.1)
 
 
-def paper(config):
+def paper(config: ConfigDict) -> None:
   """The published curriculum, its 150 + 30 + 60 epochs scaled."""
   common.paper(config, (19, 4, 7), 0.05)
   config.recipe.update(schedule="steps", milestones=(19, 23, 27))
 
 
-def ed(config):
+def ed(config: ConfigDict) -> None:
   """The default curriculum."""
   common.education(config, _EPOCHS, 0.1)
 
 
-def smoke(config):
+def smoke(config: ConfigDict) -> None:
   """The whole way with few images, one epoch, small networks and batches."""
   common.smoke(config, train_limit=200)
   config.recipe.batch_size = 16
 
 
-VARIANTS = {
+VARIANTS: common.Variants = {
   "curriculum": {"ce": ce, "kd": kd, "paper": paper, "ed": ed},
   "method": published.variants(),
   "size": {"smoke": smoke},

@@ -13,6 +13,8 @@ cosine, mixup; their windows are stretched to 128 pixels, and they examine the m
 Not run by edjax's authors on the photographs, only on generated ones of the archive's layout.
 """
 
+from ml_collections import ConfigDict
+
 from edjax.recipes import common, published
 
 _EPOCHS = 100
@@ -20,7 +22,7 @@ _RATE = 0.1
 _MILESTONES = (30, 60, 90)
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> ConfigDict:
   config = common.base("food101", "food101")
   config.student.model = "resnet18"
   config.recipe.update(batch_size=256, resized=0.08, flip=True, weight_decay=1e-4)
@@ -31,45 +33,45 @@ def get_config(arg=""):
   return common.apply(config, arg, VARIANTS)
 
 
-def ce(config):
+def ce(config: ConfigDict) -> None:
   """The student alone."""
   common.one_grade(config, "none", _EPOCHS, _RATE)
   config.recipe.update(schedule="steps", milestones=_MILESTONES)
 
 
-def kd(config):
+def kd(config: ConfigDict) -> None:
   """Ordinary distillation from a generalist, with the literature's weights."""
   common.one_grade(config, "generalist", _EPOCHS, _RATE)
   config.recipe.update(schedule="steps", milestones=_MILESTONES)
   published.kd(config, "imagenet")
 
 
-def paper(config):
+def paper(config: ConfigDict) -> None:
   """The published curriculum, its 150 + 30 + 60 epochs scaled."""
   common.paper(config, (62, 13, 25), _RATE)
   config.recipe.update(schedule="steps", milestones=(62, 75, 87))
 
 
-def ed(config):
+def ed(config: ConfigDict) -> None:
   """The default curriculum."""
   common.education(config, _EPOCHS, _RATE)
 
 
-def function(config):
+def function(config: ConfigDict) -> None:
   """Function matching as published for this set; the shortest of its three lengths."""
   published.variants("imagenet")["function"](config)
   config.recipe.batch_size = 512
   common.every(config, warmup_epochs=11.3)  # 1,500 steps
 
 
-def smoke(config):
+def smoke(config: ConfigDict) -> None:
   """The whole way with few images, once the archive is prepared at 32 pixels."""
   common.smoke(config, train_limit=404)
   config.data.image_size = 32
   config.recipe.batch_size = 64
 
 
-VARIANTS = {
+VARIANTS: common.Variants = {
   "curriculum": {"ce": ce, "kd": kd, "paper": paper, "ed": ed},
   "method": published.variants("imagenet") | {"function": function},
   "size": {"smoke": smoke},

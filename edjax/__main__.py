@@ -42,26 +42,26 @@ def main(argv: list[str]) -> None:
     raise UserError(f"unknown command {name!r}; there are {', '.join(_COMMANDS)}")
 
 
-def _train():
+def _train() -> None:
   from edjax import main as command
 
   command.run()
 
 
-def _exam():
+def _exam() -> None:
   from edjax import main as command
 
   sys.argv.append("--mode=exam")
   command.run()
 
 
-def _convert():
+def _convert() -> None:
   from edjax.convert import __main__ as command
 
   command.run()
 
 
-def _prepare():
+def _prepare() -> None:
   from edjax.data import __main__ as command
 
   sys.argv.insert(1, "prepare")

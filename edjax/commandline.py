@@ -1,32 +1,24 @@
-"""How the command finds a config file, and what it says of flags that cannot be."""
+"""How the command finds a config file and reads flags, and what --help says of them."""
 
 import ast
-import difflib
 import json
 import pathlib
 import re
 import sys
 import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from absl import flags
+from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags, tuple_parser
 
 from edjax.errors import UserError
 from edjax.rows import GradeRow
 from edjax.whole import SAME, Whole, change
 
-# What other tools call a setting -> what edjax does.
-_ALSO = {
-  "arch": "model",
-  "architecture": "model",
-  "bs": "batch_size",
-  "lr": "learning_rate",
-  "optimizer": "optimiser",
-  "output_dir": "workdir",
-  "wd": "weight_decay",
-}
+_NONE = (None, "None", "none", "null")
 CONFIGS = pathlib.Path(__file__).resolve().parent / "configs"  # those that are installed
-_loaded = {}  # the config that the flag has read last, and its file, for what is said of it
 
 
 class ConfigFile(config_flags.ConfigFileFlagParser):
@@ -35,12 +27,15 @@ class ConfigFile(config_flags.ConfigFileFlagParser):
   Attributes:
     whole: what the config as a whole shall be, before anything else is set.
     columns: settings of all grades, which the config gets before those of a single one.
+    config, file: what has been read last, for what is said of it; None before.
   """
 
   whole = Whole()
-  columns = {}
+  columns: dict[str, tuple[Any, ...]] = {}
+  config: ConfigDict | None = None
+  file: pathlib.Path | None = None
 
-  def parse(self, path):
+  def parse(self, path: str) -> ConfigDict:
     """Returns the locked config of `path`, a file or a config's name, and `:variants`."""
     from edjax import settings  # JAX takes seconds to import, and --help has no need of it
 
@@ -59,14 +54,30 @@ class ConfigFile(config_flags.ConfigFileFlagParser):
     change(config, self.whole)
     if self.columns:  # they stay as they were typed, however long the school is
       settings.set_columns(config, self.columns)
-    _loaded.update(config=config, file=file)
+    self.config, self.file = config, file
     return config
+
+
+class OpenInteger(flags.IntegerParser):
+  """Reads a whole number, or None, which opens a setting again."""
+
+  def parse(self, argument: Any) -> Any:
+    """Returns the number, or None."""
+    return None if argument in _NONE else super().parse(argument)
+
+
+class OpenFloat(flags.FloatParser):
+  """Reads a number, or None, which opens a setting again."""
+
+  def parse(self, argument: Any) -> Any:
+    """Returns the number, or None."""
+    return None if argument in _NONE else super().parse(argument)
 
 
 class Tuple(tuple_parser.TupleParser):
   """Reads several values as anybody would write them: `1,2`, `(1, 2)`, `[1, 2]`, `a,b`, `1`."""
 
-  def parse(self, argument):
+  def parse(self, argument: Any) -> tuple[Any, ...]:
     """Returns a tuple; what is no number, True or False needs no quotes."""
     read = _several(argument) if isinstance(argument, str) else super().parse(argument)
     if None in read:
@@ -74,12 +85,7 @@ class Tuple(tuple_parser.TupleParser):
     return read
 
 
-def file():
-  """Returns the path of the config's file that the flag has read last."""
-  return _loaded["file"]
-
-
-def usage(command, own, width):
+def usage(command: str, own: Mapping[str, str], width: int) -> str:
   """Returns what --help says of the command without a config.
 
   Args:
@@ -98,17 +104,18 @@ def usage(command, own, width):
   return "\n".join(lines)
 
 
-def installed():
+def installed() -> list[str]:
   """Returns the names of the installed configs."""
   return sorted(path.stem for path in CONFIGS.glob("[a-z]*.py"))
 
 
-def last_of_each(argv):
+def last_of_each(argv: Sequence[str]) -> list[str]:
   """Returns flags without settings of the config that are given once more behind them.
 
   The last counts, as of all flags; those of tuples would be put together otherwise.
   """
-  counted, coming = {}, iter(enumerate(argv))
+  counted: dict[int | str, list[str]] = {}
+  coming = iter(enumerate(argv))
   for place, given in coming:
     match = re.match(r"--?(config\.[\w.]+)(=?)", given)
     if not match:
@@ -123,7 +130,7 @@ def last_of_each(argv):
   return [part for parts in counted.values() for part in parts]
 
 
-def of_all(argv):
+def of_all(argv: Iterable[str]) -> tuple[list[str], Whole, dict[str, tuple[Any, ...]]]:
   """Takes what is of a whole config, or of all its grades, out of what was typed.
 
   Returns:
@@ -154,17 +161,7 @@ def of_all(argv):
   return left, whole, columns
 
 
-def _unless_none(parser):
-  """Returns a parser that reads None, which opens a setting again, and else what `parser` does."""
-
-  class Open(parser):
-    def parse(self, argument):
-      return None if argument in (None, "None", "none", "null") else super().parse(argument)
-
-  return Open()
-
-
-def _several(text):
+def _several(text: str) -> tuple[Any, ...]:
   text = text.strip()
   for read in (ast.literal_eval, json.loads):
     try:
@@ -181,7 +178,7 @@ def _several(text):
   return tuple(map(_one, parts))
 
 
-def _one(text):
+def _one(text: str) -> Any:
   try:
     return ast.literal_eval(text.strip())
   except (ValueError, SyntaxError):
@@ -189,11 +186,11 @@ def _one(text):
 
 
 config_flags.register_flag_parser_for_type(tuple, Tuple())
-config_flags.register_flag_parser_for_type(int, _unless_none(flags.IntegerParser))
-config_flags.register_flag_parser_for_type(float, _unless_none(flags.FloatParser))
+config_flags.register_flag_parser_for_type(int, OpenInteger())
+config_flags.register_flag_parser_for_type(float, OpenFloat())
 
 
-def check_open(config):
+def check_open(config: ConfigDict) -> None:
   """Checks that only what is closed from other settings is None.
 
   Args:
@@ -209,97 +206,10 @@ def check_open(config):
       raise UserError(f"{key} is None, but nothing else says what it would be; give it a value")
 
 
-def located(name):
+def located(name: str) -> pathlib.Path:
   """Returns the path of a config's file: as given, or an installed one, or by its name alone."""
   given = pathlib.Path(name).expanduser()
   places = [given, CONFIGS.parent / given]
   if given.suffix != ".py":
     places += [folder / f"{name}.py" for folder in (pathlib.Path("configs"), CONFIGS)]
   return next((place for place in places if place.is_file()), given)
-
-
-def reason(error, argv):
-  """Says what is wrong with the flags, without the layers that the error comes wrapped in.
-
-  Args:
-    error: what parsing them raised.
-    argv: the flags.
-  """
-  if isinstance(error, (AttributeError, KeyError)):
-    text = str(error).encode().decode("unicode_escape")  # the text of a KeyError is a repr of one
-    key = re.search(r"\w+", text)[0]
-    for given in argv:
-      match = re.match(rf"--?(?:no)?config\.((?:.*\.)?{key})(\.|=|$)", given)
-      if match:
-        return f"{given}: the config has no setting {match[1]!r}{_hint(match[1])}"
-  if isinstance(error.__context__, UserError):  # of the whole config, or a column of its grades
-    return str(error.__context__)
-  wrapped = isinstance(error, OSError) or "Traceback" in str(error)
-  while wrapped and (error.__cause__ or error.__context__):
-    error = error.__cause__ or error.__context__
-  if isinstance(error, ImportError) and (error.name or "").split(".")[0] == "configs":
-    return (
-      f"cannot load the config: {error}; what edjax's own configs share is imported by "
-      "`from edjax.recipes import common, published`"
-    )
-  if isinstance(error, OSError):
-    return "cannot load the config: " + re.sub(r"(?s).*\[Errno \d+\]", "", str(error))
-  known = isinstance(error, (flags.Error, ValueError))
-  return str(error) if known else f"{type(error).__name__} in the config: {error}"
-
-
-def _hint(key):
-  """Where a setting is that is not at `key`."""
-  from edjax import methods as methods_table
-  from edjax import workdirs
-
-  config = _loaded.get("config")
-  if config is None:
-    return ""
-  place, _, name = key.rpartition(".")
-  if place == "methods" and name in methods_table.METHODS:
-    return (
-      f"; the method {name!r} is not in use: name a variant that has it, as in "
-      f"--config=FILE.py:{name}, or give all methods, as in "
-      f"\"--config.methods={{'ce':{{'weight':1.0}},'{name}':{{'weight':1.0}}}}\""
-    )
-  leaves = [*SAME, *workdirs.flat(config.to_dict())]
-  if place == "grades" and name.startswith("grade_"):
-    return (
-      f"; it has {len(config.grades)} grades: make another one in a config file, or give a value "
-      "for each grade to all settings in which they differ, as in --config.grades.epochs=1,2,3"
-    )
-  if not place.startswith("grades."):  # of all grades at once
-    columns = [re.sub(r"^grades\.grade_\d+\.", "grades.", leaf) for leaf in leaves]
-    leaves = list(dict.fromkeys(columns))
-  wanted = _ALSO.get(name, name)
-  if wanted == "workdir":
-    return "; it is --workdir"
-  near = [leaf for leaf in leaves if leaf.rpartition(".")[2] == wanted]
-  near.sort(key=lambda leaf: [*SAME, *_ORDER, leaf.split(".")[0]].index(leaf.split(".")[0]))
-  if near:
-    first, *others = (f"--config.{leaf}" for leaf in near)
-    return f"; it is {first}" + (f" (or {', '.join(others)})" if others else "")
-  here = [leaf for leaf in _parents(leaves) if leaf.rpartition(".")[0] == place]
-  names = [leaf.rpartition(".")[2] for leaf in here]
-  match = difflib.get_close_matches(name, names, 1)
-  if match:
-    return f" (did you mean {match[0]!r}?)"
-  match = difflib.get_close_matches(name, {leaf.rpartition(".")[2] for leaf in leaves}, 1)
-  found = [leaf for leaf in leaves if match and leaf.rpartition(".")[2] == match[0]]
-  if found:
-    return f" (did you mean --config.{found[0]}?)"
-  section = f"{place} has" if place else "it has"
-  return f"; {section} {', '.join(dict.fromkeys(names))}" if names else ""
-
-
-_ORDER = ("grades", "student", "recipe", "methods", "data", "faculty")  # what is meant most
-
-
-def _parents(leaves):
-  """The leaves and all that lies above them."""
-  paths = {}
-  for leaf in leaves:
-    parts = leaf.split(".")
-    paths |= dict.fromkeys(".".join(parts[: end + 1]) for end in range(len(parts)))
-  return list(paths)

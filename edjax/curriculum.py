@@ -6,11 +6,13 @@ in which the subjects teach them); the school maps them to the data set's own la
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
 from edjax import rows
 from edjax.errors import UserError, one_of, typed, within
+from edjax.rows import GradeRow
 
 GENERALIST = "generalist"  # the first; the others are "generalist_2", "generalist_3", …
 SCHEDULES = ("cosine", "steps")
@@ -59,13 +61,13 @@ class Grade:
   methods: str = ""
   reference: tuple[tuple[str, object], ...] = ()
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     _check_fragments(self.fragments, self.frozen, None, self.name)
     reference = {f"reference_{key}": value for key, value in self.reference}
     rows.check(vars(self) | reference, self.name)
 
   @property
-  def num_classes(self):
+  def num_classes(self) -> int:
     return sum(len(subject.classes) for subject in self.subjects)
 
 
@@ -125,7 +127,7 @@ class Recipe:
   consensus: str = "average"
   specialist_weight: float = 1.0
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     typed(self, "recipe.")
     within(self.batch_size, "recipe.batch_size", least=1)
     for name in ("weight_decay", "clip", "mixup", "pad", "crops", "randaugment"):
@@ -174,25 +176,25 @@ class Curriculum:
   notes: tuple[str, ...] = ()
 
   @property
-  def num_classes(self):
+  def num_classes(self) -> int:
     return sum(len(subject.classes) for subject in self.subjects)
 
   @property
-  def teachers(self):
+  def teachers(self) -> tuple[str, ...]:
     """Names of all teachers any grade needs, subjects first."""
     needed = dict.fromkeys(name for grade in self.grades for name in grade.teachers)
     own = [subject.name for subject in self.subjects if subject.name in needed]
     return (*own, *sorted(set(needed) - set(own)))
 
 
-def check_ratios(ratios):
+def check_ratios(ratios: object) -> None:
   """Raises UserError if these cannot be the ratios of subjects."""
-  several = isinstance(ratios, (tuple, list)) and ratios
-  if not several or not all(isinstance(ratio, (int, float)) and ratio > 0 for ratio in ratios):
+  several = ratios if isinstance(ratios, (tuple, list)) else ()
+  if not several or not all(isinstance(ratio, (int, float)) and ratio > 0 for ratio in several):
     raise UserError(f"subjects is {ratios!r}; give one positive ratio per subject")
 
 
-def subjects_of(ratios, num_classes):
+def subjects_of(ratios: Sequence[float], num_classes: int) -> tuple[Subject, ...]:
   """Cuts places 0…num_classes−1 into consecutive subjects in the given ratios.
 
   What rounding down leaves over goes to the last subject, as in the paper (33/33/34 of 100). A
@@ -219,7 +221,7 @@ def subjects_of(ratios, num_classes):
   )
 
 
-def class_order(how, num_classes, seed):
+def class_order(how: str, num_classes: int, seed: int) -> tuple[int, ...]:
   """Returns the data set's labels in the order in which the subjects teach them.
 
   Args:
@@ -244,12 +246,18 @@ def class_order(how, num_classes, seed):
   return order
 
 
-def is_generalist(name):
+def is_generalist(name: str) -> bool:
   """Says whether a teacher of this name answers for all classes."""
   return name.partition("_")[0] == GENERALIST
 
 
-def build(grades, ratios, num_classes, num_fragments, generalists=1):
+def build(
+  grades: Sequence[GradeRow],
+  ratios: Sequence[float],
+  num_classes: int,
+  num_fragments: int,
+  generalists: int = 1,
+) -> Curriculum:
   """Builds the curriculum of a student.
 
   Args:
@@ -262,7 +270,8 @@ def build(grades, ratios, num_classes, num_fragments, generalists=1):
   Raises:
     UserError: naming the setting that cannot be.
   """
-  subjects, notes = subjects_of(ratios, num_classes), ()
+  subjects = subjects_of(ratios, num_classes)
+  notes: tuple[str, ...] = ()
   if len(subjects) < len(ratios):
     counted = "1 subject" if len(subjects) == 1 else f"{len(subjects)} subjects"
     notes = (
@@ -293,7 +302,13 @@ def build(grades, ratios, num_classes, num_fragments, generalists=1):
   return Curriculum(subjects, tuple(built), notes)
 
 
-def ordinary(subject, num_fragments, epochs, learning_rate, warmup_epochs=0.0):
+def ordinary(
+  subject: Subject,
+  num_fragments: int,
+  epochs: int,
+  learning_rate: float,
+  warmup_epochs: float = 0.0,
+) -> Curriculum:
   """Ordinary training as a curriculum: one grade, the whole network, one subject, no teacher."""
   try:
     grade = Grade(
@@ -317,7 +332,9 @@ _COPIED = rows.GradeRow.__dataclass_fields__.keys() & Grade.__dataclass_fields__
 }
 
 
-def _seen(subjects, wanted, count, where):
+def _seen(
+  subjects: tuple[Subject, ...], wanted: int, count: int, where: str
+) -> tuple[Subject, ...]:
   """Returns the first `count` subjects, or all where few classes made fewer than `wanted`."""
   if not 0 <= count <= wanted:
     raise UserError(
@@ -326,7 +343,7 @@ def _seen(subjects, wanted, count, where):
   return subjects[: count or len(subjects)]
 
 
-def _teachers(teaching, seen, generalists):
+def _teachers(teaching: str, seen: tuple[Subject, ...], generalists: int) -> tuple[str, ...]:
   specialists = tuple(s.name for s in seen) if teaching in ("specialists", "both") else ()
   if teaching not in ("generalist", "both"):
     return specialists
@@ -334,7 +351,7 @@ def _teachers(teaching, seen, generalists):
   return (*specialists, GENERALIST, *others)
 
 
-def _check_fragments(count, frozen, num_fragments, where):
+def _check_fragments(count: int, frozen: int, num_fragments: int | None, where: str) -> None:
   if num_fragments is None and not count >= 1:
     raise UserError(f"{where} has {count} fragments; it needs at least 1")
   if num_fragments is not None and not 1 <= count <= num_fragments:
@@ -345,7 +362,7 @@ def _check_fragments(count, frozen, num_fragments, where):
     raise UserError(f"{where} freezes {frozen} of {count} fragments")
 
 
-def _check_growth(grades, num_fragments, num_classes):
+def _check_growth(grades: list[Grade], num_fragments: int, num_classes: int) -> None:
   for before, after in itertools.pairwise(grades):
     if after.fragments < before.fragments or after.num_classes < before.num_classes:
       raise UserError(f"{after.name} has fewer fragments or subjects than {before.name}")

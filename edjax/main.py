@@ -8,39 +8,43 @@ import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
 
 from absl import app, flags
 from absl import logging as absl_logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
-from edjax import commandline
+from edjax import commandline, hints
 from edjax.data import datasets
 from edjax.devices import xla
 from edjax.errors import UserError, one_line
 
 _HELP = ("-h", "-help", "--help")
-_ARGV = []  # the flags that are being parsed, but for those of the whole config or all its grades
+_ARGV: list[str] = []  # the flags that are being parsed, but for those that `of_all` takes out
 _CONFIG = config_flags.DEFINE_config_file(
   "config",
   None,
   "The run: a file that defines get_config, or the name of an installed config, with :variants.",
   sys_argv=_ARGV,
 )
-flags.FLAGS["config"].parser = commandline.ConfigFile("config")
+_PARSER = commandline.ConfigFile("config")
+flags.FLAGS["config"].parser = _PARSER
 _WORKDIR = flags.DEFINE_string(
   "workdir", "", "Where to write; runs/<config name> if not given, or -2, -3 … of other runs'."
 )
 _MODE = flags.DEFINE_enum("mode", "train", ["train", "exam"], "Run the school, or only the exam.")
 _MULTIHOST = flags.DEFINE_bool("multihost", False, "This is one of several processes that train.")
-_JOB = (
-  flags.DEFINE_string("coordinator", None, "With --multihost: host:port of process 0."),
-  flags.DEFINE_integer("num_processes", None, "With --multihost: how many processes there are."),
-  flags.DEFINE_integer("process_id", None, "With --multihost: which one this is, from 0."),
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "With --multihost: host:port of process 0.")
+_COUNT = flags.DEFINE_integer(
+  "num_processes", None, "With --multihost: how many processes there are."
 )
+_ID = flags.DEFINE_integer("process_id", None, "With --multihost: which one this is, from 0.")
+_JOB = (_COORDINATOR, _COUNT, _ID)
 _OWN = (_WORKDIR, _MODE, _MULTIHOST, *_JOB)
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   absl_logging.set_verbosity(absl_logging.WARNING)
   logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax, whose errors are reported below
   if len(argv) > 1:
@@ -49,23 +53,22 @@ def main(argv):
     raise UserError("give a config, such as --config=configs/digits.py")
   config, mode = _CONFIG.value, _MODE.value
   workdir = _WORKDIR.value
-  job = {flag.name: flag.value for flag in _JOB}
   if _MULTIHOST.value:
     from edjax.devices import processes
 
-    with processes.join(**job):
+    with processes.join(_COORDINATOR.value, _COUNT.value, _ID.value):
       settings = config.to_dict() | {"data_dir": "", "workdir": workdir, "mode": mode}
       processes.agree("the command", lambda: settings)
       _run(config, workdir, mode)
     return
-  for name, value in job.items():
-    if value is not None:
-      raise UserError(f"--{name} is for several processes; give --multihost too")
+  for given in _JOB:
+    if given.value is not None:
+      raise UserError(f"--{given.name} is for several processes; give --multihost too")
   datasets.require(config.dataset, data_dir=config.data_dir, **config.data)
   _run(config, workdir, mode)
 
 
-def _run(config, workdir, mode):
+def _run(config: ConfigDict, workdir: str, mode: str) -> None:
   # After the flags and the files: they take seconds to import.
   from edjax import settings, workdirs
   from edjax.devices import compilation_cache, pmap, processes
@@ -90,14 +93,14 @@ def _run(config, workdir, mode):
 
 
 @contextlib.contextmanager
-def _terminated():
+def _terminated() -> Iterator[Callable[[], bool]]:
   """Notes SIGTERM, which machines send that are taken back; yields `() -> bool`.
 
   A second one ends the process at once, as it does everywhere else.
   """
   noted = []
 
-  def note(*_):
+  def note(number: int, frame: FrameType | None) -> None:
     noted.append(True)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -108,7 +111,7 @@ def _terminated():
     signal.signal(signal.SIGTERM, before)
 
 
-def run():
+def run() -> None:
   """Runs the command; what a user can put right ends in one line and exit code 1."""
   sys.path.insert(0, os.getcwd())
   xla.quicken_cpus()
@@ -116,14 +119,13 @@ def run():
     app.run(main, flags_parser=_parse)
 
 
-def _parse(argv):
+def _parse(argv: list[str]) -> list[str]:
   """Parses flags; absl, ml_collections and config files raise many kinds of errors."""
   asked = [given for given in argv[1:] if given in _HELP]
   argv = [given for given in argv if given not in asked]
   try:
     argv = commandline.last_of_each(flags.FLAGS.read_flags_from_files(argv))
-    parser = flags.FLAGS["config"].parser
-    _ARGV[:], parser.whole, parser.columns = commandline.of_all(argv)
+    _ARGV[:], _PARSER.whole, _PARSER.columns = commandline.of_all(argv)
     rest = flags.FLAGS(_ARGV)
     # A file that could not be read says so when it is first asked something.
     if _CONFIG.value is not None and "name" not in _CONFIG.value:
@@ -135,16 +137,16 @@ def _parse(argv):
       sys.exit(0)
     return rest
   except Exception as error:
-    raise UserError(" ".join(commandline.reason(error, argv).split())) from error
+    raise UserError(" ".join(hints.reason(error, argv, _PARSER.config).split())) from error
 
 
-def _help():
+def _help() -> str:
   """Says what there is to type: the settings of the config, or without one the flags."""
   width = min(100, shutil.get_terminal_size().columns)
-  if _CONFIG.value is not None:
+  if _CONFIG.value is not None and _PARSER.file:
     from edjax import manual  # JAX takes seconds to import
 
-    return manual.page(_CONFIG.value, *manual.described(commandline.file()), width)
+    return manual.page(_CONFIG.value, *manual.described(_PARSER.file), width)
   own = {holder.name: flags.FLAGS[holder.name].help for holder in (_CONFIG, *_OWN)}
   command = sys.argv[0] if sys.argv[0].startswith("edjax ") else "python -m edjax.main"
   return commandline.usage(command, own, width)

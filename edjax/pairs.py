@@ -1,8 +1,10 @@
 """What is published for pairs of networks, and which teacher a student has: literal tables."""
 
+from collections.abc import Callable
+
 # (teacher, student) -> {method: what is published for this pair}. β of DKD and the ImageNet pairs
 # are of mdistiller's configs, the weights of ReviewKD on CIFAR-100 of its authors' script.
-PAIRS = {
+PAIRS: dict[tuple[str, str], dict[str, dict[str, float]]] = {
   ("resnet56", "resnet20"): {"dkd": {"beta": 2.0}, "reviewkd": {"weight": 0.6}},
   ("resnet110", "resnet32"): {"dkd": {"beta": 2.0}, "reviewkd": {"weight": 1.0}},
   ("resnet110", "resnet20"): {"dkd": {"beta": 2.0}},  # edjax's own: as for its neighbours above
@@ -20,9 +22,9 @@ PAIRS = {
   ("resnet50", "mobilenetv1"): {"dkd": {"beta": 2.0}, "reviewkd": {"weight": 8.0}},
 }
 # (teacher, student) with unlike numbers of stages -> which belong together: those of equal size
-STAGES = {("resnet18_cifar", "shufflenetv2"): "1:2,2:3,3:4"}
+STAGES: dict[tuple[str, str], str] = {("resnet18_cifar", "shufflenetv2"): "1:2,2:3,3:4"}
 # method -> {option: what it is for other pairs}
-OTHERWISE = {
+OTHERWISE: dict[str, dict[str, float]] = {
   "dkd": {"beta": 8.0},
   "reviewkd": {"weight": 5.0},
   "kd": {"weight": 1.0},
@@ -44,7 +46,7 @@ FLOW_TEACHERS = {
 }
 # recipe.consensus -> by how much CA-MKD's authors count less of M teachers than edjax, whose shares
 # add up to 1: they divide by M once more.
-DIVIDED = {
+DIVIDED: dict[str, Callable[[int], float]] = {
   "entropy": lambda teachers: (teachers - 1) / teachers,
   "confidence": lambda teachers: 1 / teachers,
 }

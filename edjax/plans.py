@@ -1,6 +1,7 @@
 """Curricula with a name: grades as rows, whatever the student and the data set are."""
 
 import dataclasses
+from typing import Any
 
 from edjax import rows
 from edjax.rows import GradeRow
@@ -63,7 +64,7 @@ def education(
   short, third = max(1, epochs // 8), max(1, 3 * epochs // 4)
   fourth = max(1, -(-3 * epochs // 4))
   gentle = 0.2 * learning_rate
-  shared = {"teachers": teachers, "carry_momentum": True}
+  shared: dict[str, Any] = {"teachers": teachers, "carry_momentum": True}
   return (
     GradeRow(
       fragments=1, subjects=1, epochs=short, learning_rate=gentle, final_rate=0.5,
@@ -89,7 +90,7 @@ def published(epochs: tuple[int, int, int], learning_rate: float) -> tuple[Grade
   afresh at each graft.
   """
   first, second, third = epochs
-  shared = {"learning_rate": learning_rate, "reference_relu": False}
+  shared: dict[str, Any] = {"learning_rate": learning_rate, "reference_relu": False}
   return (
     GradeRow(fragments=1, subjects=1, epochs=first, reference_grid=4, **shared),
     GradeRow(fragments=2, subjects=2, epochs=second, **shared),

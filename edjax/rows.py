@@ -5,8 +5,12 @@ Pure. `curriculum.build` makes the grades of a student and of a data set of them
 
 import dataclasses
 import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from edjax.errors import UserError, is_a, one_of, typed
+
+Row = TypeVar("Row")  # of settings by name, or a `ConfigDict` of them
 
 TEACHING = ("none", "specialists", "generalist", "both")
 _NAME = "a grade"  # of one that does not know which it is
@@ -51,15 +55,18 @@ class GradeRow:
   reference_grid: int = 1
   reference_relu: bool = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     typed(self, f"{_NAME}: ")
-    for field in dataclasses.fields(self):  # 1 is written as 1.0 is
-      object.__setattr__(self, field.name, field.type(getattr(self, field.name)))
+    for name, kind in _KINDS.items():  # 1 is written as 1.0 is
+      object.__setattr__(self, name, kind(getattr(self, name)))
     one_of(self.teachers, TEACHING, "grades.teachers")
     check(vars(self), _NAME)
 
 
-def check(row, where):
+_KINDS: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(GradeRow)}
+
+
+def check(row: Mapping[str, Any], where: str) -> None:
   """Checks what a grade's settings say, whatever the student and the data set are.
 
   Args:
@@ -86,7 +93,7 @@ def check(row, where):
     )
 
 
-def build(named):
+def build(named: Mapping[str, Mapping[str, Any]]) -> tuple[GradeRow, ...]:
   """Returns the `GradeRow`s of {"grade_1": {field: value, …}, "grade_2": …}.
 
   Raises:
@@ -106,7 +113,7 @@ def build(named):
   return tuple(built)
 
 
-def in_order(named):
+def in_order(named: Mapping[str, Row]) -> list[Row]:
   """Returns the rows of {"grade_1": row, "grade_2": row, …}, which may be in any order.
 
   Raises:
@@ -120,19 +127,19 @@ def in_order(named):
   return [named[name] for name in names]
 
 
-def named(rows):
+def named(rows: Iterable[GradeRow]) -> dict[str, dict[str, Any]]:
   """Returns {"grade_1": {field: value, …}, …} of `GradeRow`s: `build`'s argument."""
   return {_name(number): dataclasses.asdict(row) for number, row in enumerate(rows)}
 
 
-def columns(named):
+def columns(named: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
   """Returns {field: a tuple of one value per grade, or of one where all have the same}."""
   rows = in_order(named)
   whole = {key: tuple(row[key] for row in rows) for key in rows[0]}
   return {key: column[:1] if len({*column}) == 1 else column for key, column in whole.items()}
 
 
-def from_columns(columns):
+def from_columns(columns: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
   """Returns {"grade_1": {field: value, …}, …} of {field: one value per grade, or one for all}.
 
   Raises:
@@ -144,18 +151,17 @@ def from_columns(columns):
       raise UserError(
         f"grades.{key} has {len(column)} entries, but there are {length} grades; give 1 or {length}"
       )
-    kind = GradeRow.__dataclass_fields__[key].type
+    kind = _KINDS[key]
     if not all(is_a(kind, value) for value in column):
       wanted = {int: "whole numbers", bool: "True or False", str: "names"}.get(kind, "numbers")
       raise UserError(f"grades.{key} is {tuple(column)}; give {wanted}, separated by commas")
-  kinds = {key: GradeRow.__dataclass_fields__[key].type for key in columns}
   return {
     _name(number): {
-      key: kinds[key](column[number if len(column) > 1 else 0]) for key, column in columns.items()
+      key: _KINDS[key](column[number if len(column) > 1 else 0]) for key, column in columns.items()
     }
     for number in range(length)
   }
 
 
-def _name(number):
+def _name(number: int) -> str:
   return f"grade_{number + 1}"

@@ -4,6 +4,7 @@ Nothing is open in them: `edjax.settings` resolves what a config leaves so.
 """
 
 import dataclasses
+from typing import Any
 
 from edjax import methods as methods_table
 from edjax import models
@@ -36,7 +37,7 @@ class Data:
   mean: tuple[float, ...] = ()
   std: tuple[float, ...] = ()
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     typed(self, "data.")
 
 
@@ -50,7 +51,7 @@ class Student:
 
   model: str
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     typed(self, "student.")
 
 
@@ -111,7 +112,7 @@ class Faculty:
   bank_fill: str = "lazily"
   generalists: int = 1
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     typed(self, "faculty.")
     for kind, checkpoint in (("specialist", tuple), ("generalist", str)):
       part = getattr(self, kind)
@@ -123,7 +124,7 @@ class Faculty:
     within(self.generalists, "faculty.generalists", least=1)
     one_of(self.bank, ("", *PRECISIONS), "faculty.bank")
     one_of(self.bank_fill, FILLS, "faculty.bank_fill")
-    given = self.generalist.checkpoint
+    given = str(self.generalist.checkpoint)
     if given and len(given.split(",")) != self.generalists:
       raise UserError(
         f"faculty.generalist.checkpoint is {given!r}, but there are {self.generalists} "
@@ -143,7 +144,7 @@ class Checkpoints:
   every_seconds: float = 30.0
   keep: int = 2
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     typed(self, "checkpoint.")
     within(self.every_seconds, "checkpoint.every_seconds", least=0)
     within(self.keep, "checkpoint.keep", least=1)
@@ -173,7 +174,7 @@ class Settings:
   student: Student
   grades: tuple[GradeRow, ...]
   recipe: Recipe
-  methods: dict[str, dict]
+  methods: dict[str, dict[str, Any]]
   faculty: Faculty
   data_dir: str = ""
   data: Data = Data()
@@ -185,7 +186,7 @@ class Settings:
   residence: str = "auto"
   checkpoint: Checkpoints = Checkpoints()
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     check_ratios(self.subjects)
     typed(self)
     within(self.seed, "seed", least=0, below=2**32)
@@ -197,7 +198,7 @@ class Settings:
     if self.faculty.bank:
       self._check_bank(built)
 
-  def _check_end(self):
+  def _check_end(self) -> None:
     """A student that ends in a teacher's classifier needs that of all classes."""
     body = models.body(self.student.model)
     for number, row in enumerate(self.grades, 1):
@@ -209,7 +210,7 @@ class Settings:
           "'both'"
         )
 
-  def _check_bank(self, methods):
+  def _check_bank(self, methods: methods_table.Built) -> None:
     """A bank keeps logits, of views that can be counted."""
     recipe, advice = self.recipe, "set faculty.bank to '', or "
     if recipe.mixup:

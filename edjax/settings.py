@@ -11,6 +11,8 @@ import dataclasses
 import functools
 import json
 import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
@@ -20,13 +22,16 @@ from edjax import methods as methods_table
 from edjax.errors import UserError
 from edjax.sections import Settings
 
+T = TypeVar("T")
+Tree = dict[str, Any]  # settings by name, in sections
+
 # method -> options that are open where nobody sets them
-_OPEN = {"dkd": {"beta": float}, "semckd": {"images": int}}
+_OPEN: dict[str, dict[str, type]] = {"dkd": {"beta": float}, "semckd": {"images": int}}
 _OF_TEACHERS = ("model", "optimiser", "weight_decay", "clip")  # that are the student's if open
 _NONE = (None, "None", "none")  # as a text is opened on the command line
 
 
-def may_be_open(key):
+def may_be_open(key: str) -> bool:
   """Says whether `resolve` closes a setting, as "methods.dkd.beta", that is None."""
   section, *names = key.split(".")
   if section == "methods" and len(names) == 2:
@@ -34,7 +39,7 @@ def may_be_open(key):
   return section == "faculty" and names[-1] in _OF_TEACHERS
 
 
-def complete(config):
+def complete(config: ConfigDict) -> None:
   """Gives every option of the methods in use a place in an unlocked config, which it changes.
 
   An option that nobody has set gets the method's default, or stays open.
@@ -48,7 +53,7 @@ def complete(config):
       row[option] = placeholder(kind) if default is None else default
 
 
-def _unset(name, row):
+def _unset(name: str, row: Mapping[str, Any]) -> dict[str, tuple[type, Any]]:
   """Returns {option: (kind, default, or None where it is open)} of those that nobody has set."""
   if name not in methods_table.METHODS and "method" not in row:
     return {}  # `methods.build` says what is wrong
@@ -66,7 +71,7 @@ def _unset(name, row):
   }  # fmt: skip
 
 
-def set_columns(config, columns):
+def set_columns(config: ConfigDict, columns: dict[str, tuple[Any, ...]]) -> None:
   """Changes a setting of all grades of a config, which it changes: so many grades there are then.
 
   Args:
@@ -83,7 +88,7 @@ def set_columns(config, columns):
     config.grades.lock()
 
 
-def settle(config):
+def settle(config: ConfigDict) -> Settings:
   """Returns the `Settings` of a config, after all overrides.
 
   Args:
@@ -96,28 +101,30 @@ def settle(config):
   return from_json(resolve(config.to_dict()))
 
 
-def to_json(settings):
+def to_json(settings: Settings) -> Tree:
   """Returns `Settings` as config.json holds them."""
   tree = dataclasses.asdict(settings) | {"grades": rows.named(settings.grades)}
   return json.loads(json.dumps(tree))
 
 
-def from_json(tree):
+def from_json(tree: Tree) -> Settings:
   """Returns the `Settings` that `to_json` wrote, in this version or an earlier one.
 
   Raises:
     UserError: naming a setting that there is not, or that cannot be.
   """
-  return _built(Settings, tree | {"grades": rows.build(in_rows(tree["grades"]))}, "")
+  return cast(
+    Settings, _built(Settings, tree | {"grades": rows.build(in_rows(tree["grades"]))}, "")
+  )
 
 
-def in_rows(grades):
+def in_rows(grades: Tree) -> dict[str, Tree]:
   """Returns the grades of a config.json in rows; earlier versions had them in columns."""
   columns = all(isinstance(column, (list, tuple)) for column in grades.values())
   return rows.from_columns(grades) if columns else grades
 
 
-def _built(section, tree, where):
+def _built(section: Any, tree: Tree, where: str) -> Any:
   """Builds a dataclass of sections, whose settings are named with `where` before them."""
   kinds = {field.name: field.type for field in dataclasses.fields(section)}
   required = [f.name for f in dataclasses.fields(section) if f.default is dataclasses.MISSING]
@@ -134,7 +141,7 @@ def _built(section, tree, where):
   return section(**values)
 
 
-def resolve(tree):
+def resolve(tree: Tree) -> Tree:
   """Returns settings in which nothing is open.
 
   Args:
@@ -158,7 +165,7 @@ def resolve(tree):
   return settings
 
 
-def _teacher(part, recipe, like):
+def _teacher(part: Tree, recipe: Tree, like: str) -> None:
   """What is open of teachers is the recipe's, and a teacher without a model is `like` that one."""
   optimiser = "sgd" if recipe["optimiser"] == "dot" else recipe["optimiser"]
   closed = like, optimiser, recipe["weight_decay"], recipe["clip"]
@@ -167,7 +174,7 @@ def _teacher(part, recipe, like):
       part[key] = value
 
 
-def _general(generalist):
+def _general(generalist: Tree) -> str:
   """The model of the generalists: that of the network where one is given."""
   given = generalist["checkpoint"].split(",")[0]
   if given and convert.is_file(given):
@@ -179,21 +186,25 @@ def _general(generalist):
     return generalist["model"]
 
 
-def _answering(settings):
+def _answering(settings: Tree) -> int:
   """How many teachers answer an image at most."""
   counts = {"none": 0, "specialists": 1, "generalist": settings["faculty"]["generalists"]}
   counts["both"] = counts["generalist"] + 1
   return max(counts.get(row["teachers"], 1) for row in settings["grades"].values())
 
 
-def _of_pair(table, teacher, student):
+def _of_pair(
+  table: Mapping[tuple[str, str], T], teacher: Callable[[], str], student: str
+) -> T | None:
   """Returns what a table has of a pair, or None; asks for the teacher only if that matters."""
   student = student.partition("+")[0]
   paired = any(other == student for _, other in table)
   return table.get((teacher(), student)) if paired else None
 
 
-def _methods(methods, teacher, student, recipe, teachers):
+def _methods(
+  methods: dict[str, Tree], teacher: Callable[[], str], student: str, recipe: Tree, teachers: int
+) -> None:
   divided = pairs.DIVIDED.get(recipe["consensus"], lambda count: 1.0)
   for name, row in methods.items():
     if row.get("pairs") == "":

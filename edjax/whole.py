@@ -113,10 +113,9 @@ def moved(
     milestones: in epochs of the whole school.
     before, after: epochs of each grade.
   """
-  ends = [[0, *itertools.accumulate(lengths)] for lengths in (before, after)]
-  behind = ends[0][-1]  # where nothing happens, now as then
-  places = [
-    max(1, round(float(np.interp(each, *ends)))) + max(0, each - behind) for each in milestones
+  old, new = ([0, *itertools.accumulate(lengths)] for lengths in (before, after))
+  places = [  # behind the end nothing happens, now as then
+    max(1, round(float(np.interp(each, old, new)))) + max(0, each - old[-1]) for each in milestones
   ]
   return tuple(dict.fromkeys(places))
 

@@ -5,6 +5,8 @@ epochs=6`, one of all of them `--config.grades.epochs=3,6,15`, or `=5` where all
 """
 
 import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_dict import placeholder
@@ -14,10 +16,12 @@ from edjax.curriculum import Recipe
 from edjax.plans import Curriculum
 from edjax.recipes import published
 
+Variants = Mapping[str, Mapping[str, Callable[[ConfigDict], None]]]
+
 AXES = ("curriculum", "method", "size")  # of the variants; a run has one of each, in this order
 
 
-def base(name, dataset):
+def base(name: str, dataset: str) -> ConfigDict:
   """Returns the settings all configs share, to be changed where a config differs.
 
   What they mean is said in `edjax.sections`, `edjax.curriculum.Recipe` and `edjax.rows.GradeRow`.
@@ -29,11 +33,11 @@ def base(name, dataset):
       "dataset": dataset,
       "data_dir": "",
       "data": vars(sections.Data()),
-      "devices": 0,  # 0: all there are
-      "compilation_cache": "auto",  # a folder that keeps compiled programs for later runs; "": none
-      "residence": "auto",  # of the images: "device", "sharded" over the devices, "streamed"
+      "devices": 0,
+      "compilation_cache": "auto",
+      "residence": "auto",
       "student": {"model": "resnet20"},
-      "subjects": (1, 1, 1),  # ratios of the classes, in class order
+      "subjects": (1, 1, 1),
       "class_order": "given",
       "grades": rows.named(
         (grade(fragments=1, subjects=1), grade(fragments=2, subjects=2), grade())
@@ -43,10 +47,10 @@ def base(name, dataset):
       "faculty": {
         "seed": 0,
         "cache": "",
-        "check": True,  # a teacher with a checkpoint that does as chance does is an error
-        "bank": "",  # keep the teachers' answers, as "float32" or "bfloat16"; "": ask them anew
-        "bank_fill": "lazily",  # or "up_front"
-        "generalists": 1,  # how many; they differ by their seed
+        "check": True,
+        "bank": "",
+        "bank_fill": "lazily",
+        "generalists": 1,
         "specialist": teacher(checkpoint=()),
         "generalist": teacher(checkpoint=""),
       },
@@ -55,67 +59,58 @@ def base(name, dataset):
   )
 
 
-def teacher(checkpoint):
-  """How teachers without a checkpoint are trained, or where those with one are.
-
-  They share the student's recipe, but for the schedule, and for what is set here.
-  """
-  return {
+def teacher(checkpoint: str | tuple[str, ...]) -> dict[str, Any]:
+  """`TeacherSettings` in which is open what the student, or its recipe, has too."""
+  return vars(sections.TeacherSettings("resnet20", checkpoint)) | {
     "model": FieldReference("resnet20", field_type=str),  # None: the student's
-    "epochs": 1,
-    "learning_rate": 0.1,
-    "warmup_epochs": 0.0,
-    "schedule": "cosine",
-    "milestones": (),
     "optimiser": placeholder(str),  # None: the recipe's, or "sgd" where that is "dot"
     "weight_decay": placeholder(float),  # None: the recipe's, as below
     "clip": placeholder(float),
-    "checkpoint": checkpoint,
-    "mean": (),  # by which one with a checkpoint is shown images; (): its own, else the data's
-    "std": (),
   }
 
 
 grade = rows.GradeRow  # the word for it in a config: common.grade(fragments=1, epochs=5)
 
 
-def curriculum(config, *grades):
+def curriculum(config: ConfigDict, *grades: rows.GradeRow) -> None:
   """Makes these rows the grades of a config, in this order."""
   config.grades = ConfigDict(rows.named(grades))
 
 
-def every(config, **changes):
+def every(config: ConfigDict, **changes: Any) -> None:
   """Changes settings of every grade."""
   for row in config.grades.values():
     row.update(changes)
 
 
-def take(config, made):
+def take(config: ConfigDict, made: Curriculum) -> None:
   """Gives a config the grades, subjects and class order of a `plans.Curriculum`."""
   curriculum(config, *made.grades)
   config.update(subjects=made.subjects, class_order=made.class_order)
 
 
-def one_grade(config, teachers, epochs, learning_rate):
+def one_grade(config: ConfigDict, teachers: str, epochs: int, learning_rate: float) -> None:
   """Makes a curriculum of one grade: the whole student, all classes from the start."""
   curriculum(config, grade(teachers=teachers, epochs=epochs, learning_rate=learning_rate))
   if teachers == "none":
     config.methods = ConfigDict({"ce": {"weight": 1.0}})
 
 
-def education(config, epochs, learning_rate, teachers="generalist"):
+def education(
+  config: ConfigDict, epochs: int, learning_rate: float, teachers: str = "generalist"
+) -> None:
   """edjax's default curriculum, see `plans.Curriculum.default`."""
   take(config, Curriculum.default(epochs, learning_rate, teachers))
 
 
-def paper(config, epochs, learning_rate):
+def paper(config: ConfigDict, epochs: tuple[int, int, int], learning_rate: float) -> None:
   """The published curriculum (arXiv:2311.13811), on the slices of each specialist's classes."""
   take(config, Curriculum.paper(epochs, learning_rate))
   config.recipe.target = "slice"
   config.methods = ConfigDict({"ce": {"weight": 0.3}, "kd": {"weight": 0.7, "temperature": 4.0}})
 
 
-def smoke(config, train_limit):
+def smoke(config: ConfigDict, train_limit: int) -> None:
   """Goes the whole way: few images, one epoch per grade and teacher, the smallest networks."""
   config.data.train_limit = train_limit
   config.student.model = "resnet8_half"
@@ -126,7 +121,7 @@ def smoke(config, train_limit):
       part.model = "resnet8_half"
 
 
-def apply(config, arg, variants):
+def apply(config: ConfigDict, arg: str, variants: Variants) -> ConfigDict:
   """Applies the variants named in `arg`, one of each axis at most, and locks the config.
 
   All start from the same settings, whatever order they are named in: first a size, which says how
@@ -157,9 +152,9 @@ def apply(config, arg, variants):
   return config.lock()
 
 
-def _chosen(name, names, variants):
+def _chosen(name: str, names: list[str], variants: Variants) -> dict[str, str]:
   """Returns {axis: variant}, in the order of `AXES`."""
-  chosen = {}
+  chosen: dict[str, str] = {}
   for wanted in dict.fromkeys(names):
     axis = next((axis for axis in AXES if wanted in variants[axis]), None)
     if axis is None:
@@ -175,7 +170,7 @@ def _chosen(name, names, variants):
   return {axis: chosen[axis] for axis in AXES if axis in chosen}
 
 
-def _check(curriculum, method, teachers):
+def _check(curriculum: str, method: str, teachers: set[str]) -> None:
   """A method needs somebody who teaches, and some need one who knows all classes."""
   if teachers == {"none"}:
     raise ValueError(

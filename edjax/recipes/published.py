@@ -9,10 +9,14 @@ settings, such as the pair of networks; `edjax.settings` has those. Sources: Rep
 """
 
 import functools
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from edjax import rows
+
+Methods = Mapping[str, Mapping[str, Any]]  # {name: {option: value}}
 
 _CE = {"weight": 1.0}
 _KD = {"weight": 1.0, "temperature": 4.0}
@@ -21,7 +25,7 @@ _HINTON = {"ce": {"weight": 0.1}, "kd": {"weight": 0.9, "temperature": 4.0}}
 _HINTON_IMAGENET = {"ce": {"weight": 0.5}, "kd": {"weight": 0.5, "temperature": 1.0}}
 
 # variant -> the methods it composes, as on CIFAR-100
-METHODS = {
+METHODS: dict[str, Methods] = {
   "at": {"ce": _CE, "at": {"weight": 1000.0}},
   "fitnet": {"ce": _CE, "fitnet": {"weight": 100.0}},
   "sp": {"ce": _CE, "sp": {"weight": 3000.0}},
@@ -60,7 +64,7 @@ METHODS = {
 
 # variant -> what is published for ImageNet instead: mdistiller, DIST's and SemCKD's authors, and
 # torchdistill for standardised logits
-IMAGENET = {
+IMAGENET: dict[str, Methods] = {
   "dkd": {"ce": _CE, "dkd": {"weight": 1.0, "beta": None, "temperature": 1.0, "warm_up": 1.0}},
   "reviewkd": {"ce": _CE, "reviewkd": {"weight": None, "warmup": 1.0}},
   "ofd": {"ce": _CE, "ofd": {"weight": 0.0001}},
@@ -73,7 +77,7 @@ IMAGENET = {
   "dot": _HINTON_IMAGENET,
   "self": _HINTON_IMAGENET,
 }
-SCALES = {
+SCALES: dict[str, dict[str, Any]] = {
   "cifar": {"methods": METHODS, "dot_delta": 0.075, "kd": _HINTON},
   "imagenet": {"methods": METHODS | IMAGENET, "dot_delta": 0.09, "kd": _HINTON_IMAGENET},
 }
@@ -90,7 +94,7 @@ _PARAPHRASE_RATE = 1 / 5  # of the students' learning rate: 0.01 of 0.05
 _FUNCTION_RATE = 0.01
 
 
-def variants(scale="cifar"):
+def variants(scale: str = "cifar") -> dict[str, Callable[[ConfigDict], None]]:
   """Returns {variant: function of a config that has its curriculum}.
 
   Args:
@@ -99,12 +103,12 @@ def variants(scale="cifar"):
   return {name: functools.partial(_apply, name, SCALES[scale]) for name in METHODS}
 
 
-def kd(config, scale="cifar"):
+def kd(config: ConfigDict, scale: str = "cifar") -> None:
   """Hinton's distillation with the literature's weights."""
   config.methods = ConfigDict(SCALES[scale]["kd"])
 
 
-def _apply(name, scale, config):
+def _apply(name: str, scale: Mapping[str, Any], config: ConfigDict) -> None:
   config.methods = ConfigDict(scale["methods"][name])
   alone = len(config.grades) == 1
   if name in ("fsp", "self"):
@@ -129,7 +133,7 @@ def _apply(name, scale, config):
     config.recipe.update(consensus=_CONSENSUS[name], nesterov=True)
 
 
-def _match_functions(config):
+def _match_functions(config: ConfigDict) -> None:
   """Adam and a cosine for the student, while teachers learn by the config's own recipe."""
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(optimiser=config.recipe.optimiser, clip=config.recipe.clip)
@@ -141,7 +145,7 @@ def _match_functions(config):
     row.learning_rate = _FUNCTION_RATE * row.learning_rate / highest
 
 
-def _paraphrase(config):
+def _paraphrase(config: ConfigDict) -> None:
   """FT's paraphrasers learn before the student does."""
   _first_phase(config)
   for row in config.grades.values():
@@ -151,14 +155,14 @@ def _paraphrase(config):
   first.learning_rate = _PARAPHRASE_RATE * first.learning_rate
 
 
-def _teach_below(config, method):
+def _teach_below(config: ConfigDict, method: str) -> None:
   """Another method teaches in the grades that have no head to project to."""
   config.methods = ConfigDict(config.methods.to_dict() | {method: _KD})
   for row in config.grades.values():
     row.methods = method if row.fragments else "simkd"
 
 
-def _first_phase(config):
+def _first_phase(config: ConfigDict) -> None:
   """Puts a grade before the others: like the first, an eighth of all epochs, at a steady rate."""
   grades = [row.to_dict() for row in rows.in_order(config.grades)]
   epochs = max(1, round(_PHASE * sum(row["epochs"] for row in grades)))
