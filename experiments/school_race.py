@@ -23,6 +23,7 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from edjax import progress
 from edjax.devices import xla
 from edjax.teachers import bank
 from experiments import sides
@@ -63,7 +64,7 @@ def _race(school, options, folder):
     began = time.perf_counter()
     term = ready(number)
     if term.bank:
-      term.bank.open(None)
+      term.bank.open(progress.Progress(), {})
     state = jax.block_until_ready(term.teach(term.begin(state), 0, 0, 1))
     made = time.perf_counter()
     for epoch in range(options.epochs):

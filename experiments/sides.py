@@ -21,7 +21,7 @@ from edjax.devices import pmap
 from edjax.study import Study
 from edjax.teachers.faculty import Teacher
 from edjax.training.evaluation import Loader
-from edjax.training.grade import prepare
+from edjax.training.grade import ReadyGrade
 from tests.reference import training, zoo
 
 CLASSES = 100
@@ -89,7 +89,7 @@ def prepared(pair, plan, images, labels, batch, devices, bank=None):
     keep=1,
     bank=bank,
   )
-  return functools.partial(prepare, study, loader, first_step=0)
+  return functools.partial(ReadyGrade, study, loader, first_step=0)
 
 
 class Pupil(nn.Module):
