@@ -318,5 +318,7 @@ def _classifier(spec: StepSpec, teachers: Mapping[str, Variables]) -> dict[str, 
 
 
 def _taken(seating: sampler.Seating, answers: Sequence[bool]) -> int:
-  """How many seats a teacher answers for."""
+  """How many seats a teacher answers for, also of a batch that is not divided among subjects."""
+  if all(answers):
+    return sum(seating.seats)
   return sum(n for n, taught in zip(seating.seats, answers, strict=True) if taught)
