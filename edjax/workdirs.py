@@ -8,7 +8,7 @@ import pathlib
 from edjax.data import identity
 from edjax.errors import Foreign, UserError
 from edjax.settings import in_rows, resolve
-from edjax.storage import checkpoint, files
+from edjax.storage import files, replacing
 
 MAY_DIFFER = (
   "data_dir", "checkpoint.", "compilation_cache", "devices", "residence", "faculty.cache",
@@ -39,7 +39,7 @@ def check(workdir, settings, data):
     Foreign: naming the first setting that differs, or what differs in the data.
     UserError: naming what is there that no run of edjax's has written.
   """
-  checkpoint.check_target(workdir / "graduate")
+  replacing.check_target(workdir / "graduate")
   path = workdir / "config.json"
   if not path.exists():
     there = [name for name in _WRITTEN if (workdir / name).exists()]

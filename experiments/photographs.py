@@ -175,7 +175,7 @@ def _paces(options):
   from edjax import curriculum, methods
   from edjax.data import datasets
   from edjax.devices import pmap
-  from edjax.storage import checkpoint
+  from edjax.storage import trees
   from edjax.study import Study
   from edjax.training import grade
   from edjax.training.evaluation import Loader
@@ -209,7 +209,7 @@ def _paces(options):
       rates[where].append(stretch * options.batch / (time.perf_counter() - began))
   for ready in terms.values():
     ready.batches.ahead.close()
-  digests = {checkpoint.sha256(state.variables) for state in states.values()}
+  digests = {trees.sha256(state.variables) for state in states.values()}
   medians = {where: round(statistics.median(taken[1:]), 1) for where, taken in rates.items()}
   return medians | {"rounds": options.rounds, "steps": stretch, "same_bits": len(digests) == 1}
 

@@ -16,7 +16,7 @@ from edjax.data import datasets
 from edjax.data.photographs import archives as published_archives
 from edjax.recipes import common, published
 from edjax.settings import settle
-from edjax.storage import checkpoint
+from edjax.storage import checkpoint, trees
 from edjax.training import loop
 from tests import archives, command
 
@@ -197,7 +197,7 @@ def check_run(workdir, report, config, test_images):
   assert math.isfinite(student["nll"]) and student["nll"] > 0
   assert report["grades"][-1]["top1"] == pytest.approx(student["top1"])
   variables, info = checkpoint.load_variables(workdir / "graduate")
-  assert checkpoint.sha256(variables) == student["sha256"] and len(student["sha256"]) == 64
+  assert trees.sha256(variables) == student["sha256"] and len(student["sha256"]) == 64
   assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == student["params"]
   assert info["classes"] == report["classes"]
   check_journal(workdir / "metrics.jsonl", report)

@@ -18,7 +18,7 @@ from edjax.convert import files, networks, tensors
 from edjax.convert.names.families import NAMES, SCHEMES
 from edjax.convert.recognise import recognise
 from edjax.errors import UserError, choose
-from edjax.storage import checkpoint
+from edjax.storage import checkpoint, replacing
 from edjax.types import Variables
 
 __all__ = [
@@ -131,7 +131,7 @@ def check_target(target: str | os.PathLike[str]) -> None:
   path = pathlib.Path(target).expanduser()
   ending = path.suffix.lower()
   if path.is_dir():
-    return checkpoint.check_target(path)
+    return replacing.check_target(path)
   if ending in files.ENDINGS:
     if path.exists() and not files.is_own(path):
       raise UserError(
@@ -144,7 +144,7 @@ def check_target(target: str | os.PathLike[str]) -> None:
       f"cannot write a {ending} file ({path}); a file ends in {', '.join(files.ENDINGS)}, and the "
       "name of a folder has no ending"
     )
-  return checkpoint.check_target(path)
+  return replacing.check_target(path)
 
 
 def write(

@@ -10,7 +10,7 @@ from edjax import models
 from edjax.models.analysis.macs import network_macs
 from edjax.report.journal import plain
 from edjax.report.scores import exam_scores, interval
-from edjax.storage import checkpoint
+from edjax.storage import trees
 from edjax.teachers import faculty
 
 _OF_GRADES = ("count", "top1", "interval", "top1_by_subject", "count_by_subject")
@@ -139,7 +139,7 @@ def transcript(name, study, loader, graduate, reached, hired):
       "ece": scores["ece"],
       "agreement": faculty.agreement(present, answers, logits, truth),
       "agreement_count": sum(int(np.isin(truth, t.classes).sum()) for t in present),
-      "sha256": checkpoint.sha256(graduate),
+      "sha256": trees.sha256(graduate),
       "confusion": scores["confusion"],
       "calibration": scores["calibration"],
       "exam_count": scores["count"],

@@ -10,7 +10,6 @@ run, and everything stays as it was.
 import contextlib
 import errno
 import functools
-import hashlib
 import itertools
 import json
 import logging
@@ -18,8 +17,8 @@ import os
 import pathlib
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn, Self, TypeVar
+from collections.abc import Iterator
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -28,57 +27,13 @@ from flax.traverse_util import unflatten_dict
 
 from edjax.errors import UserError
 from edjax.storage import files
+from edjax.storage.damage import Damage, whole
+from edjax.storage.replacing import absolute, check_target
+from edjax.storage.trees import Arrays, digest, flatten, sha256
 from edjax.types import Variables
-
-T = TypeVar("T")
-Arrays = dict[str, np.ndarray]
 
 # Of several processes the first comes here alone, and orbax must not wait for the others.
 _FIRST_ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
-_OF_ORBAX = re.compile(
-  r"_.*|array_metadatas|commit_success\.txt|d|manifest\.ocdbt|ocdbt\.process_\d+"
-)
-
-
-def flatten(tree: Any) -> Arrays:
-  """Returns {path: host array}, paths like "variables/params/head/dense/kernel"."""
-  return {path: np.asarray(leaf) for path, leaf in _by_path(jax.device_get(tree)).items()}
-
-
-def unflatten(like: T, arrays: Mapping[str, np.ndarray]) -> T:
-  """Puts {path: array} into the structure of `like`.
-
-  Raises:
-    ValueError: listing every path that is missing, left over, or has another shape or type.
-  """
-  wanted = _by_path(like)
-  wrong = [f"{path} is missing" for path in wanted if path not in arrays]
-  wrong += [f"{path} is not expected" for path in arrays if path not in wanted]
-  wrong += [
-    f"{path} is {arrays[path].dtype}{list(arrays[path].shape)}, not {leaf.dtype}{list(leaf.shape)}"
-    for path, leaf in wanted.items()
-    if path in arrays
-    and (arrays[path].shape != leaf.shape or arrays[path].dtype != np.dtype(leaf.dtype))
-  ]
-  if wrong:
-    raise ValueError("; ".join(wrong))
-  return jax.tree.unflatten(jax.tree.structure(like), [arrays[path] for path in wanted])
-
-
-def sha256(tree: Any) -> str:
-  """Returns the hex digest over names, types, shapes and bytes of all leaves, in sorted order."""
-  digest = hashlib.sha256()
-  for path, array in sorted(flatten(tree).items()):
-    digest.update(f"{path} {array.dtype} {array.shape}\n".encode())
-    digest.update(np.ascontiguousarray(array).tobytes())
-  return digest.hexdigest()
-
-
-def _by_path(tree: Any) -> dict[str, Any]:
-  return {
-    jax.tree_util.keystr(path, simple=True, separator="/"): leaf
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-  }
 
 
 class Store:
@@ -117,7 +72,7 @@ class Store:
       UserError: if the disk is full or not writable, now or while the save before was written.
     """
     arrays = flatten(state)
-    meta = meta | {"sha256": _digest(arrays, meta)}
+    meta = meta | {"sha256": digest(arrays, meta)}
     with _disk_errors(self.directory):
       self._manager.wait_until_finished()
       _check_space(self.directory, arrays)
@@ -143,8 +98,8 @@ class Store:
     for step in sorted(self._manager.all_steps(), reverse=True):
       folder = self.directory / str(step)
       try:
-        return step, *_whole(folder, functools.partial(self._read, step))
-      except _Damage as damage:
+        return step, *whole(folder, functools.partial(self._read, step))
+      except Damage as damage:
         logging.warning("checkpoint %s is damaged (%s); passing it over", folder, damage)
         folder.rename(self._aside(step))
         self._manager.reload()
@@ -164,73 +119,9 @@ class Store:
       ),
     )
     meta, arrays = dict(read.meta), dict(read.arrays)
-    if meta.pop("sha256") != _digest(arrays, meta):
+    if meta.pop("sha256") != digest(arrays, meta):
       raise ValueError("its arrays are not those that were saved")
     return arrays, meta
-
-
-_UNREADABLE = "cannot read {}: {}; nothing is lost: put that right and give the same command again"
-
-
-class _Damage(Exception):
-  """What was saved is not there any more; the text says why."""
-
-
-def _whole(folder: pathlib.Path, read: Callable[[], T]) -> T:
-  """Returns `read()`, of something that was saved in a folder.
-
-  Orbax raises many kinds of errors for damaged files, and the same for files that cannot be read at
-  the moment, some of which it hides. So the files are then read one by one: what cannot be read is
-  no damage, and what can be is read again before it is called so.
-
-  Raises:
-    _Damage: if every file can be read, and yet what was saved is not there.
-    UserError: if one cannot be.
-  """
-  try:
-    return read()
-  except Exception:
-    _read_through(folder)
-  try:
-    return read()
-  except MemoryError:
-    raise
-  except Exception as error:
-    reason = _passing(error)
-    if reason:
-      raise UserError(_UNREADABLE.format(folder, reason)) from error
-    raise _Damage((str(error).strip() or type(error).__name__).split("\n")[0][:200]) from error
-
-
-def _passing(error: BaseException | None) -> str | None:
-  """Returns why something could not be read, if that says nothing about its content, or None."""
-  while error is not None:
-    text = str(error)
-    code = error.errno if isinstance(error, OSError) else None
-    said = re.search(r"os_error_code='(\d+)'", text)  # tensorstore's
-    code = int(said[1]) if said else code
-    if code not in (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
-      return os.strerror(code)
-    if isinstance(error, RuntimeError) and "start new thread" in text:
-      return text
-    error = error.__cause__ or error.__context__
-  return None
-
-
-def _read_through(folder: pathlib.Path) -> None:
-  def refuse(error: OSError) -> NoReturn:
-    raise error
-
-  try:
-    for parent, _, names in os.walk(folder, onerror=refuse):
-      for name in names:
-        with open(os.path.join(parent, name), "rb") as file:
-          while file.read(1 << 24):
-            pass
-  except OSError as error:
-    raise UserError(
-      _UNREADABLE.format(error.filename or folder, error.strerror or error)
-    ) from error
 
 
 def clear(directory: str | os.PathLike[str]) -> None:
@@ -256,7 +147,7 @@ def save_variables(
   directory = absolute(directory)
   arrays = flatten(variables)
   info = info | {"sha256": sha256(variables)}
-  info = info | {"digest": _digest(arrays, info)}
+  info = info | {"digest": digest(arrays, info)}
 
   def write(folder: pathlib.Path) -> None:
     _check_space(folder, arrays)
@@ -276,70 +167,6 @@ def save_variables(
     files.replace_folder(directory, write, check_target, same)
 
 
-def absolute(path: str | os.PathLike[str]) -> pathlib.Path:
-  """Returns a path without "." and "..", links as they are."""
-  return pathlib.Path(os.path.abspath(pathlib.Path(path).expanduser()))
-
-
-def check_target(directory: str | os.PathLike[str]) -> None:
-  """Raises UserError if writing a network to `directory` would cost anything but a network."""
-  directory = absolute(directory)
-  while True:
-    looked_at = _which(directory)
-    what = _other_than_a_network(directory)
-    if _which(directory) == looked_at:
-      break  # else another process has replaced it meanwhile, and cleared away what was seen
-  if what:
-    raise UserError(
-      f"{directory} is there already, and {what}; only a network of edjax's is ever replaced: name "
-      "another folder, which need not exist"
-    )
-
-
-def _which(directory: pathlib.Path) -> tuple[int, int] | None:
-  """Tells a folder from all that were or will be at its path; None if there is nothing."""
-  try:
-    status = os.lstat(directory)
-  except OSError:
-    return None
-  return status.st_dev, status.st_ino
-
-
-def _other_than_a_network(directory: pathlib.Path) -> str:
-  """Says what is at a path, if it is neither nothing, nor empty, nor a network and nothing else."""
-  if directory.is_symlink():
-    return f"is a link to {os.readlink(directory)}"
-  if directory == pathlib.Path.home():
-    return "is the home folder"
-  if directory == pathlib.Path(directory.anchor) or directory.is_mount():
-    return "is a whole disk"
-  if directory in (absolute("."), *absolute(".").parents):
-    return "is the current folder, or holds it"
-  if not directory.exists():
-    return ""
-  if not directory.is_dir():
-    return "is a file"
-  there = {path.name: path for path in directory.iterdir()}
-  other = sorted(name for name in there if name not in ("info.json", "variables"))
-  if other:
-    return f"holds {', '.join(other[:3])}{' and more' if len(other) > 3 else ''}"
-  if not there:
-    return ""
-  if set(there) != {"info.json", "variables"} or not there["variables"].is_dir():
-    return "holds a part of a network only"
-  if any(path.is_symlink() for path in there.values()):
-    return "holds a link"
-  within = {path.name for path in there["variables"].iterdir()}
-  other = sorted(name for name in within if not _OF_ORBAX.fullmatch(name))
-  if other:
-    return f"holds variables/{other[0]}"
-  try:
-    ours = json.loads(there["info.json"].read_bytes()).keys() >= {"sha256", "digest"}
-  except (ValueError, AttributeError):  # damaged; orbax's own files tell
-    ours = "manifest.ocdbt" in within
-  return "" if ours else "holds an info.json that is none of a network"
-
-
 def load_variables(directory: str | os.PathLike[str]) -> tuple[Variables, dict[str, Any]]:
   """Returns (variables, info) as `save_variables` wrote them.
 
@@ -352,8 +179,8 @@ def load_variables(directory: str | os.PathLike[str]) -> tuple[Variables, dict[s
       raise UserError(f"{directory} holds no network (a folder with info.json and variables/)")
     before = directory.stat().st_ino
     try:
-      return _whole(directory, lambda: _load(directory)[:2])
-    except (_Damage, UserError) as error:
+      return whole(directory, lambda: _load(directory)[:2])
+    except (Damage, UserError) as error:
       if directory.exists() and directory.stat().st_ino != before:
         continue  # another process has put a network there meanwhile
       if isinstance(error, UserError):
@@ -368,10 +195,10 @@ def _load(directory: pathlib.Path) -> tuple[Variables, dict[str, Any], str]:
   with _checkpointer() as checkpointer:
     arrays = checkpointer.restore(directory / "variables", args=_to_host(directory / "variables"))
   variables = unflatten_dict(arrays, sep="/")
-  digest = info.pop("digest")
-  if digest != _digest(arrays, info):
+  saved = info.pop("digest")
+  if saved != digest(arrays, info):
     raise ValueError("it is not what was saved")
-  return variables, info, digest
+  return variables, info, saved
 
 
 def _checkpointer() -> ocp.Checkpointer:
@@ -387,11 +214,6 @@ def _to_host(directory: pathlib.Path) -> ocp.args.PyTreeRestore:
   return ocp.args.PyTreeRestore(
     restore_args=jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
   )
-
-
-def _digest(arrays: Arrays, meta: dict[str, Any]) -> str:
-  note = np.frombuffer(json.dumps(meta, sort_keys=True).encode(), np.uint8)
-  return sha256(arrays | {"meta": note})
 
 
 def _check_space(directory: pathlib.Path, arrays: Arrays) -> None:

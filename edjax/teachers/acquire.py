@@ -14,7 +14,7 @@ from edjax.data import identity
 from edjax.devices import processes
 from edjax.errors import UserError
 from edjax.sections import Checkpoints, Data, Faculty
-from edjax.storage import checkpoint
+from edjax.storage import checkpoint, replacing
 from edjax.study import Study
 from edjax.teachers import faculty
 
@@ -219,7 +219,7 @@ def _folder(search, post):
     return _converted(path, search.workdir / "teachers" / post.name)
   if not pathlib.Path(path).expanduser().exists():
     raise UserError(
-      f"{checkpoint.absolute(path)} does not exist, and so holds no network; name a folder of "
+      f"{replacing.absolute(path)} does not exist, and so holds no network; name a folder of "
       "edjax's or a file of PyTorch's"
     )
   return path

@@ -28,7 +28,7 @@ from edjax.models.analysis.macs import network_macs
 from edjax.models.layers import Network, Output
 from edjax.progress import Progress
 from edjax.sections import Faculty
-from edjax.storage import checkpoint
+from edjax.storage import trees
 from edjax.teachers import faculty
 from edjax.teachers.answers import Ledger, Table
 from edjax.types import Variables
@@ -140,7 +140,7 @@ def meaning(
     platform: of the devices, on which float32 is not the same either.
   """
   return {
-    "teacher": checkpoint.sha256(teacher.variables),
+    "teacher": trees.sha256(teacher.variables),
     "model": teacher.model,
     "classes": teacher.classes,
     "dataset": dataset.name,

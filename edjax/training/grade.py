@@ -24,7 +24,7 @@ from edjax.models import precision
 from edjax.models.analysis.folding import fold, folded
 from edjax.models.analysis.macs import network_macs, training_macs
 from edjax.models.layers import classifier
-from edjax.storage import checkpoint
+from edjax.storage import trees
 from edjax.study import Study
 from edjax.teachers import bank, faculty
 from edjax.training import growth, optimizers
@@ -94,7 +94,7 @@ class ReadyGrade:
       ValueError: if its arrays are others.
     """
     like = jax.eval_shape(self._fresh)
-    return self._loader.fleet.replicate(checkpoint.unflatten(like, arrays))
+    return self._loader.fleet.replicate(trees.unflatten(like, arrays))
 
   def teach(self, state: State, epoch: int, first: int, last: int) -> State:
     """Runs steps first…last−1 of an epoch."""

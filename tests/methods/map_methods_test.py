@@ -18,7 +18,7 @@ from edjax.methods.nst import NST
 from edjax.methods.semckd import SemCKD
 from edjax.methods.sp import SP
 from edjax.methods.vid import VID
-from edjax.storage import checkpoint
+from edjax.storage import checkpoint, trees
 from tests import school
 from tests.methods.methods_test import batch, close
 
@@ -109,7 +109,7 @@ def test_belief_learns_its_variance_and_keeps_it(tmp_path):
     store.save(1, state, {})
     store.wait()
     _, arrays, _ = store.newest()
-  after = checkpoint.unflatten(jax.eval_shape(lambda: state), arrays)
+  after = trees.unflatten(jax.eval_shape(lambda: state), arrays)
   assert school.bits(after) == school.bits(state)
 
 

@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from edjax.errors import UserError
-from edjax.storage import checkpoint
+from edjax.storage import checkpoint, trees
 from tests import command, school
 from tests.school import bits
 
@@ -66,7 +66,7 @@ def biggest(folder):
 def test_what_was_saved_comes_back_to_the_bit(folder):
   step, arrays, meta = newest(folder)
   assert (step, meta) == (20, META)
-  restored = checkpoint.unflatten(state(7), arrays)
+  restored = trees.unflatten(state(7), arrays)
   assert jax.tree.structure(restored) == jax.tree.structure(state(2))
   assert bits(restored) == bits(state(2))
   assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(restored))
@@ -78,7 +78,7 @@ def test_the_state_of_a_grade_comes_back_to_the_bit(tmp_path):
     store.save(1, before, META)
     store.wait()
     _, arrays, _ = store.newest()
-  after = checkpoint.unflatten(jax.eval_shape(lambda: before), arrays)
+  after = trees.unflatten(jax.eval_shape(lambda: before), arrays)
   assert bits(after) == bits(before)
   assert jax.tree.structure(after) == jax.tree.structure(before)
 
@@ -158,7 +158,7 @@ def test_damage_is_passed_over_for_the_step_before(folder, caplog, damage):
   with caplog.at_level(logging.WARNING):
     step, arrays, meta = newest(folder)
   assert step == 10 and meta == META | {"grade": 0}
-  assert bits(checkpoint.unflatten(state(0), arrays)) == bits(state(1))
+  assert bits(trees.unflatten(state(0), arrays)) == bits(state(1))
   warned = [r.getMessage() for r in caplog.records if str(folder / "20") in r.getMessage()]
   assert any("damaged" in message and "\n" not in message for message in warned)
   caplog.clear()
@@ -174,7 +174,7 @@ def test_training_goes_on_after_damage(folder):
     store.wait()
     step, arrays, _ = store.newest()
   assert step == 20
-  assert bits(checkpoint.unflatten(state(0), arrays)) == bits(state(5))
+  assert bits(trees.unflatten(state(0), arrays)) == bits(state(5))
 
 
 def test_nothing_sound_is_nothing(folder, caplog):
@@ -215,7 +215,7 @@ def test_a_full_disk_is_a_user_error(folder, monkeypatch):
 
 
 def test_flatten_names_every_leaf():
-  flat = checkpoint.flatten({"variables": {"params": {"head": jnp.ones(2)}}, "step": jnp.int32(4)})
+  flat = trees.flatten({"variables": {"params": {"head": jnp.ones(2)}}, "step": jnp.int32(4)})
   assert set(flat) == {"variables/params/head", "step"}
   assert flat["step"] == 4 and flat["variables/params/head"].dtype == np.float32
 
@@ -229,7 +229,7 @@ def test_unflatten_lists_everything_that_is_wrong():
     "e": np.zeros(1),
   }
   with pytest.raises(ValueError) as caught:
-    checkpoint.unflatten(like, arrays)
+    trees.unflatten(like, arrays)
   said = str(caught.value).split("; ")
   assert sorted(said) == [
     "a is missing",
@@ -241,11 +241,11 @@ def test_unflatten_lists_everything_that_is_wrong():
 
 def test_digests_tell_trees_equal_to_the_bit():
   tree = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": {"c": np.int32(1)}}
-  digest = checkpoint.sha256(tree)
+  digest = trees.sha256(tree)
   assert len(digest) == 64
-  assert checkpoint.sha256({"b": tree["b"], "a": tree["a"]}) == digest
-  assert checkpoint.sha256(jax.tree.map(jnp.asarray, tree)) == digest
-  assert checkpoint.sha256({"a": np.asfortranarray(tree["a"]), "b": tree["b"]}) == digest
+  assert trees.sha256({"b": tree["b"], "a": tree["a"]}) == digest
+  assert trees.sha256(jax.tree.map(jnp.asarray, tree)) == digest
+  assert trees.sha256({"a": np.asfortranarray(tree["a"]), "b": tree["b"]}) == digest
   one_bit = tree["a"].copy()
   one_bit.view(np.uint32)[1, 2] ^= 1
   others = [
@@ -257,7 +257,7 @@ def test_digests_tell_trees_equal_to_the_bit():
     {"a": tree["a"]},
     {"a": tree["a"][:1], "b": tree["b"]},
   ]
-  digests = {checkpoint.sha256(other) for other in others}
+  digests = {trees.sha256(other) for other in others}
   assert len(digests) == len(others) and digest not in digests
 
 
@@ -343,7 +343,7 @@ def test_no_file_can_be_opened(folder):
   code = """
 import resource
 import sys
-from edjax.storage import checkpoint
+from edjax.storage import checkpoint, trees
 from edjax.errors import UserError
 store = checkpoint.Store(sys.argv[1])
 with open(sys.argv[1] + "/20/_CHECKPOINT_METADATA") as file:
@@ -397,4 +397,4 @@ def test_every_file_of_a_network_and_a_checkpoint(how, folder, tmp_path):
     shutil.copytree(folder, copy)
     spoil(copy / path.relative_to(folder), how)
     step, arrays, _ = newest(copy)
-    assert bits(checkpoint.unflatten(state(0), arrays)) == steps[step], path
+    assert bits(trees.unflatten(state(0), arrays)) == steps[step], path

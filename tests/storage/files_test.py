@@ -15,7 +15,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from edjax.errors import UserError, one_line
-from edjax.storage import checkpoint
+from edjax.storage import checkpoint, replacing, trees
 from tests import command, school
 from tests.school import bits
 from tests.storage.checkpoint_test import empty, flip, full, remove, state, truncate
@@ -30,7 +30,7 @@ def test_networks_come_back(tmp_path):
   loaded, info = checkpoint.load_variables(folder)
   assert bits(loaded) == bits(variables)
   assert jax.tree.structure(loaded) == jax.tree.structure(variables)
-  assert info["model"] == "resnet8" and info["sha256"] == checkpoint.sha256(variables)
+  assert info["model"] == "resnet8" and info["sha256"] == trees.sha256(variables)
   _, other = school.pupil(1, 2)
   checkpoint.save_variables(folder, other, {"model": "other"})
   loaded, info = checkpoint.load_variables(folder)
@@ -124,7 +124,7 @@ OTHERS = (
 
 def refused(place, *words):
   """Asserts that nothing is written at a place, and that a line says why."""
-  whole = checkpoint.absolute(place)
+  whole = replacing.absolute(place)
   with pytest.raises(
     UserError, match="is there already, and .* only a network of edjax's is ever replaced"
   ) as caught:
@@ -237,7 +237,7 @@ def test_many_save_one_network(tmp_path):
   code = """
 import sys
 import numpy as np
-from edjax.storage import checkpoint
+from edjax.storage import checkpoint, replacing, trees
 for _ in range(8):
   checkpoint.save_variables(sys.argv[1], {"a": np.full(1000, int(sys.argv[2]))}, {})
 """
@@ -270,7 +270,7 @@ def test_no_traceback_of_readers_that_come_late(tmp_path):
   truncate(tmp_path / "network")
   code = """
 import sys
-from edjax.storage import checkpoint
+from edjax.storage import checkpoint, replacing, trees
 from edjax.errors import UserError, one_line
 with one_line("again"):
   for _ in range(15):

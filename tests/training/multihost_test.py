@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from edjax.storage import checkpoint
+from edjax.storage import checkpoint, trees
 from tests import command
 from tests.command import refused
 from tests.training import resume_test
@@ -81,7 +81,7 @@ def newest(workdir):
 
 
 def graduate(workdir):
-  return checkpoint.flatten(checkpoint.load_variables(workdir / "graduate")[0])
+  return trees.flatten(checkpoint.load_variables(workdir / "graduate")[0])
 
 
 @pytest.fixture(scope="module")

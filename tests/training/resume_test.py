@@ -12,7 +12,7 @@ import pytest
 
 from edjax.report.journal import Journal
 from edjax.settings import settle
-from edjax.storage import checkpoint
+from edjax.storage import checkpoint, trees
 from edjax.training import loop
 from tests import command
 from tests.small import config
@@ -123,7 +123,7 @@ def same(workdir, whole):
   assert _taught_alike(report(workdir)) == _taught_alike(report(whole))
   assert journal(workdir) == journal(whole)
   ours, theirs = (checkpoint.load_variables(place / "graduate")[0] for place in (workdir, whole))
-  assert checkpoint.sha256(ours) == checkpoint.sha256(theirs) == sha256(workdir)
+  assert trees.sha256(ours) == trees.sha256(theirs) == sha256(workdir)
 
 
 def sha256(workdir):
