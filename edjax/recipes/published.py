@@ -10,11 +10,13 @@ settings, such as the pair of networks; `edjax.settings` has those. Sources: Rep
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from edjax import rows
+from edjax.rows import GradeRow
 
 Methods = Mapping[str, Mapping[str, Any]]  # {name: {option: value}}
 
@@ -115,9 +117,8 @@ def _apply(name: str, scale: Mapping[str, Any], config: ConfigDict) -> None:
     for part in (config.faculty.specialist, config.faculty.generalist):
       part.model = None  # by the student, whatever that will be
   if name in ("ab", "fsp") and alone:
-    _first_phase(config)
-    first, rest = rows.in_order(config.grades)
-    first.methods, rest.methods, rest.teachers = name, "ce", "none"
+    first, rest = _with_first_phase(config)
+    _take(config, replace(first, methods=name), replace(rest, methods="ce", teachers="none"))
   elif name == "ft":
     _paraphrase(config)
   elif name == "simkd" and any(row.fragments for row in config.grades.values()):
@@ -147,12 +148,13 @@ def _match_functions(config: ConfigDict) -> None:
 
 def _paraphrase(config: ConfigDict) -> None:
   """FT's paraphrasers learn before the student does."""
-  _first_phase(config)
-  for row in config.grades.values():
-    row.methods = "ft+ce"
-  first = config.grades.grade_1
-  first.update(methods="ft:paraphrase", frozen=-1)
-  first.learning_rate = _PARAPHRASE_RATE * first.learning_rate
+  first, *others = _with_first_phase(config)
+  rate = _PARAPHRASE_RATE * first.learning_rate
+  _take(
+    config,
+    replace(first, methods="ft:paraphrase", frozen=-1, learning_rate=rate),
+    *(replace(row, methods="ft+ce") for row in others),
+  )
 
 
 def _teach_below(config: ConfigDict, method: str) -> None:
@@ -162,10 +164,16 @@ def _teach_below(config: ConfigDict, method: str) -> None:
     row.methods = method if row.fragments else "simkd"
 
 
-def _first_phase(config: ConfigDict) -> None:
-  """Puts a grade before the others: like the first, an eighth of all epochs, at a steady rate."""
-  grades = [row.to_dict() for row in rows.in_order(config.grades)]
-  epochs = max(1, round(_PHASE * sum(row["epochs"] for row in grades)))
-  grades.insert(0, grades[0] | {"epochs": epochs, "final_rate": 1.0})
-  config.grades = ConfigDict(rows.named([rows.GradeRow(**row) for row in grades]))
+def _with_first_phase(config: ConfigDict) -> tuple[GradeRow, ...]:
+  """Returns the grades behind one more: like the first, an eighth of all epochs, at a steady rate.
+
+  The milestones of the recipe are moved to where they are then.
+  """
+  grades = rows.build(config.grades.to_dict())
+  epochs = max(1, round(_PHASE * sum(row.epochs for row in grades)))
   config.recipe.milestones = tuple(epochs + milestone for milestone in config.recipe.milestones)
+  return (replace(grades[0], epochs=epochs, final_rate=1.0), *grades)
+
+
+def _take(config: ConfigDict, *grades: GradeRow) -> None:
+  config.grades = ConfigDict(rows.named(grades))
