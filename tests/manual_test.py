@@ -92,7 +92,8 @@ def test_help_of_a_config_as_it_is_typed(capfd, place):
   command.refused(command.give(capfd, *given, "--config.nope=1", "--help"), "no setting 'nope'")
 
 
-def test_help_without_a_config(capfd):
+def test_help_without_a_config(capfd, monkeypatch):
+  monkeypatch.setenv("COLUMNS", "80")
   said = command.give(capfd, "--help")
   assert said.code == 0 and "--config=digits:kd --help" in said.out
   assert max(map(len, said.out.splitlines())) <= 80

@@ -1,7 +1,8 @@
 """What every config starts from, and how variants such as `:kd,quick` are applied.
 
 Grades are rows, see `grade`. On the command line a setting of one is `--config.grades.grade_2.
-epochs=6`, one of all of them `--config.grades.epochs=3,6,15`, or `=5` where all have the same.
+epochs=6`, one of all of them `--config.grades.epochs=3,6,15`, or `=5` where all have the same. What
+`edjax.whole` spreads over a config, as `--config.epochs=12`, comes before them.
 """
 
 import difflib
