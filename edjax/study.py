@@ -5,6 +5,7 @@ import pathlib
 
 from edjax.curriculum import Curriculum, Recipe
 from edjax.errors import within
+from edjax.types import Label
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Study:
   label: str
   model: str
   curriculum: Curriculum
-  order: tuple[int, ...]
+  order: tuple[Label, ...]
   teachers: dict
   recipe: Recipe
   methods: tuple

@@ -4,7 +4,7 @@ An axis that has a name is as long wherever the name stands in one signature; of
 said but that it is there. These are read by a type checker, and by the tests; a run checks none.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NewType
 
 import jax
 import numpy as np
@@ -13,6 +13,11 @@ from jaxtyping import Float, Float32, Int32, Key
 # Nested dicts of arrays by name: flax's variables, parameters or what a method remembers.
 Variables = dict[str, Any]
 RandomKey = Key[jax.Array, ""]
+
+# A class has three numbers, which a type checker keeps apart.
+Label = NewType("Label", int)  # in the data set: of `class_names`
+Place = NewType("Place", int)  # in the class order of a run: a column of the student's logits
+Column = NewType("Column", int)  # of a teacher's logits
 
 Logits = Float[jax.Array, "batch classes"]
 Embedding = Float[jax.Array, "batch width"]

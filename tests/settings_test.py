@@ -16,7 +16,7 @@ from edjax.data.datasets import Split
 from edjax.devices import pmap, processes
 from edjax.errors import UserError
 from edjax.recipes import published
-from edjax.teachers import acquire, answers, faculty
+from edjax.teachers import answers, faculty, untrained
 from edjax.training import loop
 from tests.reference import zoo
 
@@ -153,7 +153,7 @@ def test_ones_own_teacher_is_like_the_student_that_is_chosen():
 
 
 def test_teachers_learn_as_they_are_told():
-  recipe = lambda made: acquire._teacher_recipe(made.recipe, made.faculty.generalist)  # noqa: E731
+  recipe = lambda made: untrained._recipe(made.recipe, made.faculty.generalist)  # noqa: E731
   plain = settings.settle(digits.get_config("kd"))
   function = settings.settle(digits.get_config("function"))
   assert recipe(function) == recipe(plain)
@@ -212,14 +212,15 @@ def test_teachers_in_a_cache_keep_their_names(config, variant, digits):
   made = settings.settle(importlib.import_module(f"configs.{config}").get_config(variant))
   images = np.arange(40 * 8 * 8).astype(np.uint8).reshape(40, 8, 8, 1)
   data = types.SimpleNamespace(train=Split(images, (np.arange(40) % 10).astype(np.int32)))
-  recipe = acquire._teacher_recipe(made.recipe, made.faculty.generalist)
-  known = made.faculty, made.recipe, made.dataset, made.data, made.checkpoint
-  search = acquire.Search(*known, pathlib.Path(), types.SimpleNamespace(dataset=data))
-  study = acquire.schooling(search, acquire.Post("generalist", 3, tuple(range(10))))
+  recipe = untrained._recipe(made.recipe, made.faculty.generalist)
+  data.name = made.dataset
+  known = made.faculty, made.recipe, data, made.data, made.checkpoint
+  search = untrained.Search(*known, pathlib.Path())
+  study = untrained.study(search, untrained.Wanted("generalist", 3, tuple(range(10))))
 
   def fingerprint(recipe):
     asked = dataclasses.replace(study, recipe=recipe)
-    return faculty.fingerprint(acquire._teacher_settings(search, asked))
+    return faculty.fingerprint(untrained.known_by(search, asked))
 
   assert study.recipe == recipe
 

@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Float64, Integer
 
 from edjax.data.splits import Images, Rows
+from edjax.types import Label
 
 _BLOCK = 1024
 
 
 def similar_order(
   images: Images | Rows, labels: Integer[np.ndarray, " n"], num_classes: int
-) -> tuple[int, ...]:
+) -> tuple[Label, ...]:
   """Orders classes along the Fiedler vector of the similarity of their mean images.
 
   Args:
@@ -43,7 +44,7 @@ def similar_order(
   third = max(1, num_classes // 3)
   if degree[order[:third]].mean() > degree[order[-third:]].mean():
     order = order[::-1]
-  return tuple(int(label) for label in order)
+  return tuple(Label(int(label)) for label in order)
 
 
 def _class_means(

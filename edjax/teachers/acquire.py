@@ -1,22 +1,176 @@
-"""Where each teacher comes from: a checkpoint, the work directory, the cache, or its own schooling.
+"""Where each teacher comes from: a checkpoint, the work directory, the cache, or its own training.
 
-Teachers without a checkpoint are trained once, as students of one grade without a teacher.
+These are ways to get one, tried in order. Teachers without a checkpoint are trained once.
 """
 
 import dataclasses
 import hashlib
 import pathlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from edjax import convert, curriculum, models
-from edjax import methods as methods_table
-from edjax.data import identity
+from edjax import convert, curriculum
 from edjax.devices import processes
 from edjax.errors import UserError
-from edjax.sections import Checkpoints, Data, Faculty
+from edjax.sections import Faculty
 from edjax.storage import checkpoint, replacing
 from edjax.study import Study
-from edjax.teachers import faculty
+from edjax.teachers import faculty, untrained
+from edjax.teachers.faculty import Teacher
+from edjax.teachers.untrained import Search, Wanted
+from edjax.types import Label
+
+Train = Callable[[Study], tuple[Any, Any]]  # -> the variables, and what was reached
+
+
+def wanted(name: str, subjects: tuple[curriculum.Subject, ...], order: tuple[Label, ...]) -> Wanted:
+  """Returns what one teacher is wanted for.
+
+  Args:
+    name: of a subject, or of a generalist.
+    subjects: of the run.
+    order: the data set's labels in the class order of the run.
+  """
+  if curriculum.is_generalist(name):
+    return Wanted(name, int(name.partition("_")[2] or 1) - 1, tuple(map(Label, range(len(order)))))
+  number = [subject.name for subject in subjects].index(name)
+  return Wanted(name, number, tuple(order[place] for place in subjects[number].classes))
+
+
+def teacher(search: Search, train: Train, wanted: Wanted) -> Teacher:
+  """Returns a teacher: from its checkpoint, the work directory, the cache, or trained now.
+
+  Args:
+    search: what the run knows.
+    train: trains one, see `trainer.train`.
+    wanted: which.
+
+  Raises:
+    UserError: if what a checkpoint or a folder holds is not this teacher.
+  """
+  return _first(search, wanted).get(train)
+
+
+def source(search: Search, wanted: Wanted) -> str:
+  """Says, without reading it, where a teacher would be found.
+
+  Returns:
+    As `faculty.Teacher.source`; "" for one that is still to be trained.
+  """
+  return _first(search, wanted).source
+
+
+def peek(search: Search, wanted: Wanted) -> Teacher:
+  """Reads a given teacher while its subject is not settled yet: any as many classes will do.
+
+  Raises:
+    UserError: if the checkpoint is no network, or none of so many classes.
+  """
+
+  def read() -> Teacher:
+    given, names = _Given(search, wanted), search.dataset.class_names
+    _, info = checkpoint.load_variables(given.folder())
+    known = tuple(Label(names.index(each)) for each in info["classes"] or () if each in names)
+    return given.load(known if len(known) == len(wanted.labels) else wanted.labels)
+
+  return processes.tell(read)
+
+
+def check(settings: Faculty, plan: curriculum.Curriculum, recipe: curriculum.Recipe) -> None:
+  """Finds at once what would otherwise be found when the first teachers have been trained.
+
+  Args:
+    settings: of the teachers.
+    plan: of the run.
+    recipe: of its student.
+
+  Raises:
+    UserError: naming what cannot be.
+  """
+  given = settings.specialist.checkpoint
+  if given and len(given) != len(plan.subjects):
+    raise UserError(
+      f"faculty.specialist.checkpoint names {len(given)} teachers, but there are "
+      f"{len(plan.subjects)} subjects; give one folder per subject"
+    )
+  for name in plan.teachers:
+    chosen = untrained.options(settings, name)
+    if not chosen.checkpoint:
+      untrained.check(chosen, name, recipe)
+
+
+def checkpoint_of(settings: Faculty, wanted: Wanted) -> str:
+  """Returns the path at which a given teacher is."""
+  given = untrained.options(settings, wanted.name).checkpoint
+  return (given.split(",") if isinstance(given, str) else given)[wanted.number]
+
+
+class _Way(Protocol):
+  """One way to get a teacher.
+
+  Attributes:
+    source: as `faculty.Teacher.source`; "" where it is trained now.
+  """
+
+  @property
+  def source(self) -> str: ...
+
+  def is_open(self) -> bool: ...
+
+  def get(self, train: Train) -> Teacher: ...
+
+
+def _first(search: Search, wanted: Wanted) -> _Way:
+  """Returns the first way that is open; of several processes the first one looks."""
+  ways = _ways(search, wanted)
+  number = processes.tell(lambda: next(n for n, way in enumerate(ways) if way.is_open()))
+  return ways[number]
+
+
+def _ways(search: Search, wanted: Wanted) -> list[_Way]:
+  if search.of(wanted.name).checkpoint:
+    return [_Given(search, wanted)]
+  study = untrained.study(search, wanted)
+  kept = [_Kept(search, wanted, study.directory / "network", "trained")]
+  if search.faculty.cache:
+    tag = faculty.fingerprint(untrained.known_by(search, study))
+    name = f"{search.dataset.name}_{study.model}_{len(study.order)}_{tag}"
+    kept.append(_Kept(search, wanted, pathlib.Path(search.faculty.cache) / name, "cache"))
+  return [*kept, _Untrained(search, study, kept)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Given:
+  """A teacher with a checkpoint."""
+
+  search: Search
+  wanted: Wanted
+  source: str = "given"
+
+  def is_open(self) -> bool:
+    return True
+
+  def get(self, train: Train) -> Teacher:
+    return processes.tell(lambda: self.load(self.wanted.labels))
+
+  def load(self, labels: tuple[Label, ...]) -> Teacher:
+    """Reads it, as one of these labels."""
+    chosen = self.search.of(self.wanted.name)
+    figures = chosen.mean, chosen.std
+    return faculty.load(self.folder(), self.wanted.name, labels, self.search.dataset, figures)
+
+  def folder(self) -> str | pathlib.Path:
+    """Returns the folder in which it is; a file of PyTorch's is converted first."""
+    path = checkpoint_of(self.search.faculty, self.wanted)
+    if convert.is_file(path):
+      return _converted(path, self.search.workdir / "teachers" / self.wanted.name)
+    if not pathlib.Path(path).expanduser().exists():
+      raise UserError(
+        f"{replacing.absolute(path)} does not exist, and so holds no network; name a folder of "
+        "edjax's or a file of PyTorch's"
+      )
+    return path
+
 
 # What to do about a teacher of other data, by where it was found.
 _ADVICE = {
@@ -26,272 +180,63 @@ _ADVICE = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Search:
-  """What a run knows when it looks for its teachers.
+class _Kept:
+  """A teacher that has been trained before, if it is in that place."""
 
-  Attributes:
-    faculty: its `sections.Faculty`.
-    recipe: of the student.
-    dataset, data: what was read, and how: a name and a `sections.Data`.
-    checkpoint: `sections.Checkpoints` of those that are trained.
-    workdir: of the run.
-    loader: its `Loader`.
-  """
+  search: Search
+  wanted: Wanted
+  place: pathlib.Path
+  source: str
 
-  faculty: Faculty
-  recipe: curriculum.Recipe
-  dataset: str
-  data: Data
-  checkpoint: Checkpoints
-  workdir: pathlib.Path
-  loader: Any
+  def is_open(self) -> bool:
+    return (self.place / "info.json").exists()
+
+  def get(self, train: Train) -> Teacher:
+    return processes.tell(self.load)
+
+  def load(self) -> Teacher:
+    """Reads it."""
+    dataset, advice = self.search.dataset, _ADVICE[self.source]
+    name, labels = self.wanted.name, self.wanted.labels
+    found = faculty.load(self.place, name, labels, dataset, advice=advice)
+    return dataclasses.replace(found, source=self.source)
 
 
 @dataclasses.dataclass(frozen=True)
-class Post:
-  """What one teacher is for.
+class _Untrained:
+  """A teacher that is trained now, and then kept in these places."""
 
-  Attributes:
-    name: of a subject, or of a generalist.
-    number: which of its kind it is, from 0.
-    labels: of the data set, for which it answers, in the order of its columns.
-  """
+  search: Search
+  study: Study
+  kept: list[_Kept]
+  source: str = ""
 
-  name: str
-  number: int
-  labels: tuple[int, ...]
+  def is_open(self) -> bool:
+    return True
 
+  def get(self, train: Train) -> Teacher:
+    variables, reached = train(self.study)
+    row = reached.grades[0]
+    cost = {"training_macs": row["train_macs"], "training_seconds": row["seconds"]}
 
-def post(name, subjects, order):
-  """Returns the `Post` of a teacher.
+    def keep() -> Teacher:
+      study, dataset = self.study, self.search.dataset
+      for one in self.kept:
+        faculty.save(one.place, study.model, study.order, dataset, variables, **cost)
+      checkpoint.clear(study.directory / "checkpoints")
+      return self.kept[0].load()
 
-  Args:
-    name: of a subject, or of a generalist.
-    subjects: of the run.
-    order: the data set's labels in the class order of the run.
-  """
-  if curriculum.is_generalist(name):
-    return Post(name, int(name.partition("_")[2] or 1) - 1, tuple(range(len(order))))
-  number = [subject.name for subject in subjects].index(name)
-  return Post(name, number, tuple(order[place] for place in subjects[number].classes))
+    return processes.tell(keep)
 
 
-def hire(search, train, post):
-  """Returns a teacher: from its checkpoint, the work directory, the cache, or trained now.
-
-  Args:
-    search: a `Search`.
-    train: `study -> (variables, what was reached)`, see `trainer.train`.
-    post: its `Post`.
-
-  Raises:
-    UserError: if what a checkpoint or a folder holds is not this teacher.
-  """
-  dataset, name, labels = search.loader.dataset, post.name, post.labels
-  chosen = options(search.faculty, name)
-  if chosen.checkpoint:
-    return processes.tell(
-      lambda: faculty.load(_folder(search, post), name, labels, dataset, chosen.mean, chosen.std)
-    )
-  study = schooling(search, post)
-  here, places = study.directory, _places(search, study)
-  found = processes.tell(lambda: _found(places, name, labels, dataset))
-  if found:
-    return found
-  variables, reached = train(study)
-  row = reached.grades[0]
-  cost = {"training_macs": row["train_macs"], "training_seconds": row["seconds"]}
-
-  def keep():
-    for place in places:
-      faculty.save(place, chosen.model, labels, dataset, variables, **cost)
-    checkpoint.clear(here / "checkpoints")
-    return _found(places, name, labels, dataset)
-
-  return processes.tell(keep)
-
-
-def source(search, post):
-  """Says, without reading it, where `hire` would find a teacher.
-
-  Returns:
-    As `faculty.Teacher.source`; "" for one that is still to be trained.
-  """
-  if options(search.faculty, post.name).checkpoint:
-    return "given"
-  places = _places(search, schooling(search, post))
-  return processes.tell(lambda: next((found for _, found in _sources(places)), ""))
-
-
-def _places(search, study):
-  """Returns the folders in which a teacher that is trained here may be: its own, and the cache's.
-
-  Args:
-    search: a `Search`.
-    study: the teacher's, from `schooling`.
-  """
-  places = [study.directory / "network"]
-  if search.faculty.cache:
-    tag = faculty.fingerprint(_teacher_settings(search, study))
-    name = f"{search.dataset}_{study.model}_{len(study.order)}_{tag}"
-    places.append(pathlib.Path(search.faculty.cache) / name)
-  return places
-
-
-def _sources(places):
-  """Yields (folder, `faculty.Teacher.source`) of those of `_places` that hold a network."""
-  for place, found in zip(places, ("trained", "cache"), strict=False):
-    if (place / "info.json").exists():
-      yield place, found
-
-
-def peek(search, post):
-  """Reads a given teacher while its subject is not settled yet: any as many classes will do.
-
-  Args and Raises: as `hire`'s.
-  """
-  chosen, dataset = options(search.faculty, post.name), search.loader.dataset
-
-  def read():
-    folder, names = _folder(search, post), dataset.class_names
-    _, info = checkpoint.load_variables(folder)
-    known = [names.index(each) for each in info["classes"] or () if each in names]
-    labels = tuple(known) if len(known) == len(post.labels) else post.labels
-    return faculty.load(folder, post.name, labels, dataset, chosen.mean, chosen.std)
-
-  return processes.tell(read)
-
-
-def schooling(search, post):
-  """Returns the `Study` of a teacher without a checkpoint; the arguments are `hire`'s."""
-  chosen, name = options(search.faculty, post.name), post.name
-  general = curriculum.is_generalist(name)
-  return Study(
-    label=f"teacher {name}",
-    model=chosen.model,
-    curriculum=_training(chosen, curriculum.Subject(name, tuple(range(len(post.labels))))),
-    order=post.labels,
-    teachers={},
-    recipe=_teacher_recipe(search.recipe, chosen),
-    methods=methods_table.build({"ce": {"weight": 1.0}}),
-    seed=search.faculty.seed + (post.number if general else 0),
-    directory=search.workdir / "teachers" / name,
-    **vars(search.checkpoint),
-  )
-
-
-def check(settings, plan, recipe):
-  """Finds at once what would otherwise be found when the first teachers have been trained.
-
-  Args:
-    settings: a `sections.Faculty`.
-    plan: the `curriculum.Curriculum` of the run.
-    recipe: of its student.
-  """
-  given = settings.specialist.checkpoint
-  if given and len(given) != len(plan.subjects):
-    raise UserError(
-      f"faculty.specialist.checkpoint names {len(given)} teachers, but there are "
-      f"{len(plan.subjects)} subjects; give one folder per subject"
-    )
-  for name in plan.teachers:
-    chosen = options(settings, name)
-    if not chosen.checkpoint:
-      _teacher_recipe(recipe, chosen)
-      _training(chosen, curriculum.Subject(name, (0,)))
-
-
-def options(settings, name):
-  """Returns the `sections.TeacherSettings` of a teacher, by name; of a `sections.Faculty`."""
-  return settings.generalist if curriculum.is_generalist(name) else settings.specialist
-
-
-def checkpoint_of(settings, post):
-  """Returns the path at which a given teacher is, of a `sections.Faculty`."""
-  given = options(settings, post.name).checkpoint
-  return (given.split(",") if curriculum.is_generalist(post.name) else given)[post.number]
-
-
-def _folder(search, post):
-  """Returns the folder of a given teacher; a file of PyTorch's is converted first."""
-  path = checkpoint_of(search.faculty, post)
-  if convert.is_file(path):
-    return _converted(path, search.workdir / "teachers" / post.name)
-  if not pathlib.Path(path).expanduser().exists():
-    raise UserError(
-      f"{replacing.absolute(path)} does not exist, and so holds no network; name a folder of "
-      "edjax's or a file of PyTorch's"
-    )
-  return path
-
-
-def _found(places, name, labels, dataset):
-  """Returns the teacher of the first folder that holds one, or None; the second is the cache."""
-  for place, found in _sources(places):
-    teacher = faculty.load(place, name, labels, dataset, advice=_ADVICE[found])
-    return dataclasses.replace(teacher, source=found)
-  return None
-
-
-def _converted(path, directory):
+def _converted(path: str, directory: pathlib.Path) -> pathlib.Path:
   """Returns the folder, in `directory`, that holds the network of a file of PyTorch's world."""
-  path = pathlib.Path(path).expanduser()
-  if not path.is_file():
-    raise UserError(f"no file {path}, which should hold a teacher")
-  with path.open("rb") as file:
+  file_path = pathlib.Path(path).expanduser()
+  if not file_path.is_file():
+    raise UserError(f"no file {file_path}, which should hold a teacher")
+  with file_path.open("rb") as file:
     folder = directory / hashlib.file_digest(file, "sha256").hexdigest()[:12]
   if not (folder / "info.json").exists():
-    variables, info, _ = convert.read(path)
+    variables, info, _ = convert.read(file_path)
     convert.write(folder, variables, info)
   return folder
-
-
-def _teacher_recipe(recipe, options):
-  """The student's recipe, but for the teachers' own and for what only the taught can have."""
-  return dataclasses.replace(
-    recipe,
-    schedule=options.schedule,
-    milestones=options.milestones,
-    optimiser=options.optimiser,
-    weight_decay=options.weight_decay,
-    clip=options.clip,
-    nesterov=recipe.nesterov and options.optimiser == "sgd",
-    mixup=0.0,
-    views="one",
-    crops=0,
-  )
-
-
-def _training(options, subject):
-  num_fragments = len(models.body(options.model).fragments)
-  return curriculum.ordinary(
-    subject, num_fragments, options.epochs, options.learning_rate, options.warmup_epochs
-  )
-
-
-def _teacher_settings(search, study):
-  """Everything that a teacher's training depends on."""
-  chosen, recipe = options(search.faculty, study.directory.name), study.recipe
-  without = {"target", "specialist_weight", "consensus", "dot_delta", "mixup", "views", "crops"}
-  # As in fingerprints of before there were such settings:
-  if not recipe.resized:
-    without.add("resized")
-  if not recipe.randaugment:
-    without |= {"randaugment", "magnitude"}
-  return {
-    "model": chosen.model,
-    "epochs": chosen.epochs,
-    "learning_rate": chosen.learning_rate,
-    "warmup_epochs": chosen.warmup_epochs,
-    "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in without},
-    # The images themselves, below, say what the source makes of them.
-    "data": {
-      key: value
-      for key, value in vars(search.data).items()
-      if key != "source" and not (key in ("mean", "std") and value == ())
-    },
-    "dataset": search.dataset,
-    "classes": study.order,
-    "images": identity.sample_digest(search.loader.dataset.train),
-    "seed": study.seed,
-  }

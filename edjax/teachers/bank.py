@@ -21,6 +21,7 @@ from jaxtyping import Float32, Int32, UInt8
 from edjax.data import identity
 from edjax.data.augment import pipeline
 from edjax.data.datasets import Dataset
+from edjax.data.figures import Figures
 from edjax.devices.pmap import Fleet
 from edjax.errors import UserError
 from edjax.models import precision
@@ -31,7 +32,7 @@ from edjax.sections import Faculty
 from edjax.storage import trees
 from edjax.teachers import faculty
 from edjax.teachers.answers import Ledger, Table
-from edjax.types import Variables
+from edjax.types import Label, Variables
 
 Seats = tuple[Int32[np.ndarray, "devices n"], Float32[np.ndarray, "devices n"]]  # places, mask
 
@@ -92,7 +93,7 @@ class Shown:
   grade: str
   how: pipeline.Augment
   precision: str
-  labels: tuple[int, ...]
+  labels: tuple[Label, ...]
   epochs: int
   chunk: int
   rows: Callable[[int], Int32[np.ndarray, "devices steps seats"]]
@@ -118,7 +119,7 @@ class Asked:
   teacher: faculty.Teacher
   network: Network
   variables: Variables
-  figures: tuple
+  figures: Figures | tuple[()]
   seats: Seats | None
 
 

@@ -1,4 +1,4 @@
-"""Given teachers are examined when they are hired: one that knows other classes is told at once.
+"""Given teachers are examined before they teach: one that knows other classes is told at once.
 
 What a teacher says is compared with what it would say by chance, its answers dealt out to the
 images anew: that asks as much of one who answers two classes as of one who answers a hundred, and
@@ -6,11 +6,17 @@ nothing of one who says the commonest class of all. A relabelling of its columns
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from jaxtyping import Integer
 
 from edjax.devices import processes
 from edjax.errors import UserError
+from edjax.teachers.faculty import Teacher
+
+Columns = Integer[np.ndarray, " n"]
+Ask = Callable[[str, int], tuple[np.ndarray, np.ndarray] | None]
 
 _MOST = 2000  # images that a teacher is asked about
 _ENOUGH = 200  # of the validation part; where there are fewer, training images are added
@@ -19,47 +25,46 @@ _ABOVE = 0.02  # of the way from chance to no mistake; what is less is near chan
 _MOVED = 3.0  # standard deviations by which a relabelling is better
 
 
-def interview(loader, progress, teacher, path, strict):
-  """Examines a given teacher and says a line about it.
+def examine(teacher: Teacher, path: str, names: Sequence[str], ask: Ask, strict: bool) -> str:
+  """Examines a given teacher; returns a line about it.
 
   Args:
-    loader: the run's `Loader`.
-    progress: a `metrics.Progress`.
-    teacher: a `faculty.Teacher` with a checkpoint.
+    teacher: with a checkpoint.
     path: from which it comes, for the line.
+    names: of the data set's classes.
+    ask: (split, how many at most) -> its logits and the columns of the true classes, or None where
+      the split has none of its classes.
     strict: whether one at fault is an error (`faculty.check`).
 
   Raises:
     UserError: if it is strict, and its columns are in another order, or it does no better than
       chance.
   """
-  answer = loader.examiner(teacher.network, teacher.figures)
-  variables = loader.fleet.replicate(teacher.variables)
-  answered = {"validation": answer(variables, "validation", teacher.classes, _MOST)}
-  if answered["validation"] is None or len(answered["validation"][1]) < _ENOUGH:
-    answered["training"] = answer(variables, "train", teacher.classes, _MOST)
-  answered = {split: each for split, each in answered.items() if each is not None}
+  asked = {"validation": ask("validation", _MOST)}
+  if asked["validation"] is None or len(asked["validation"][1]) < _ENOUGH:
+    asked["training"] = ask("train", _MOST)
+  answered = {split: each for split, each in asked.items() if each is not None}
 
-  def judge():
-    said, truth = (np.concatenate(each) for each in zip(*answered.values(), strict=True))
-    said = said.argmax(1)
+  def judge() -> str:
+    logits, truth = (np.concatenate(each) for each in zip(*answered.values(), strict=True))
+    said = logits.argmax(1)
     who = f"{teacher.name} ({teacher.model} from {path})"
     parts = [f"{len(each[1]):,} {split}" for split, each in answered.items()]
     images = f"{len(truth):,} images ({' and '.join(parts)})"
     if len(parts) == 1:
       images = f"{parts[0]} images"
     line = f"{who}: {100 * (said == truth).mean():.1f} % of {images}; {_figures(teacher)}"
-    wrong = fault(said, truth, [loader.dataset.class_names[label] for label in teacher.classes])
+    wrong = fault(said, truth, [names[label] for label in teacher.classes])
     if not wrong:
       return line
     if not strict:
       return f"{line}; {wrong}; it teaches all the same, as faculty.check is False"
     raise UserError(f"{line}; {wrong}; or, if it is meant to teach so, set faculty.check to False")
 
-  progress.line(processes.tell(judge))
+  return processes.tell(judge)
 
 
-def fault(said, truth, names):
+def fault(said: Columns, truth: Columns, names: Sequence[str]) -> str:
   """Says what is wrong with a teacher, or "" where nothing is seen to be.
 
   Args:
@@ -86,7 +91,7 @@ def fault(said, truth, names):
   return ""
 
 
-def near_chance(said, truth):
+def near_chance(said: Columns, truth: Columns) -> bool:
   """Whether answers have as good as nothing to do with the truth.
 
   Both must hold: they are right no more often than the same answers dealt out anew would be, or
@@ -114,7 +119,7 @@ def near_chance(said, truth):
   return bool((by_luck or hardly) and able < 0.05)
 
 
-def moved(said, truth, classes):
+def moved(said: Columns, truth: Columns, classes: int) -> dict[int, int]:
   """Finds columns that stand for other classes than they should.
 
   The best relabelling of one half of the images is tried on the other, so that nothing is gained by
@@ -143,7 +148,7 @@ def moved(said, truth, classes):
   return {int(c): int(column[c]) for c in np.unique(said[away])}
 
 
-def _relabelled(said, truth, classes):
+def _relabelled(said: Columns, truth: Columns, classes: int) -> Columns:
   """The class of each column by which most answers are right; in doubt its own."""
   from scipy import optimize  # see `near_chance`
 
@@ -152,7 +157,7 @@ def _relabelled(said, truth, classes):
   return optimize.linear_sum_assignment(counts + 0.01 * np.eye(classes), maximize=True)[1]
 
 
-def _figures(teacher):
+def _figures(teacher: Teacher) -> str:
   if teacher.figures:
     mean, std = (" ".join(f"{each:.4g}" for each in part) for part in teacher.figures)
     return f"it is shown images by its own mean {mean} and std {std}"

@@ -3,18 +3,24 @@
 import dataclasses
 import hashlib
 import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import flax
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Integer
 
 from edjax import models
-from edjax.curriculum import is_generalist
+from edjax.curriculum import Grade, is_generalist
 from edjax.data import figures, identity
+from edjax.data.datasets import Dataset
+from edjax.data.figures import Figures
 from edjax.errors import UserError
 from edjax.storage import checkpoint
+from edjax.types import Column, Label, Place, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,16 +41,17 @@ class Teacher:
 
   name: str
   model: str
-  classes: tuple[int, ...]
-  variables: dict
+  classes: tuple[Label, ...]
+  variables: Variables
   training_macs: int | None = None
   training_seconds: float | None = None
   source: str = "given"
-  figures: tuple = ()
+  figures: Figures | tuple[()] = ()
   unsure: bool = False
 
   @property
-  def network(self):
+  def network(self) -> models.Network:
+    """As a whole, with a column for each class."""
     return models.graduate(models.body(self.model), len(self.classes))
 
 
@@ -62,14 +69,21 @@ class Role:
   """
 
   name: str
-  network: nn.Module
-  columns: tuple[int, ...]
-  places: tuple[int, ...]
+  network: models.Network
+  columns: tuple[Column, ...]
+  places: tuple[Place, ...]
   weight: float = 1.0
-  figures: tuple = ()
+  figures: Figures | tuple[()] = ()
 
 
-def save(directory, model, classes, dataset, variables, **info):
+def save(
+  directory: str | os.PathLike[str],
+  model: str,
+  classes: Iterable[Label],
+  dataset: Dataset,
+  variables: Variables,
+  **info: Any,
+) -> None:
   """Writes a network (a teacher or a graduate) to a folder.
 
   Args:
@@ -97,7 +111,14 @@ def save(directory, model, classes, dataset, variables, **info):
   )
 
 
-def load(directory, name, classes, dataset, mean=(), std=(), advice=""):
+def load(
+  directory: str | os.PathLike[str],
+  name: str,
+  classes: Sequence[Label],
+  dataset: Dataset,
+  said: tuple[Sequence[float], Sequence[float]] = ((), ()),
+  advice: str = "",
+) -> Teacher:
   """Reads a teacher from a folder that `save` wrote; a graduate will do as well.
 
   Args:
@@ -106,8 +127,8 @@ def load(directory, name, classes, dataset, mean=(), std=(), advice=""):
     name: what the teacher is called here.
     classes: the labels it must answer for, in any order.
     dataset: a `datasets.Dataset`.
-    mean, std: of pixels scaled to [0, 1], one number or one per channel, by which it is shown
-      images; () for what the folder says, and the data set's where it says nothing.
+    said: (mean, std) of pixels scaled to [0, 1], one number or one per channel, by which it is
+      shown images; () for what the folder says, and the data set's where it says nothing.
     advice: of a teacher that must have been trained on these very images, what to do where it was
       not; "" of any other.
 
@@ -134,8 +155,8 @@ def load(directory, name, classes, dataset, mean=(), std=(), advice=""):
       f"{dataset.name} are {shape}"
     )
   own = _own_figures(info, directory, shape[-1])
-  own |= figures.given_figures(name, mean, std, shape[-1])
-  labels = tuple(dataset.class_names.index(class_name) for class_name in known)
+  own |= figures.given_figures(name, *said, shape[-1])
+  labels = tuple(Label(dataset.class_names.index(class_name)) for class_name in known)
   teacher = Teacher(
     name,
     info["model"],
@@ -150,19 +171,24 @@ def load(directory, name, classes, dataset, mean=(), std=(), advice=""):
   return teacher
 
 
-def _own_figures(info, directory, channels):
+def _own_figures(
+  info: Mapping[str, Any], directory: str | os.PathLike[str], channels: int
+) -> dict[str, tuple[float, ...]]:
   """Returns {"mean", "std"} as far as a folder says them."""
-  told = {key: tuple(info.get(key) or ()) for key in ("mean", "std")}
-  return figures.given_figures(f"the network in {directory}", **told, channels=channels)
+  mean, std = (tuple(info.get(key) or ()) for key in ("mean", "std"))
+  return figures.given_figures(f"the network in {directory}", mean, std, channels)
 
 
-def _figures(own, dataset):
+def _figures(own: Mapping[str, tuple[float, ...]], dataset: Dataset) -> Figures | tuple[()]:
   """Returns (mean, std) by which a network is shown images, or () where they are the data set's."""
-  own = tuple(tuple(own.get(key, getattr(dataset, key))) for key in ("mean", "std"))
-  return () if own == (tuple(dataset.mean), tuple(dataset.std)) else own
+  usual = tuple(dataset.mean), tuple(dataset.std)
+  known = own.get("mean", usual[0]), own.get("std", usual[1])
+  return () if known == usual else known
 
 
-def _check_fit(teacher, directory, dataset, shape):
+def _check_fit(
+  teacher: Teacher, directory: str | os.PathLike[str], dataset: str, shape: list[int]
+) -> None:
   """Finds a teacher of other images: of grey ones, say, or of as many tokens as 224 pixels make."""
   error = _misfit(teacher, shape)
   if error:
@@ -179,7 +205,7 @@ def _check_fit(teacher, directory, dataset, shape):
     ) from error
 
 
-def _misfit(teacher, shape):
+def _misfit(teacher: Teacher, shape: list[int]) -> Exception | None:
   """Returns what a network says that cannot look at such images, or None."""
   image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
   try:
@@ -189,12 +215,17 @@ def _misfit(teacher, shape):
   return None
 
 
-def fingerprint(settings):
+def fingerprint(settings: Any) -> str:
   """Returns 12 hex digits that name a teacher in a cache by everything its training depends on."""
   return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def roles(grade, teachers, order, specialist_weight):
+def roles(
+  grade: Grade,
+  teachers: Mapping[str, Teacher],
+  order: Sequence[Label],
+  specialist_weight: float,
+) -> tuple[Role, ...]:
   """What each teacher of a grade does.
 
   Args:
@@ -203,23 +234,26 @@ def roles(grade, teachers, order, specialist_weight):
     order: the data set's labels in the class order of the run.
     specialist_weight: see `curriculum.Recipe`.
   """
-  place = {label: number for number, label in enumerate(order[: grade.num_classes])}
+  place = {label: Place(number) for number, label in enumerate(order[: grade.num_classes])}
   made = []
   for name in grade.teachers:
     teacher = teachers[name]
-    known = [(col, place[label]) for col, label in enumerate(teacher.classes) if label in place]
-    columns, places = zip(*known, strict=True)
+    known = [(n, place[label]) for n, label in enumerate(teacher.classes) if label in place]
+    columns = tuple(Column(n) for n, _ in known)
+    places = tuple(place for _, place in known)
     weight = 1.0 if is_generalist(name) else specialist_weight
     made.append(Role(name, teacher.network, columns, places, weight, teacher.figures))
   return tuple(made)
 
 
-def answers_for(role, grade):
+def answers_for(role: Role, grade: Grade) -> list[bool]:
   """Per subject of the grade: does this teacher answer for its seats?"""
   return [set(subject.classes) <= set(role.places) for subject in grade.subjects]
 
 
-def easiest_first(teacher, answered):
+def easiest_first(
+  teacher: Teacher, answered: tuple[np.ndarray, np.ndarray] | None
+) -> tuple[Label, ...]:
   """Returns the labels of a teacher, those it knows best first.
 
   Args:
@@ -241,7 +275,12 @@ def easiest_first(teacher, answered):
   return tuple(teacher.classes[column] for column in np.argsort(-np.array(top1), kind="stable"))
 
 
-def agreement(teachers, answers, logits, labels):
+def agreement(
+  teachers: Sequence[Teacher],
+  answers: Mapping[str, np.ndarray],
+  logits: Float[np.ndarray, "images classes"],
+  labels: Integer[np.ndarray, " images"],
+) -> float | None:
   """Share of images on which the student says what its teachers say.
 
   Args:
@@ -262,7 +301,7 @@ def agreement(teachers, answers, logits, labels):
   return float(np.concatenate(same).mean()) if same else None
 
 
-def _listed(names):
+def _listed(names: Sequence[str | None]) -> str:
   if names[0] is None:
     return f"{len(names)} classes that it does not name"
   shown = ", ".join(map(str, names[:6]))

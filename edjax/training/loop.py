@@ -29,10 +29,12 @@ from edjax.sections import Settings
 from edjax.settings import to_json
 from edjax.study import Study
 from edjax.teachers import acquire, bank, examination, faculty
+from edjax.teachers.untrained import Search, Wanted
 from edjax.training import growth, preflight
 from edjax.training.evaluation import Loader
 from edjax.training.log import Reached
 from edjax.training.trainer import train
+from edjax.types import Label
 
 
 def run(
@@ -126,7 +128,7 @@ def exam(settings: Settings, workdir: str | pathlib.Path) -> dict[str, Any]:
   fleet = pmap.fleet(settings.devices, settings.recipe.batch_size)
   processes.tell(check)
   loader = Loader(_dataset(settings), fleet, settings.residence)
-  labels = tuple(range(len(loader.dataset.class_names)))
+  labels = tuple(map(Label, range(len(loader.dataset.class_names))))
   graduate = processes.tell(lambda: faculty.load(place, "the exam", labels, loader.dataset))
   answer = loader.examiner(graduate.network, graduate.figures)
   logits, truth = answer(graduate.variables, "test", graduate.classes)
@@ -156,42 +158,40 @@ class _Teachers:
   """The teachers of a run, each acquired once."""
 
   def __init__(self, settings: Settings, workdir: pathlib.Path, training: _Training) -> None:
-    self.search = acquire.Search(
+    self.search = Search(
       settings.faculty,
       settings.recipe,
-      settings.dataset,
+      training.loader.dataset,
       settings.data,
       settings.checkpoint,
       workdir,
-      training.loader,
     )
     self.training = training
-    self._acquired: dict[acquire.Post, faculty.Teacher] = {}
+    self._acquired: dict[Wanted, faculty.Teacher] = {}
 
-  def get(self, post: acquire.Post) -> faculty.Teacher:
+  def get(self, wanted: Wanted) -> faculty.Teacher:
     """Returns a teacher, from wherever it comes."""
-    if post not in self._acquired:
-      self._acquired[post] = acquire.hire(self.search, self.training, post)
-    return self._acquired[post]
+    if wanted not in self._acquired:
+      self._acquired[wanted] = acquire.teacher(self.search, self.training, wanted)
+    return self._acquired[wanted]
 
   def all(self) -> list[faculty.Teacher]:
     """Those that have been acquired, those who only helped to set out among them."""
     return list(self._acquired.values())
 
-  def source(self, post: acquire.Post) -> str:
-    """Says where one comes from, see `acquire.source`."""
-    return acquire.source(self.search, post)
-
-  def is_given(self, name: str) -> bool:
-    """Whether a teacher has a checkpoint."""
-    return bool(acquire.options(self.search.faculty, name).checkpoint)
-
-  def examine(self, post: acquire.Post) -> None:
+  def examine(self, wanted: Wanted) -> None:
     """Examines a given teacher, and says a line about it."""
-    path, settings = acquire.checkpoint_of(self.search.faculty, post), self.search.faculty
-    examination.interview(
-      self.training.loader, self.training.progress, self.get(post), path, settings.check
+    teacher, loader, settings = self.get(wanted), self.training.loader, self.search.faculty
+    answer = loader.examiner(teacher.network, teacher.figures)
+    variables = loader.fleet.replicate(teacher.variables)
+    line = examination.examine(
+      teacher,
+      acquire.checkpoint_of(settings, wanted),
+      loader.dataset.class_names,
+      lambda split, most: answer(variables, split, teacher.classes, most),
+      settings.check,
     )
+    self.training.progress.line(line)
 
 
 def _study(settings: Settings, plan: curriculum.Curriculum, workdir: pathlib.Path) -> Study:
@@ -200,7 +200,7 @@ def _study(settings: Settings, plan: curriculum.Curriculum, workdir: pathlib.Pat
     label="student",
     model=settings.student.model,
     curriculum=plan,
-    order=tuple(range(plan.num_classes)),
+    order=tuple(map(Label, range(plan.num_classes))),
     teachers={},
     recipe=settings.recipe,
     methods=methods_table.build(settings.methods),
@@ -221,18 +221,18 @@ def _taught(study: Study, settings: Settings, teachers: _Teachers) -> Study:
   settled = settings.class_order != "easiest"
   if settled:
     study = dataclasses.replace(study, order=_class_order(settings, training.loader, teachers))
-  posts = _posts(study)
-  sure = {name for name in posts if settled or curriculum.is_generalist(name)}
+  wanted = _wanted(study)
+  sure = {name for name in wanted if settled or curriculum.is_generalist(name)}
   given = {
-    name: teachers.get(post) if name in sure else acquire.peek(teachers.search, post)
-    for name, post in posts.items()
-    if teachers.is_given(name)
+    name: teachers.get(one) if name in sure else acquire.peek(teachers.search, one)
+    for name, one in wanted.items()
+    if teachers.search.of(name).checkpoint
   }
   study = dataclasses.replace(study, teachers=given)
-  _announce(study, teachers, {name: posts[name] for name in sure})
+  _announce(study, teachers, {name: wanted[name] for name in sure})
   for name in given:
     if name in sure:
-      teachers.examine(posts[name])
+      teachers.examine(wanted[name])
   identity = training.loader.dataset.identity
   said = processes.tell(
     lambda: workdirs.settle(workdir, identity, study.order if settled else None)
@@ -241,26 +241,26 @@ def _taught(study: Study, settings: Settings, teachers: _Teachers) -> Study:
     training.progress.line(said)
   if not settled:
     study = dataclasses.replace(study, order=_class_order(settings, training.loader, teachers))
-    posts = _posts(study)
+    wanted = _wanted(study)
     for name in given:
       if name not in sure:
-        teachers.examine(posts[name])
+        teachers.examine(wanted[name])
     processes.tell(lambda: workdirs.settle(workdir, identity, study.order))
-  acquired = {name: teachers.get(post) for name, post in posts.items()}
+  acquired = {name: teachers.get(one) for name, one in wanted.items()}
   return dataclasses.replace(study, teachers=acquired)
 
 
-def _posts(study: Study) -> dict[str, acquire.Post]:
+def _wanted(study: Study) -> dict[str, Wanted]:
   plan = study.curriculum
-  return {name: acquire.post(name, plan.subjects, study.order) for name in plan.teachers}
+  return {name: acquire.wanted(name, plan.subjects, study.order) for name in plan.teachers}
 
 
-def _announce(study: Study, teachers: _Teachers, sure: dict[str, acquire.Post]) -> None:
+def _announce(study: Study, teachers: _Teachers, sure: dict[str, Wanted]) -> None:
   """Goes through a run on paper, and says what it will do and where its teachers come from."""
   training = teachers.training
-  work = preflight.check(teachers.search, study)
+  work = preflight.check(teachers.search, study, training.loader)
   sources = {
-    name: teachers.source(sure[name]) if name in sure else None
+    name: acquire.source(teachers.search, sure[name]) if name in sure else None
     for name in study.curriculum.teachers
   }
   training.outlook = Outlook(
@@ -271,10 +271,7 @@ def _announce(study: Study, teachers: _Teachers, sure: dict[str, acquire.Post]) 
     }
   )
   begun = processes.tell(lambda: workdirs.begun(study.directory))
-  settings = teachers.search.faculty
-  for line in announcement(
-    study, training.loader, lambda name: acquire.options(settings, name), sources, begun
-  ):
+  for line in announcement(study, training.loader, teachers.search.of, sources, begun):
     training.progress.line(line)
 
 
@@ -285,7 +282,7 @@ def _save(
   graduate: dict[str, Any],
   name: str,
 ) -> None:
-  labels = tuple(range(len(dataset.class_names)))
+  labels = tuple(map(Label, range(len(dataset.class_names))))
   faculty.save(workdir / "graduate", model, labels, dataset, graduate, name=name)
 
 
@@ -298,15 +295,17 @@ def _dataset(settings: Settings, there: datasets.Dataset | None = None) -> datas
   return dataset
 
 
-def _class_order(settings: Settings, loader: Loader, teachers: _Teachers) -> tuple[int, ...]:
+def _class_order(settings: Settings, loader: Loader, teachers: _Teachers) -> tuple[Label, ...]:
   """Returns the data set's labels in the order in which the subjects teach them."""
   train, num_classes = loader.dataset.train, len(loader.dataset.class_names)
   if settings.class_order == "similar":
     return processes.tell(lambda: similar_order(train.images, train.labels, num_classes))
   if settings.class_order == "easiest":
-    teacher = teachers.get(acquire.post(curriculum.GENERALIST, (), tuple(range(num_classes))))
+    everything = tuple(map(Label, range(num_classes)))
+    teacher = teachers.get(Wanted(curriculum.GENERALIST, 0, everything))
     answered = loader.examiner(teacher.network, teacher.figures)(
       loader.fleet.replicate(teacher.variables), "validation", teacher.classes
     )
     return processes.tell(lambda: faculty.easiest_first(teacher, answered))
-  return curriculum.class_order(settings.class_order, num_classes, settings.seed)
+  chosen = curriculum.class_order(settings.class_order, num_classes, settings.seed)
+  return tuple(map(Label, chosen))

@@ -22,7 +22,7 @@ from edjax.data import sampler
 from edjax.devices import processes
 from edjax.devices.pmap import AXIS
 from edjax.errors import UserError
-from edjax.teachers import acquire, faculty
+from edjax.teachers import acquire, faculty, untrained
 from edjax.training import grade as grades
 from edjax.training import growth, optimizers
 from edjax.training.step import Constants, train_step
@@ -30,12 +30,13 @@ from edjax.training.step import Constants, train_step
 _EXAMINED = 2  # images, abstract ones
 
 
-def check(search, study):
+def check(search, study, loader):
   """Goes through all that a run will train.
 
   Args:
-    search: the run's `acquire.Search`.
+    search: the run's `untrained.Search`.
     study: the student's `Study`; its `teachers` are those that have a checkpoint.
+    loader: of the run.
 
   Returns:
     {name of a teacher without one, "student": MACs of training of each of its grades}.
@@ -47,24 +48,23 @@ def check(search, study):
   if cache:
     processes.tell(lambda: _writable(cache))
   with _garbage_left():
-    return _check(search, study)
+    return _check(search, study, loader)
 
 
-def _check(search, study):
-  loader = search.loader
+def _check(search, study, loader):
   teachers, traced, work = dict(study.teachers), {}, {}
   for name in study.curriculum.teachers:
     if name in teachers:
       continue
-    post = acquire.post(name, study.curriculum.subjects, study.order)
-    schooling = acquire.schooling(search, post)
-    if schooling.model not in traced:  # teachers of a kind differ by their classes
-      traced[schooling.model] = attend(schooling, loader)[0] / _steps(schooling, loader)
+    wanted = acquire.wanted(name, study.curriculum.subjects, study.order)
+    own = untrained.study(search, wanted)
+    if own.model not in traced:  # teachers of a kind differ by their classes
+      traced[own.model] = attend(own, loader)[0] / _steps(own, loader)
     else:
-      with _asked(schooling.label):
-        grades.seat(schooling, loader, 0)
-    work[name] = [traced[schooling.model] * _steps(schooling, loader)]
-    teachers[name] = abstract(name, schooling.model, schooling.order, loader.image_shape)
+      with _asked(own.label):
+        grades.seat(own, loader, 0)
+    work[name] = [traced[own.model] * _steps(own, loader)]
+    teachers[name] = abstract(name, own.model, own.order, loader.image_shape)
   return work | {"student": attend(dataclasses.replace(study, teachers=teachers), loader)}
 
 

@@ -139,9 +139,9 @@ class Bright(school.Linear):
 def asked(loader, monkeypatch, network, check=True, **of):
   monkeypatch.setattr(faculty.Teacher, "network", network)
   teacher = faculty.Teacher("generalist", "resnet8", tuple(range(6)), {}, **of)
-  lines = Lines()
-  examination.interview(loader, lines, teacher, "net.pth", check)
-  return lines.said
+  answer = loader.examiner(teacher.network, teacher.figures)
+  ask = lambda split, most: answer(teacher.variables, split, teacher.classes, most)  # noqa: E731
+  return [examination.examine(teacher, "net.pth", loader.dataset.class_names, ask, check)]
 
 
 def test_a_given_teacher_is_examined_and_said(loader, monkeypatch):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import types
 
 import jax
 import numpy as np
@@ -14,7 +13,7 @@ from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
 from edjax.errors import UserError
 from edjax.settings import settle
-from edjax.teachers import acquire, faculty
+from edjax.teachers import faculty, untrained
 from edjax.training import growth
 from tests import school
 from tests.school import bits
@@ -144,14 +143,14 @@ def test_no_teacher_there(tmp_path):
 
 def test_a_teacher_trained_before_there_was_a_setting_is_found_again(tmp_path):
   """What it is known by has no words for what nobody could set then."""
-  chosen, loader = settle(digits.get_config("kd")), types.SimpleNamespace(dataset=dataset())
+  chosen = settle(digits.get_config("kd"))
 
   def known_by(**changes):
     recipe = curriculum.Recipe(batch_size=8, **changes)
-    kept = chosen.dataset, chosen.data, chosen.checkpoint
-    search = acquire.Search(chosen.faculty, recipe, *kept, tmp_path, loader)
-    study = acquire.schooling(search, acquire.Post("generalist", 0, (0, 1)))
-    return acquire._teacher_settings(search, study)["recipe"].keys()
+    kept = dataset(), chosen.data, chosen.checkpoint, tmp_path
+    search = untrained.Search(chosen.faculty, recipe, *kept)
+    study = untrained.study(search, untrained.Wanted("generalist", 0, (0, 1)))
+    return untrained.known_by(search, study)["recipe"].keys()
 
   first = {
     "batch_size", "optimiser", "momentum", "nesterov", "weight_decay", "clip", "schedule",

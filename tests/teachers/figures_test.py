@@ -109,7 +109,7 @@ def test_a_teacher_in_a_step_sees_the_same_pixels_by_its_own_figures(mixup):
   ],
 )
 def test_what_is_said_of_a_teacher_goes_before_what_its_folder_says(graduate, mean, std, wanted):
-  teacher = faculty.load(graduate[0], "generalist", range(6), dataset(), mean, std)
+  teacher = faculty.load(graduate[0], "generalist", range(6), dataset(), (mean, std))
   assert teacher.figures == wanted and not teacher.unsure
 
 
@@ -138,7 +138,7 @@ def test_what_nobody_says_is_the_runs_and_unsure(tmp_path):
 )
 def test_figures_that_make_no_sense(graduate, mean, std, reason):
   with pytest.raises(UserError, match=reason):
-    faculty.load(graduate[0], "generalist", range(6), dataset(), mean, std)
+    faculty.load(graduate[0], "generalist", range(6), dataset(), (mean, std))
   with pytest.raises(UserError, match=reason):
     datasets.load("digits", mean=mean, std=std)
 

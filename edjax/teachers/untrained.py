@@ -1,0 +1,142 @@
+"""Teachers without a checkpoint: how they are trained, and by what a trained one is known."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+from edjax import curriculum, models
+from edjax import methods as methods_table
+from edjax.data import identity
+from edjax.data.datasets import Dataset
+from edjax.sections import Checkpoints, Data, Faculty, TeacherSettings
+from edjax.study import Study
+from edjax.types import Label, Place
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+  """What a run knows when it looks for its teachers.
+
+  Attributes:
+    faculty: its settings of teachers.
+    recipe: of the student.
+    dataset: of the run; `data`: how it was read.
+    checkpoint: settings of those that are trained.
+    workdir: of the run.
+  """
+
+  faculty: Faculty
+  recipe: curriculum.Recipe
+  dataset: Dataset
+  data: Data
+  checkpoint: Checkpoints
+  workdir: pathlib.Path
+
+  def of(self, name: str) -> TeacherSettings:
+    """The settings of a teacher, by its name."""
+    return options(self.faculty, name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+  """A teacher that a run wants.
+
+  Attributes:
+    name: of a subject, or of a generalist.
+    number: which of its kind it is, from 0.
+    labels: of the data set, for which it answers, in the order of its columns.
+  """
+
+  name: str
+  number: int
+  labels: tuple[Label, ...]
+
+
+def options(settings: Faculty, name: str) -> TeacherSettings:
+  """Returns the settings of a teacher, by its name."""
+  return settings.generalist if curriculum.is_generalist(name) else settings.specialist
+
+
+def study(search: Search, wanted: Wanted) -> Study:
+  """Returns what a teacher without a checkpoint is to go through: one grade without a teacher."""
+  chosen, name = search.of(wanted.name), wanted.name
+  general = curriculum.is_generalist(name)
+  everything = curriculum.Subject(name, tuple(map(Place, range(len(wanted.labels)))))
+  return Study(
+    label=f"teacher {name}",
+    model=chosen.model,
+    curriculum=_ordinary(chosen, everything),
+    order=wanted.labels,
+    teachers={},
+    recipe=_recipe(search.recipe, chosen),
+    methods=methods_table.build({"ce": {"weight": 1.0}}),
+    seed=search.faculty.seed + (wanted.number if general else 0),
+    directory=search.workdir / "teachers" / name,
+    **vars(search.checkpoint),
+  )
+
+
+def check(settings: TeacherSettings, name: str, recipe: curriculum.Recipe) -> None:
+  """Finds at once what would otherwise be found when a teacher is about to be trained.
+
+  Raises:
+    UserError: naming the setting that cannot be.
+  """
+  _recipe(recipe, settings)
+  _ordinary(settings, curriculum.Subject(name, (Place(0),)))
+
+
+def known_by(search: Search, study: Study) -> dict[str, Any]:
+  """Returns everything that a teacher's training depends on, JSON.
+
+  Args:
+    search: of the run.
+    study: the teacher's, from `study`.
+  """
+  chosen, recipe = search.of(study.directory.name), study.recipe
+  without = {"target", "specialist_weight", "consensus", "dot_delta", "mixup", "views", "crops"}
+  # As in fingerprints of before there were such settings:
+  if not recipe.resized:
+    without.add("resized")
+  if not recipe.randaugment:
+    without |= {"randaugment", "magnitude"}
+  return {
+    "model": chosen.model,
+    "epochs": chosen.epochs,
+    "learning_rate": chosen.learning_rate,
+    "warmup_epochs": chosen.warmup_epochs,
+    "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in without},
+    # The images themselves, below, say what the source makes of them.
+    "data": {
+      key: value
+      for key, value in vars(search.data).items()
+      if key != "source" and not (key in ("mean", "std") and value == ())
+    },
+    "dataset": search.dataset.name,
+    "classes": study.order,
+    "images": identity.sample_digest(search.dataset.train),
+    "seed": study.seed,
+  }
+
+
+def _recipe(recipe: curriculum.Recipe, options: TeacherSettings) -> curriculum.Recipe:
+  """The student's recipe, but for the teachers' own and for what only the taught can have."""
+  return dataclasses.replace(
+    recipe,
+    schedule=options.schedule,
+    milestones=options.milestones,
+    optimiser=options.optimiser,
+    weight_decay=options.weight_decay,
+    clip=options.clip,
+    nesterov=recipe.nesterov and options.optimiser == "sgd",
+    mixup=0.0,
+    views="one",
+    crops=0,
+  )
+
+
+def _ordinary(options: TeacherSettings, subject: curriculum.Subject) -> curriculum.Curriculum:
+  num_fragments = len(models.body(options.model).fragments)
+  return curriculum.ordinary(
+    subject, num_fragments, options.epochs, options.learning_rate, options.warmup_epochs
+  )
