@@ -235,6 +235,21 @@ def resolve(name):
   return value
 
 
+@pytest.mark.parametrize("path", (command.ROOT / "experiments").glob("*.py"), ids=lambda p: p.stem)
+def test_what_experiments_use_of_edjax_is_there(path):
+  """Within functions too, most of which no test runs."""
+  tree, called = ast.parse(path.read_text()), {}
+  for node in ast.walk(tree):
+    if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "edjax":
+      for alias in node.names:
+        called[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        resolve(f"{node.module}.{alias.name}")
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+      if node.value.id in called:
+        resolve(f"{called[node.value.id]}.{node.attr}")
+
+
 def test_every_path_that_is_named_is_there():
   named = set(re.findall(r"\b(?:edjax|tests|experiments|configs|docs)/[\w./-]*\w", TEXT))
   assert len(named) > 40
