@@ -3,17 +3,23 @@
 Only what is certain is here. A setting that is as it usually is was not set in vain.
 """
 
+from collections.abc import Callable
 from operator import attrgetter
+from typing import Any
 
 from edjax import curriculum, rows
+from edjax.curriculum import Curriculum, Recipe
+from edjax.sections import Settings, TeacherSettings
+
+Idle = Callable[[Settings, Curriculum], bool]
 
 
-def notes(settings, plan):
+def notes(settings: Settings, plan: Curriculum) -> tuple[str, ...]:
   """Returns a line for every setting that was set and can have no effect. Pure.
 
   Args:
-    settings: `sections.Settings` of the run.
-    plan: its `curriculum.Curriculum`.
+    settings: of the run.
+    plan: its grades.
   """
   lines, columns = [], rows.columns(rows.named(settings.grades))
   for key, usual, idle, why in ROWS:
@@ -27,25 +33,25 @@ def notes(settings, plan):
   return tuple(lines)
 
 
-def _learning(settings):
+def _learning(settings: Settings) -> tuple[Recipe, TeacherSettings, TeacherSettings]:
   """How the student and all teachers learn."""
   return settings.recipe, settings.faculty.specialist, settings.faculty.generalist
 
 
-def _never_drops(settings, _):
+def _never_drops(settings: Settings, _: Curriculum) -> bool:
   return all(part.schedule == "cosine" or not part.milestones for part in _learning(settings))
 
 
-def _no_dot(settings, _):
+def _no_dot(settings: Settings, _: Curriculum) -> bool:
   return "dot" not in [part.optimiser for part in _learning(settings)]
 
 
-def _one_view(settings, _):
+def _one_view(settings: Settings, _: Curriculum) -> bool:
   recipe = settings.recipe
   return not (recipe.pad or recipe.flip or recipe.resized)
 
 
-def _kinds(plan):
+def _kinds(plan: Curriculum) -> list[tuple[int, int]]:
   """Per grade, (how many specialists answer an image, how many generalists)."""
   counts = []
   for grade in plan.grades:
@@ -54,23 +60,23 @@ def _kinds(plan):
   return counts
 
 
-def _no_generalist(settings, plan):
+def _no_generalist(settings: Settings, plan: Curriculum) -> bool:
   return not any(general for _, general in _kinds(plan)) and settings.class_order != "easiest"
 
 
-def _never_partial(_, plan):
+def _never_partial(_: Settings, plan: Curriculum) -> bool:
   return all(grade.fragments == plan.grades[-1].fragments for grade in plan.grades)
 
 
-def _one_grade(_, plan):
+def _one_grade(_: Settings, plan: Curriculum) -> bool:
   return len(plan.grades) == 1
 
 
-def _never_more(_, plan):
+def _never_more(_: Settings, plan: Curriculum) -> bool:
   return len({len(grade.subjects) for grade in plan.grades}) == 1
 
 
-def _trained(kind):
+def _trained(kind: str) -> Idle:
   return lambda settings, _: not getattr(settings.faculty, kind).checkpoint
 
 
@@ -79,7 +85,7 @@ _OWN = "it is of teachers with a checkpoint, and none is given"
 _WHOLE = "the student is whole in every grade, under its own head"
 
 # (setting, what it usually is, whether it then does nothing, why). Of grades, every entry counts.
-ROWS = (
+ROWS: tuple[tuple[str, tuple[Any, ...], Idle, str], ...] = (
   (
     "recipe.milestones",
     ((),),

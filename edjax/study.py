@@ -2,9 +2,11 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 from edjax.curriculum import Curriculum, Recipe
 from edjax.errors import within
+from edjax.methods import Built
 from edjax.types import Label
 
 
@@ -17,7 +19,7 @@ class Study:
     model: a row of `models.MODELS`.
     curriculum: a `curriculum.Curriculum`.
     order: the data set's labels in the class order of this study.
-    teachers: {name: faculty.Teacher}.
+    teachers: {name: `faculty.Teacher`}.
     recipe: a `curriculum.Recipe`.
     methods: from `methods.build`.
     seed: of initialisation, data order and augmentation.
@@ -30,16 +32,16 @@ class Study:
   model: str
   curriculum: Curriculum
   order: tuple[Label, ...]
-  teachers: dict
+  teachers: dict[str, Any]
   recipe: Recipe
-  methods: tuple
+  methods: Built
   seed: int
   directory: pathlib.Path
   every_seconds: float
   keep: int
   bank: object | None = None
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     within(self.seed, "seed", least=0, below=2**32)
     within(self.every_seconds, "checkpoint.every_seconds", least=0)
     within(self.keep, "checkpoint.keep", least=1)

@@ -9,17 +9,21 @@ another table. So nothing has to be locked or flushed, and nothing false is read
 import errno
 import json
 import os
+import pathlib
 import weakref
 import zlib
+from collections.abc import Iterator
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float32, Integer
 
 from edjax.errors import UserError
 from edjax.storage import files
 from edjax.storage.files import naming
 
-NUMBERS = {"float32": np.float32, "bfloat16": jnp.bfloat16}
+NUMBERS: dict[str, Any] = {"float32": np.float32, "bfloat16": jnp.bfloat16}
 _CHUNK = 65_536  # rows that are checked at once
 _SEALED = "_sealed"  # ends the name of a ledger's file
 
@@ -31,7 +35,9 @@ class Table:
     place: the folder.
   """
 
-  def __init__(self, place, rows, columns, numbers, about):
+  def __init__(
+    self, place: pathlib.Path, rows: int, columns: int, numbers: str, about: Any
+  ) -> None:
     """Opens a table, or makes an empty one.
 
     Args:
@@ -59,7 +65,7 @@ class Table:
     except OSError as error:
       raise self._unwritable(error) from error
 
-  def missing(self, rows):
+  def missing(self, rows: Integer[np.ndarray, "*_"]) -> Integer[np.ndarray, " n"]:
     """Those of `rows` (any shape, −1 for none) that are not known, each once, in their order."""
     rows, first = np.unique(rows, return_index=True)
     rows = rows[np.argsort(first)]
@@ -71,7 +77,9 @@ class Table:
       self._known[part[found["seal"] == self._seals(part, found["bits"])]] = True
     return rows[~self._known[rows]]
 
-  def write(self, rows, logits):
+  def write(
+    self, rows: Integer[np.ndarray, " n"], logits: Float32[np.ndarray, "n columns"]
+  ) -> None:
     """Keeps float32 logits [n, columns] at `rows`.
 
     Raises:
@@ -89,18 +97,18 @@ class Table:
       raise self._unwritable(error) from error
     self._known[rows] = True
 
-  def read(self, rows):
+  def read(self, rows: Integer[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape columns"]:
     """Returns float32 [*rows.shape, columns]; zeros for −1; all others must be known."""
     bits = np.ascontiguousarray(self._map["bits"][np.maximum(rows, 0)])
     return np.where(rows[..., None] < 0, np.float32(0), bits.view(self._numbers).astype(np.float32))
 
-  def _seals(self, rows, bits):
+  def _seals(self, rows: np.ndarray, bits: np.ndarray) -> np.ndarray:
     starts = (self._start + rows) % 2**32
     data = np.ascontiguousarray(bits)
     seals = [zlib.crc32(row, start) for row, start in zip(data, starts.tolist(), strict=True)]
     return np.maximum(np.array(seals, np.uint32), 1)  # 0 is what nobody has written
 
-  def _unwritable(self, error):
+  def _unwritable(self, error: OSError) -> UserError:
     size = len(self._known) * self._row.itemsize / 1e9
     return UserError(
       f"cannot write {self.place}: {error.strerror or error}; the bank takes up to {size:.2f} GB "
@@ -117,11 +125,11 @@ class Ledger:
   one that is damaged is told.
   """
 
-  def __init__(self, path, size):
+  def __init__(self, path: pathlib.Path, size: int) -> None:
     """Takes the file, a `pathlib.Path` without suffix, and the size of a full batch."""
     self._path, self._size = path, size
 
-  def enter(self, rows):
+  def enter(self, rows: Integer[np.ndarray, " n"]) -> None:
     """Adds a batch of at most `size` rows."""
     entry = np.full(self._size + 1, -1, np.int64)
     entry[: len(rows)] = rows
@@ -132,22 +140,22 @@ class Ledger:
       file.truncate(file.tell() // entry.nbytes * entry.nbytes)  # half an entry of a killed run
       file.write(entry.tobytes())
 
-  def batches(self):
+  def batches(self) -> list[Integer[np.ndarray, " _"]]:
     """Returns the batches of this size that were entered and are sound, a list of int64 arrays."""
     own = [entries for size, entries, _ in self._files() if size == self._size]
     return [entry[entry >= 0] for entries in own for entry in entries]
 
-  def count(self):
+  def count(self) -> int:
     """How many different rows were entered, with batches of whatever size."""
     entered = [entries.ravel() for _, entries, _ in self._files()]
     rows = np.unique(np.concatenate([np.zeros(0, np.int64), *entered]))
     return int((rows >= 0).sum())
 
-  def damaged(self):
+  def damaged(self) -> int:
     """How many entries are not as they were written."""
     return sum(damaged for _, _, damaged in self._files())
 
-  def _files(self):
+  def _files(self) -> Iterator[tuple[int, np.ndarray, int]]:
     """Yields (size of a batch, its sound entries [n, size], how many are not) of each file."""
     for path in sorted(self._path.parent.glob(f"{self._path.name}.*")):
       size, sealed, _ = path.suffix[1:].partition(_SEALED)

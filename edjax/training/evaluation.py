@@ -1,17 +1,32 @@
 """A data set within reach of a run's devices: what training reads, and the exams."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import jax
 import numpy as np
+from jaxtyping import Float32, Int32, UInt8
 
+from edjax.curriculum import Grade
 from edjax.data import placement, sampler
 from edjax.data.augment.pipeline import Augment
+from edjax.data.datasets import Dataset
+from edjax.data.figures import Figures
 from edjax.data.prefetch import Stream
 from edjax.data.splits import Rows
+from edjax.devices.pmap import Fleet
+from edjax.models.layers import Network
 from edjax.report.scores import exam_scores
 from edjax.training.step import exam_step
+from edjax.types import Label, Variables
 
 _EXAM_BATCH, _EXAM_PIXELS = 512, 1 << 21  # on a device at once, whichever is less
+
+
+# Logits [n, classes], and the places [n] of the true classes.
+Answered = tuple[Float32[np.ndarray, "n classes"], Int32[np.ndarray, " n"]]
+Answer = Callable[..., Answered | None]
 
 
 class Loader:
@@ -24,7 +39,7 @@ class Loader:
     said: a line about that, "" where every device has them all.
   """
 
-  def __init__(self, dataset, fleet, where="auto"):
+  def __init__(self, dataset: Dataset, fleet: Fleet, where: str = "auto") -> None:
     self.dataset, self.fleet = dataset, fleet
     self.splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     self.image_shape = dataset.train.images.shape[1:]
@@ -40,7 +55,7 @@ class Loader:
     )
     self._look_up = None if self.residence == "streamed" else self._settle()
 
-  def _settle(self):
+  def _settle(self) -> Callable[[str, np.ndarray], jax.Array]:
     divided = self.residence == "sharded"
     settled = {}
     for name, split in self.splits.items():
@@ -50,7 +65,7 @@ class Loader:
     find = self.fleet.finder(divided)
     return lambda split, rows: find(settled[split], self.fleet.divide(rows))
 
-  def seen(self, split, rows):
+  def seen(self, split: str, rows: Int32[np.ndarray, "devices ..."]) -> UInt8[jax.Array, "..."]:
     """Returns the images at int32 rows [devices, …], each device's own.
 
     They are uint8 [devices, …, height, width, channels], on the devices, which divide the leading
@@ -61,22 +76,22 @@ class Loader:
     return self._look_up(split, rows)
 
   @property
-  def image_bytes(self):
+  def image_bytes(self) -> int:
     """Of one image."""
     return int(np.prod(self.image_shape))
 
-  def augment(self, **how):
+  def augment(self, **how: Any) -> Augment:
     """How images enter the student; without arguments, as they do in an exam."""
-    flat = tuple(side == 1 for side in self.image_shape[:2])
-    return Augment(self.dataset.mean, self.dataset.std, flat=flat, **how)
+    height, width, _ = self.image_shape
+    return Augment(self.dataset.mean, self.dataset.std, flat=(height == 1, width == 1), **how)
 
-  def places(self, split, order):
+  def places(self, split: str, order: Sequence[Label]) -> Int32[np.ndarray, " n"]:
     """Returns int32 [n]: the place of each image's label in `order`, or −1."""
     table = np.full(len(self.dataset.class_names), -1, np.int32)
     table[list(order)] = np.arange(len(order))
     return table[self.splits[split].labels]
 
-  def examiner(self, network, figures=()):
+  def examiner(self, network: Network, figures: Figures | tuple[()] = ()) -> Answer:
     """Compiles (lazily) `answer(variables, split, order, most=None) -> (logits, labels)`.
 
     Args:
@@ -90,7 +105,9 @@ class Loader:
     size = min(_EXAM_BATCH, max(1, _EXAM_PIXELS // int(np.prod(self.image_shape[:2]))))
     ask = self._asker(network, self.augment().by(figures))
 
-    def answer(variables, split, order, most=None):
+    def answer(
+      variables: Variables, split: str, order: Sequence[Label], most: int | None = None
+    ) -> Answered | None:
       places = self.places(split, order)
       chosen = np.flatnonzero(places >= 0)
       if not len(chosen):
@@ -99,11 +116,11 @@ class Loader:
         chosen = chosen[np.arange(most) * len(chosen) // most]
       batches = sampler.exam_batches(len(chosen), size * self.fleet.size)
 
-      def lay_out(number):
+      def lay_out(number: int) -> jax.Array:
         rows = chosen[batches[number]].astype(np.int32).reshape(self.fleet.size, -1)
         return self.seen(split, rows)
 
-      def following(number):
+      def following(number: int) -> int | None:
         more = self.residence == "streamed" and number + 1 < len(batches)
         return number + 1 if more else None
 
@@ -114,7 +131,7 @@ class Loader:
     return answer
 
 
-def grade_exam(answered, grade):
+def grade_exam(answered: Answered | None, grade: Grade) -> dict[str, Any] | None:
   """Scores what `answer` returned on the classes of a grade; None for no answers."""
   if answered is None:
     return None

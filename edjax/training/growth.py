@@ -4,15 +4,23 @@ Student variables are `{"params": {"fragment_0": …, …, "head": …}, "batch_
 part without batch statistics (a bare dense head) has no entry there.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Integer
+from optax import OptState
 
 from edjax.errors import UserError
 from edjax.models.layers import HEAD, LAST
+from edjax.types import Variables
+
+Memories = dict[str, dict[str, Variables]]
 
 
-def split(variables):
+def split(variables: Variables) -> dict[str, Variables]:
   """Returns the parts of a student: {part: {collection: subtree}}, lowest fragment first."""
   parts = sorted({part for tree in variables.values() for part in tree}, key=_place)
   return {
@@ -20,7 +28,7 @@ def split(variables):
   }
 
 
-def merge(parts):
+def merge(parts: Mapping[str, Variables]) -> Variables:
   """The inverse of `split`."""
   collections = sorted({name for part in parts.values() for name in part}, reverse=True)
   return {
@@ -28,7 +36,7 @@ def merge(parts):
   }
 
 
-def graft(variables, fresh):
+def graft(variables: Variables, fresh: Variables) -> Variables:
   """Takes a student into its next grade.
 
   Args:
@@ -55,7 +63,7 @@ def graft(variables, fresh):
   return merge(new)
 
 
-def graduate(variables, columns):
+def graduate(variables: Variables, columns: Integer[np.ndarray, " classes"]) -> Variables:
   """Puts the graduate's classes in the data set's own order.
 
   Args:
@@ -82,7 +90,7 @@ def graduate(variables, columns):
   return merge(parts)
 
 
-def partition(params, frozen, reuses=False):
+def partition(params: Variables, frozen: int, reuses: bool = False) -> tuple[Variables, Variables]:
   """Parts a student's parameters in (learning, fixed); `union` joins them again.
 
   The lowest `frozen` fragments are fixed; with −1 all of it is, the head too. Where the student
@@ -97,18 +105,18 @@ def partition(params, frozen, reuses=False):
   return learning, fixed
 
 
-def union(learning, fixed):
+def union(learning: Variables, fixed: Variables) -> Variables:
   """The inverse of `partition`."""
   return {part: fixed.get(part, {}) | learning.get(part, {}) for part in fixed | learning}
 
 
-def reuse(variables, classifier):
+def reuse(variables: Variables, classifier: Variables) -> Variables:
   """Gives a student a teacher's classifier, {"kernel": [width, classes], "bias": [classes]}."""
   head = variables["params"][HEAD] | {LAST: classifier}
   return variables | {"params": variables["params"] | {HEAD: head}}
 
 
-def slow(updates, lower, rate):
+def slow(updates: Variables, lower: int, rate: float) -> Variables:
   """Multiplies the updates of the lowest `lower` fragments by `rate`."""
   slowed = {f"fragment_{number}" for number in range(lower)}
   return {
@@ -117,7 +125,7 @@ def slow(updates, lower, rate):
   }
 
 
-def carry(fresh, opt_state, grown):
+def carry(fresh: OptState, opt_state: OptState, grown: bool) -> OptState:
   """Optimiser state over a graft: momentum of what was there is kept, everything else is fresh.
 
   Args:
@@ -132,7 +140,7 @@ def carry(fresh, opt_state, grown):
   """
   old = dict(jax.tree_util.tree_leaves_with_path(opt_state))
 
-  def pick(path, leaf):
+  def pick(path: Any, leaf: jax.Array) -> jax.Array:
     names = [getattr(entry, "key", None) for entry in path]
     # A method may have a part called "student", too: what comes first says whose it is.
     whose = next((name for name in names if name in ("student", "methods")), None)
@@ -142,7 +150,7 @@ def carry(fresh, opt_state, grown):
   return jax.tree.map_with_path(pick, fresh)
 
 
-def remember(fresh, methods):
+def remember(fresh: Memories, methods: Memories) -> Memories:
   """What methods have learned and remember, over a graft.
 
   Args:
@@ -154,28 +162,28 @@ def remember(fresh, methods):
     method may hand what it has learned in one grade to its memory in the next, where it is fixed.
   """
 
-  def name(path):
+  def name(path: Any) -> tuple[str, ...]:
     teacher, method, _, *rest = (entry.key for entry in path)
     return teacher, method, *rest
 
   old = {name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(methods)}
 
-  def pick(path, leaf):
+  def pick(path: Any, leaf: jax.Array) -> jax.Array:
     before = old.get(name(path))
     return leaf if before is None or before.shape != leaf.shape else before
 
   return jax.tree.map_with_path(pick, fresh)
 
 
-def _place(part):
+def _place(part: str) -> tuple[int, int]:
   return (1, 0) if part == HEAD else (0, int(part.removeprefix("fragment_")))
 
 
-def _shapes(tree):
+def _shapes(tree: Any) -> Any:
   return jax.tree.map(lambda leaf: leaf.shape, tree)
 
 
-def _extend(old, fresh):
+def _extend(old: jax.Array, fresh: jax.Array) -> jax.Array:
   if old.shape == fresh.shape:
     return old
   return jnp.asarray(fresh).at[..., : old.shape[-1]].set(old)

@@ -4,11 +4,17 @@ The parameters that learn are {"student": …, "methods": …}. An optimiser get
 where it wants them `apart`, {"hard": those of hard labels, "teachers": those of what teachers say}.
 """
 
+from typing import Any
+
 import jax
 import optax
 
+from edjax.curriculum import Grade, Recipe
 
-def learning_rate(grade, recipe, steps_per_epoch):
+Parts = dict[str, Any]  # of "student" and "methods"
+
+
+def learning_rate(grade: Grade, recipe: Recipe, steps_per_epoch: int) -> optax.Schedule:
   """Returns the schedule of a grade: step within the grade -> learning rate."""
   warmup = round(grade.warmup_epochs * steps_per_epoch)
   total = grade.epochs * steps_per_epoch
@@ -30,12 +36,12 @@ def learning_rate(grade, recipe, steps_per_epoch):
   return optax.join_schedules([rise, after], [warmup])
 
 
-def apart(recipe):
+def apart(recipe: Recipe) -> bool:
   """Says whether the recipe's optimiser wants the gradients of labels and of teachers apart."""
   return recipe.optimiser == "dot"
 
 
-def optimiser(recipe, schedule):
+def optimiser(recipe: Recipe, schedule: optax.Schedule) -> optax.GradientTransformation:
   """Returns the recipe's optimiser; weight decay is on every parameter, as in the field's recipes.
 
   "sgd" decays with the gradient; "adamw" apart from it, times the learning rate; "dot" is SGD with
@@ -43,6 +49,7 @@ def optimiser(recipe, schedule):
   """
   clip = (optax.clip_by_global_norm(recipe.clip),) if recipe.clip else ()
   decay = optax.add_decayed_weights(recipe.weight_decay)
+  rule: tuple[optax.GradientTransformation, ...]
   if recipe.optimiser == "adamw":
     rule = optax.scale_by_adam(b1=recipe.momentum), decay
   elif recipe.optimiser == "dot":
@@ -52,7 +59,7 @@ def optimiser(recipe, schedule):
   return optax.chain(*clip, *rule, optax.scale_by_learning_rate(schedule))
 
 
-def _two_momenta(recipe):
+def _two_momenta(recipe: Recipe) -> optax.GradientTransformation:
   """The labels' gradient moves the student with little momentum, the teachers' with much.
 
   `momentum` − `dot_delta` is for that of the labels, to which the weight decay belongs, and
@@ -60,7 +67,7 @@ def _two_momenta(recipe):
   with `momentum`.
   """
 
-  def trace(gradients, momenta, delta):
+  def trace(gradients: Parts, momenta: Parts, delta: float) -> Parts:
     rates = {"student": recipe.momentum + delta, "methods": recipe.momentum}
     return {
       part: jax.tree.map(
@@ -69,10 +76,10 @@ def _two_momenta(recipe):
       for part in gradients
     }
 
-  def init(params):
+  def init(params: Any) -> dict[str, Parts]:
     return {kind: jax.tree.map(lambda leaf: 0 * leaf, params) for kind in ("hard", "teachers")}
 
-  def update(gradients, state, params):
+  def update(gradients: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
     hard = jax.tree.map(lambda g, p: g + recipe.weight_decay * p, gradients["hard"], params)
     state = {
       "hard": trace(hard, state["hard"], -recipe.dot_delta),

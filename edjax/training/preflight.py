@@ -12,6 +12,8 @@ import gc
 import os
 import pathlib
 import tempfile
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,19 +24,24 @@ from edjax.data import sampler
 from edjax.devices import processes
 from edjax.devices.pmap import AXIS
 from edjax.errors import UserError
+from edjax.study import Study
 from edjax.teachers import acquire, faculty, untrained
+from edjax.teachers.untrained import Search
 from edjax.training import grade as grades
 from edjax.training import growth, optimizers
-from edjax.training.step import Constants, train_step
+from edjax.training.evaluation import Loader
+from edjax.training.spec import StepSpec
+from edjax.training.step import Constants, State, train_step
+from edjax.types import Label, Variables
 
 _EXAMINED = 2  # images, abstract ones
 
 
-def check(search, study, loader):
+def check(search: Search, study: Study, loader: Loader) -> dict[str, list[float]]:
   """Goes through all that a run will train.
 
   Args:
-    search: the run's `untrained.Search`.
+    search: what the run knows of its teachers.
     study: the student's `Study`; its `teachers` are those that have a checkpoint.
     loader: of the run.
 
@@ -51,7 +58,7 @@ def check(search, study, loader):
     return _check(search, study, loader)
 
 
-def _check(search, study, loader):
+def _check(search: Search, study: Study, loader: Loader) -> dict[str, list[float]]:
   teachers, traced, work = dict(study.teachers), {}, {}
   for name in study.curriculum.teachers:
     if name in teachers:
@@ -59,33 +66,35 @@ def _check(search, study, loader):
     wanted = acquire.wanted(name, study.curriculum.subjects, study.order)
     own = untrained.study(search, wanted)
     if own.model not in traced:  # teachers of a kind differ by their classes
-      traced[own.model] = attend(own, loader)[0] / _steps(own, loader)
+      traced[own.model] = trace(own, loader)[0] / _steps(own, loader)
     else:
       with _asked(own.label):
         grades.seat(own, loader, 0)
     work[name] = [traced[own.model] * _steps(own, loader)]
     teachers[name] = abstract(name, own.model, own.order, loader.image_shape)
-  return work | {"student": attend(dataclasses.replace(study, teachers=teachers), loader)}
+  return work | {"student": trace(dataclasses.replace(study, teachers=teachers), loader)}
 
 
-def _steps(study, loader):
+def _steps(study: Study, loader: Loader) -> int:
   """Of a study of one grade."""
   return study.curriculum.grades[0].epochs * grades.seat(study, loader, 0)[2].steps
 
 
-def abstract(name, model, classes, image_shape):
+def abstract(
+  name: str, model: str, classes: tuple[Label, ...], image_shape: tuple[int, ...]
+) -> faculty.Teacher:
   """Returns a `faculty.Teacher` that is not trained yet: its variables are shapes."""
   teacher = faculty.Teacher(name, model, classes, {})
   with _asked(f"model {model!r}"):
     return dataclasses.replace(teacher, variables=models.shapes(teacher.network, image_shape))
 
 
-def attend(study, loader):
+def trace(study: Study, loader: Loader) -> list[float]:
   """Traces every grade of a study: its beginning, a step, an exam, and the graduate.
 
   Args:
-    study: a `Study`; its teachers' variables may be shapes.
-    loader: a `Loader`.
+    study: its teachers' variables may be shapes.
+    loader: of the run.
 
   Returns:
     The MACs of training of each grade, all epochs.
@@ -93,7 +102,9 @@ def attend(study, loader):
   Raises:
     UserError: as `check` does.
   """
-  state, known, work = None, {}, []
+  state: Any = None
+  known: dict[str, Variables] = {}
+  work: list[float] = []
   for number, grade in enumerate(study.curriculum.grades):
     where = f"{study.label}, {grade.name}" if len(study.curriculum.grades) > 1 else study.label
     with _asked(where):
@@ -110,7 +121,12 @@ def attend(study, loader):
         jax.eval_shape(growth.graft, state.variables, fresh)
       per_step = grades.macs_per_step(study, loader, grade, seating, spec)
     work.append(grade.epochs * seating.steps * sum(per_step.values()))
-    state = _taught(where, loader, grade, spec, seating, fresh, frozen, state)
+    seats = {
+      role.name: sampler.teacher_seats(seating, faculty.answers_for(role, grade), loader.fleet.size)
+      for role in spec.roles
+    }
+    own = {name: jax.tree.map(lambda leaf: leaf[0], each) for name, each in seats.items() if each}
+    state = _taught(where, loader, spec, _Begun(fresh, frozen, own, state))
   with _asked(f"{study.label}, model {study.model!r}"):
     jax.eval_shape(
       lambda variables: growth.graduate(variables, np.argsort(study.order)), state.variables
@@ -118,42 +134,56 @@ def attend(study, loader):
   return work
 
 
-def _taught(where, loader, grade, spec, seating, *begun):
+@dataclasses.dataclass(frozen=True)
+class _Begun:
+  """With what a grade begins, all of it shapes.
+
+  Attributes:
+    fresh: variables of the student.
+    teachers: {name: variables}.
+    seats: {name: (places, mask)} of a device, of teachers who do not answer every seat.
+    last: the state in which the grade before ends, or None.
+  """
+
+  fresh: Variables
+  teachers: dict[str, Variables]
+  seats: dict[str, Any]
+  last: State | None
+
+
+def _taught(where: str, loader: Loader, spec: StepSpec, begun: _Begun) -> State:
   """Returns the abstract state after a step; where there is none, names the method at fault."""
   try:
-    return _step(loader, grade, spec, seating, *begun)
+    return _step(loader, spec, begun)
   except UserError as error:  # it names the method
     raise UserError(f"{where}: {error}") from error
   except Exception as error:
     for row in spec.methods:
       with _asked(f"{where}, methods.{row[0]}"):
-        _step(loader, grade, dataclasses.replace(spec, methods=(row,)), seating, *begun)
+        _step(loader, dataclasses.replace(spec, methods=(row,)), begun)
     with _asked(where):
       raise error
+    raise AssertionError("it has been raised") from error
 
 
-def _step(loader, grade, spec, seating, fresh, teachers, last):
+def _step(loader: Loader, spec: StepSpec, begun: _Begun) -> State:
   """Returns the abstract state after the first step of a grade."""
   devices, shape = loader.fleet.size, loader.dataset.train.images.shape
-  key = jax.eval_shape(lambda: jax.random.key(0))
+  key: Any = jax.eval_shape(lambda: jax.random.key(0))
   grow = functools.partial(grades.grow, spec, shape)
-  state = jax.eval_shape(grow, key, fresh, teachers, last)
-  seats = {}
-  for role in spec.roles:
-    where = sampler.teacher_seats(seating, faculty.answers_for(role, grade), devices)
-    if where is not None:
-      seats[role.name] = jax.tree.map(lambda leaf: leaf[0], where)
+  state = jax.eval_shape(grow, key, begun.fresh, begun.teachers, begun.last)
   seated = spec.batch_size // devices
   rows = jax.ShapeDtypeStruct((seated,), jnp.int32)
   images = jax.ShapeDtypeStruct((seated, *shape[1:]), jnp.uint8)
-  labels = jax.ShapeDtypeStruct(shape[:1], jnp.int32)
+  labels: Any = jax.ShapeDtypeStruct(shape[:1], jnp.int32)
   step = functools.partial(train_step, spec)
-  trace = jax.make_jaxpr(step, axis_env=[(AXIS, devices)], return_shape=True)
-  _, after = trace(state, Constants(key, labels, teachers), rows, seats, {"images": images})
+  trace: Any = jax.make_jaxpr(step, axis_env=[(AXIS, devices)], return_shape=True)
+  constants = Constants(key, labels, begun.teachers)
+  _, after = trace(state, constants, rows, begun.seats, {"images": images})
   return after
 
 
-def _frozen(study, loader, teacher):
+def _frozen(study: Study, loader: Loader, teacher: faculty.Teacher) -> Variables:
   """Shapes of a teacher's variables as training asks it, once it has looked at an image."""
   shape, kind = loader.image_shape, study.recipe.precision
   with _asked(f"teacher {teacher.name}, model {teacher.model!r}"):
@@ -163,9 +193,11 @@ def _frozen(study, loader, teacher):
     )
 
 
-def _examine(network, variables, num_classes, image_shape):
+def _examine(
+  network: models.Network, variables: Variables, num_classes: int, image_shape: tuple[int, ...]
+) -> None:
   images = jax.ShapeDtypeStruct((_EXAMINED, *image_shape), jnp.float32)
-  output = jax.eval_shape(network.apply, variables, images)
+  output: Any = jax.eval_shape(network.apply, variables, images)
   if not isinstance(output, models.Output) or output.logits.shape != (_EXAMINED, num_classes):
     raise UserError(
       f"it answers {_EXAMINED} images with logits {list(output.logits.shape)}, where "
@@ -174,7 +206,7 @@ def _examine(network, variables, num_classes, image_shape):
 
 
 @contextlib.contextmanager
-def _garbage_left():
+def _garbage_left() -> Iterator[None]:
   """Lets no search for garbage interrupt: tracing makes many objects, nearly all of them in use."""
   searched = gc.isenabled()
   gc.disable()
@@ -186,7 +218,7 @@ def _garbage_left():
 
 
 @contextlib.contextmanager
-def _asked(what):
+def _asked(what: str) -> Iterator[None]:
   """Turns whatever a network or a method of the user's may raise into one line."""
   try:
     yield
@@ -199,7 +231,7 @@ def _asked(what):
     ) from error
 
 
-def _writable(folder):
+def _writable(folder: str) -> None:
   """Finds out whether files can be made in the cache of teachers."""
   place = pathlib.Path(folder)
   try:

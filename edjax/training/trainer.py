@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import jax
 
@@ -107,7 +107,8 @@ def _train_grade(
       raise Stopped(f"{log.label}: stopped after step {ready.first_step + chunk.step:,}")
   if len(reached.grades) == reached.grade:  # else it was examined before the run was killed
     seconds = time.monotonic() - began
-    scores = grade_exam(ready.answer(state.variables, "test", ready.order), ready.grade)
+    answered = ready.answer(state.variables, "test", ready.order)
+    scores = cast(dict[str, Any], grade_exam(answered, ready.grade))
     row = grade_row(ready, state, scores, seconds, reached.images_per_second)
     reached = dataclasses.replace(reached, grades=(*reached.grades, row))
     log.save(ready, state, now())

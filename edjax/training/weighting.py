@@ -10,15 +10,17 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float32
 
 from edjax.errors import UserError
 
 MOST = 6  # teachers of one image that "gradient" can weigh: it tries 3^teachers sets of bounds
 CAP = 0.6  # AEKD's C: no teacher has a larger share
+Weights = Float32[jax.Array, "teachers batch"]
 _NOBODY = -1e9  # an error beside which exp is exactly 0; infinity has no gradient
 
 
-def by_entropy(entropies, present):
+def by_entropy(entropies: Weights, present: Weights) -> Weights:
   """EBKD (Kwon et al. 2020, "Adaptive knowledge distillation based on entropy"): 1 − H_m/Σ_k H_k.
 
   Args:
@@ -31,7 +33,7 @@ def by_entropy(entropies, present):
   return jnp.where((certain | _alone(present))[None], 1, weights)
 
 
-def by_confidence(errors, present):
+def by_confidence(errors: Weights, present: Weights) -> Weights:
   """CA-MKD (Zhang et al. 2022, arXiv:2201.00007, equation 5): 1 − softmax_m(CE_m).
 
   Args:
@@ -42,7 +44,9 @@ def by_confidence(errors, present):
   return jnp.where(_alone(present)[None], 1, 1 - jax.nn.softmax(errors, axis=0))
 
 
-def by_gradient(gradients):
+def by_gradient(
+  gradients: Float32[jax.Array, "teachers n"],
+) -> Float32[jax.Array, " teachers"]:
   """AEKD (Du et al. 2020, "Agree to disagree"): the smallest mean of the teachers' gradients.
 
   The quadratic programme min ‖Σ_m w_m g_m‖² with Σ w = 1 and 0 ≤ w ≤ C is solved exactly: of every
@@ -71,7 +75,7 @@ def by_gradient(gradients):
   free = (states < 0).astype(jnp.float32)  # the others are at a bound
   bound = jnp.where(free > 0, 0, states)
 
-  def solve(free, bound):
+  def solve(free: jax.Array, bound: jax.Array) -> jax.Array:
     # Rows of the free: gram·w + λ = 0; of the bound: w = bound; the last: Σ w = 1.
     rows = free[:, None] * gram + jnp.diag(1 - free)
     matrix = jnp.block([[rows, free[:, None]], [jnp.ones((1, count)), jnp.zeros((1, 1))]])
@@ -89,5 +93,5 @@ def by_gradient(gradients):
   return jnp.clip(best, 0, cap)
 
 
-def _alone(present):
+def _alone(present: Weights) -> Bool[jax.Array, " batch"]:
   return jnp.sum(present, axis=0) < 1.5
