@@ -5,6 +5,7 @@ asked for, so that `import edjax` takes no time.
 """
 
 import importlib
+from typing import Any
 
 __version__ = "0.1.0"
 __all__ = [
@@ -27,7 +28,7 @@ _WHERE = {
 }
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
   if name in _WHERE:
     return getattr(importlib.import_module(_WHERE[name]), name)
   if name in __all__:
@@ -35,5 +36,5 @@ def __getattr__(name):
   raise AttributeError(f"module 'edjax' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
   return [*__all__, "__version__"]

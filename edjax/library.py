@@ -24,7 +24,7 @@ from edjax.training import loop
 class Report(Mapping):
   """report.json as a mapping; a notebook shows the page."""
 
-  def __init__(self, content: dict[str, Any], path: pathlib.Path):
+  def __init__(self, content: dict[str, Any], path: pathlib.Path) -> None:
     self._content, self._path = content, path
 
   def __getitem__(self, key: str) -> Any:
@@ -61,9 +61,9 @@ class Run:
 def distill(
   dataset: Dataset,
   student: str | Body = "resnet20",
-  teacher: str | Body | os.PathLike = "resnet56",
+  teacher: str | Body | os.PathLike[str] = "resnet56",
   *,
-  workdir: str | os.PathLike | None = None,
+  workdir: str | os.PathLike[str] | None = None,
   curriculum: plans.Curriculum | None = None,
   methods: Mapping[str, float | type[Method] | Mapping[str, Any]] | None = None,
   recipe: Mapping[str, Any] | None = None,
@@ -124,17 +124,19 @@ def distill(
     "faculty": _faculty(teacher, curriculum, dict(faculty or {})),
     "compilation_cache": "",
   }
-  report = loop.run(settings_of.from_json(settings_of.resolve(tree)), workdir, dataset=dataset)
+  settings = settings_of.from_json(settings_of.resolve(tree))
+  wanted = None if workdir is None else pathlib.Path(workdir)
+  report = loop.run(settings, wanted, dataset=dataset)
   place = pathlib.Path(report["run"]["workdir"])
   return Run(place, Report(report, place / "report.html"), load(place / "graduate"))
 
 
-def _model(model):
+def _model(model: str | Body) -> str:
   """The name of a network of one's own, or of edjax's."""
   return own.name_of(model, "network") if isinstance(model, Body) else model
 
 
-def _weighed(row):
+def _weighed(row: float | type[Method] | Mapping[str, Any]) -> dict[str, Any]:
   """The options of a method, of which one may have given the weight alone, or the class."""
   if isinstance(row, type):
     row = {"method": row}
@@ -145,20 +147,22 @@ def _weighed(row):
   return {**row, **named}
 
 
-def _batch_size(dataset):
+def _batch_size(dataset: Dataset) -> int:
   eighth = max(1, len(dataset.train.labels) // 8)
   return min(128, 2 ** (eighth.bit_length() - 1))
 
 
-def _faculty(teacher, curriculum, given):
+def _faculty(
+  teacher: str | Body | os.PathLike[str], curriculum: plans.Curriculum, given: dict[str, Any]
+) -> dict[str, Any]:
   """Teachers are trained as long as the student and at its rate, unless it is said otherwise."""
-  path = isinstance(teacher, os.PathLike)
-  shared = {
-    "model": None if path else _model(teacher),
+  path = os.fspath(teacher) if isinstance(teacher, os.PathLike) else ""
+  shared: dict[str, Any] = {
+    "model": None if isinstance(teacher, os.PathLike) else _model(teacher),
     "epochs": sum(row.epochs for row in curriculum.grades),
     "learning_rate": max(row.learning_rate for row in curriculum.grades),
   }
   specialist = shared | {"checkpoint": ()} | dict(given.pop("specialist", {}))
-  generalist = {"checkpoint": os.fspath(teacher) if path else ""}
+  generalist = {"checkpoint": path}
   generalist = shared | generalist | dict(given.pop("generalist", {}))
   return {"generalists": 1, "specialist": specialist, "generalist": generalist, **given}

@@ -5,13 +5,15 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
+from typing import Any, NotRequired, TypedDict, Unpack
 
 from tqdm import auto
 
 _WIDGETS = auto.notebook_tqdm is not auto.std_tqdm  # whether this is a notebook that has them
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
   """Returns a time span in its two largest units: "48 s", "1 m 12 s", "2 h 5 m", "3 d 4 h"."""
   if not math.isfinite(seconds):
     return "?"
@@ -25,6 +27,29 @@ def duration(seconds):
   return f"{minute} m {second} s" if minutes else f"{second} s"
 
 
+class At(TypedDict):
+  """Where a run is.
+
+  Attributes:
+    label: what is going on, such as "grade 2/3".
+    epoch: the current epoch, from 1; `epochs` is how many there are, None where there are none.
+    step: steps done of the `steps` that the bar stands for.
+    loss, top1: of the training, top1 as a fraction; None leaves a figure out, here and below.
+    images_per_second: speed.
+    seconds_left: expected time until the end.
+  """
+
+  label: str
+  epoch: float | None
+  epochs: float | None
+  step: int
+  steps: int
+  loss: NotRequired[float | None]
+  top1: NotRequired[float | None]
+  images_per_second: NotRequired[float | None]
+  seconds_left: NotRequired[float | None]
+
+
 class Progress:
   """Tells a person how a run is getting on.
 
@@ -36,7 +61,7 @@ class Progress:
 
   BAR_CELLS = 10
 
-  def __init__(self, stream=None, clock=time.monotonic):
+  def __init__(self, stream: Any = None, clock: Callable[[], float] = time.monotonic) -> None:
     """Takes a text stream and a clock in seconds that never goes back.
 
     If the stream is None, it is standard error; in a notebook, which paints that red, the output.
@@ -49,61 +74,30 @@ class Progress:
     self._live = notebook or (stream.isatty() and os.environ.get("TERM") != "dumb")
     self._interval = 0.1 if self._live else 10.0
     self._last_time = -math.inf if self._live else clock()
-    self._state = None  # the latest update, if it has not been shown
-    self._bar = None
+    self._state: At | None = None  # the latest update, if it has not been shown
+    self._bar: Any = None
     self._shown = False  # whether the bar says what is going on
 
-  def update(
-    self,
-    *,
-    label,
-    epoch,
-    epochs,
-    step,
-    steps,
-    loss=None,
-    top1=None,
-    images_per_second=None,
-    seconds_left=None,
-  ):
-    """Takes note of where the run is, and shows it if it is time to.
-
-    Args:
-      label: what is going on, such as "grade 2/3".
-      epoch: the current epoch, from 1; `epochs` is how many there are, None where there are none.
-      step: steps done of the `steps` that the bar stands for.
-      loss, top1: of the training, top1 as a fraction; None leaves a figure out, here and below.
-      images_per_second: speed.
-      seconds_left: expected time until the end.
-    """
-    state = dict(
-      label=label,
-      epoch=epoch,
-      epochs=epochs,
-      step=step,
-      steps=steps,
-      loss=loss,
-      top1=top1,
-      images_per_second=images_per_second,
-      seconds_left=seconds_left,
-    )
-    previous, self._state = self._state, state
+  def update(self, **at: Unpack[At]) -> None:
+    """Takes note of where the run is, and shows it if it is time to."""
+    previous, self._state = self._state, at
     if not self._live and previous is not None:
-      if (previous["label"], previous["epoch"]) != (label, epoch):
+      if (previous["label"], previous["epoch"]) != (at["label"], at["epoch"]):
         self._print(self._text(previous))
-    ended = not self._live and step >= steps
+    ended = not self._live and at["step"] >= at["steps"]
     if ended or self._clock() - self._last_time >= self._interval:
-      self._show()
+      self._show(at)
 
-  def busy(self, text):
+  def busy(self, text: str) -> None:
     """Shows on a terminal, at once, what is going on where there is no telling how far it is."""
     if self._live:
       self._state = None
       columns = self._columns() - 1
-      self._draw(text if len(text) <= columns else text[: max(0, columns - 1)] + "…", 0.0)
+      shown = text if len(text) <= columns else text[: max(0, int(columns) - 1)] + "…"
+      self._draw(shown, 0.0)
       self._last_time = -math.inf
 
-  def line(self, text):
+  def line(self, text: str) -> None:
     """Prints a line that stays; a live one comes back with the next update."""
     if self._live:
       self._state = None  # else an update from before would be shown after it
@@ -113,10 +107,10 @@ class Progress:
       self._shown = False
     self._print(text)
 
-  def close(self):
+  def close(self) -> None:
     """Shows the latest update if it has not been shown, and ends the live line."""
     if self._state is not None:
-      self._show()
+      self._show(self._state)
     if self._bar is not None:
       self._bar.leave = self._shown
       if not self._shown:
@@ -124,15 +118,15 @@ class Progress:
       self._bar.close()
       self._bar, self._shown = None, False
 
-  def _show(self):
+  def _show(self, at: At) -> None:
     if self._live:
-      self._draw(self._text(self._state, self._columns() - 1), _share(self._state))
+      self._draw(self._text(at, self._columns() - 1), _share(at))
     else:
-      self._print(self._text(self._state))
+      self._print(self._text(at))
     self._state = None
     self._last_time = self._clock()
 
-  def _draw(self, text, share):
+  def _draw(self, text: str, share: float) -> None:
     """Lets the bar say a text; in a widget, the cells in it are the widget's own."""
     text = text.replace("{", "{{").replace("}", "}}")
     if _WIDGETS:
@@ -144,28 +138,28 @@ class Progress:
       self._bar.refresh()
     self._shown = True
 
-  def _print(self, text):
+  def _print(self, text: str) -> None:
     self._stream.write(f"{text}\n")
 
-  def _cells(self, share):
+  def _cells(self, share: float) -> str:
     filled = int(share * self.BAR_CELLS)
     return "━" * filled + "─" * (self.BAR_CELLS - filled)
 
-  def _text(self, state, columns=math.inf):
+  def _text(self, at: At, columns: float = math.inf) -> str:
     """An update as text: the fullest that fits into so many columns."""
-    share = _share(state)
-    parts = {
-      "label": state["label"],
-      "epoch": state["epochs"] and f"epoch {state['epoch']:g}/{state['epochs']:g}",
-      "bar": self._cells(share),
-      "share": f"{share:4.0%}",
-      "loss": state["loss"] is not None and f"loss {state['loss']:.3f}",
-      "top1": state["top1"] is not None and f"top-1 {100 * state['top1']:.1f} %",
-      "speed": state["images_per_second"] is not None
-      and f"{state['images_per_second']:,.0f} img/s",
-      "left": state["seconds_left"] is not None and f"about {duration(state['seconds_left'])} left",
+    share = _share(at)
+    figures = {
+      "epoch": ("epochs", lambda epochs: f"epoch {at['epoch']:g}/{epochs:g}"),
+      "loss": ("loss", lambda loss: f"loss {loss:.3f}"),
+      "top1": ("top1", lambda top1: f"top-1 {100 * top1:.1f} %"),
+      "speed": ("images_per_second", lambda pace: f"{pace:,.0f} img/s"),
+      "left": ("seconds_left", lambda seconds: f"about {duration(seconds)} left"),
     }
-    parts = {name: text for name, text in parts.items() if text}
+    parts = {"label": at["label"], "bar": self._cells(share), "share": f"{share:4.0%}"}
+    for name, (key, say) in figures.items():
+      value = at.get(key)
+      if value is not None:
+        parts[name] = say(value)
     text = _joined(parts)
     for least in ("speed", "loss", "bar", "top1", "epoch", "label", "share"):
       if len(text) <= columns:
@@ -173,14 +167,14 @@ class Progress:
       if least == "label":  # a part of the label is better than none
         room = int(columns) - len(text) + len(parts["label"])
         if room >= 4:
-          parts["label"] = parts["label"][: room - 1] + "…"
+          parts["label"] = parts["label"][: int(room) - 1] + "…"
           return _joined(parts)
       if len(parts) > 1:
         parts.pop(least, None)
       text = _joined(parts)
     return text
 
-  def _columns(self):
+  def _columns(self) -> float:
     if _WIDGETS:
       return math.inf
     try:
@@ -205,7 +199,7 @@ class _Stream:
   The terminal may be closed: a long run must not end because nobody watches it.
   """
 
-  def __init__(self, stream):
+  def __init__(self, stream: Any) -> None:
     self._stream = stream
     self._encoding = getattr(stream, "encoding", None) or "utf-8"
     self._ascii = False
@@ -214,7 +208,7 @@ class _Stream:
     except UnicodeEncodeError:
       self._ascii = True
 
-  def write(self, text):
+  def write(self, text: str) -> None:
     if self._ascii:
       text = text.translate({ord("·"): "|", ord("━"): "#", ord("─"): ".", ord("…"): "~"})
     text = text.encode(self._encoding, "replace").decode(self._encoding)
@@ -224,21 +218,21 @@ class _Stream:
     except OSError:
       pass
 
-  def fileno(self):
+  def fileno(self) -> int:
     return self._stream.fileno()
 
 
-def _in_a_notebook():
+def _in_a_notebook() -> bool:
   """Whether this process answers a notebook: its shell then has a kernel."""
   shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
   return hasattr(shell, "kernel")
 
 
-def _share(state):
-  return min(1.0, max(0.0, state["step"] / max(1, state["steps"])))
+def _share(at: At) -> float:
+  return min(1.0, max(0.0, at["step"] / max(1, at["steps"])))
 
 
-def _joined(parts):
+def _joined(parts: Mapping[str, str]) -> str:
   """Joins the parts of an update; epoch, bar and share stand together."""
   middle = " ".join(parts[name] for name in ("epoch", "bar", "share") if name in parts)
   middle = middle if "bar" in parts else " ".join(middle.split())

@@ -4,11 +4,15 @@ import contextlib
 import itertools
 import json
 import pathlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from edjax.data import identity
 from edjax.errors import Foreign, UserError
 from edjax.settings import in_rows, resolve
 from edjax.storage import files, replacing
+
+Json = dict[str, Any]
 
 MAY_DIFFER = (
   "data_dir", "checkpoint.", "compilation_cache", "devices", "residence", "faculty.cache",
@@ -24,14 +28,14 @@ _WRITTEN = (
 _OURS = {"name", "student", "recipe"}  # some of what every config has
 
 
-def check(workdir, settings, data):
+def check(workdir: pathlib.Path, settings: Json, data: Json) -> None:
   """Checks that a work directory is free, or this config's and these data's; changes nothing.
 
   Where files lie may differ. A directory in which no step has been taken is free, whatever its
   config.json says. One that an earlier version wrote may lack settings that are as they were then.
 
   Args:
-    workdir: a `pathlib.Path`.
+    workdir: is asked about.
     settings: of the run, from `settings.to_json`.
     data: of the run, from `identity.describe`.
 
@@ -63,14 +67,16 @@ def check(workdir, settings, data):
   identity.refuse(f"{workdir} (data.json)", _data(workdir), data)
 
 
-def take(workdir, settings, data, say):
+def take(
+  workdir: pathlib.Path | None, settings: Json, data: Json, say: Callable[[str], None]
+) -> tuple[pathlib.Path, contextlib.ExitStack]:
   """Locks a work directory and makes it this config's, unless it is already.
 
   Args:
-    workdir: a `pathlib.Path`. None for one by the config's name: the one that this run has begun,
+    workdir: None for one by the config's name: the one that this run has begun,
       or else the first that no other run has, of runs/NAME, runs/NAME-2, runs/NAME-3 …
     settings, data: as in `check`.
-    say: `text -> None`, told why it is not runs/NAME, and where there are no locks.
+    say: is told why it is not runs/NAME, and where there are no locks.
 
   Returns:
     (the work directory, a context that gives its lock back at its end).
@@ -78,7 +84,7 @@ def take(workdir, settings, data, say):
   Raises:
     UserError: as `check`; or `files.InUse` if the same run is under way there.
   """
-  others = []
+  others: list[str] = []
   for place in [workdir] if workdir else _by_name(settings["name"]):
     try:
       held = _take(place, settings, data, say)
@@ -95,7 +101,7 @@ def take(workdir, settings, data, say):
   raise AssertionError("there are always more")
 
 
-def examined(settings):
+def examined(settings: Json) -> pathlib.Path:
   """Returns the newest work directory by a config's name that holds a graduate of this config.
 
   Raises:
@@ -123,7 +129,9 @@ def examined(settings):
   )
 
 
-def _take(workdir, settings, data, say):
+def _take(
+  workdir: pathlib.Path, settings: Json, data: Json, say: Callable[[str], None]
+) -> contextlib.ExitStack:
   """Does what `take` does of one place; returns the context that holds the lock."""
   check(workdir, settings, data)
   workdir.mkdir(parents=True, exist_ok=True)
@@ -134,7 +142,7 @@ def _take(workdir, settings, data, say):
     return held.pop_all()
 
 
-def _there(name):
+def _there(name: str) -> list[pathlib.Path]:
   """The work directories by a config's name that are there, in order."""
   first = _RUNS / name
   counted = {
@@ -142,10 +150,11 @@ def _there(name):
     for path in _RUNS.glob("*")
     if path.name.startswith(f"{name}-") and path.name.removeprefix(f"{name}-").isdecimal()
   }
-  return [path for path in (first, *map(counted.get, sorted(counted))) if path.is_dir()]
+  places = first, *(counted[number] for number in sorted(counted))
+  return [path for path in places if path.is_dir()]
 
 
-def _by_name(name):
+def _by_name(name: str) -> Iterator[pathlib.Path]:
   """Yields the work directories that a config may have by its name, without end.
 
   Those in which a step has been taken come first: a run goes on where it is, even if one before it
@@ -159,14 +168,14 @@ def _by_name(name):
       yield place
 
 
-def claim(workdir, settings):
+def claim(workdir: pathlib.Path, settings: Json) -> None:
   """Makes a work directory, which `check` has passed, this config's, unless it is already."""
   if not begun(workdir):
     text = json.dumps(settings, indent=2) + "\n"
     files.replace_file(workdir / "config.json", text.encode())
 
 
-def settle(workdir, data, order):
+def settle(workdir: pathlib.Path, data: Json, order: Iterable[int] | None) -> str:
   """Notes a run's data and class order in a work directory, or checks that they are those noted.
 
   Args:
@@ -192,9 +201,9 @@ def settle(workdir, data, order):
   return f"{workdir} has no data.json that says which data it was begun with; it is taken for these"
 
 
-def flat(tree, prefix=""):
+def flat(tree: Json, prefix: str = "") -> Json:
   """Returns {"recipe.pad": 2, …} for a nested dict."""
-  leaves = {}
+  leaves: Json = {}
   for key, value in tree.items():
     leaves |= (
       flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
@@ -202,18 +211,18 @@ def flat(tree, prefix=""):
   return leaves
 
 
-def begun(workdir):
+def begun(workdir: pathlib.Path) -> bool:
   """Says whether a step has been taken, by the student or a teacher."""
   return next(workdir.rglob("metrics.jsonl"), None) is not None
 
 
-def _differs(workdir, settings):
+def _differs(workdir: pathlib.Path, settings: Json) -> str:
   """Says in which setting the config of a work directory is another; "" if in none."""
   path = workdir / "config.json"
   return _difference(_read(path), settings) if path.exists() else "it has no config.json"
 
 
-def _difference(theirs, mine):
+def _difference(theirs: Json, mine: Json) -> str:
   theirs, mine = flat(_closed(theirs)), flat(mine)
   for key in mine | theirs:
     was, now = (each.get(key, _BEFORE.get(key, _UNSET)) for each in (theirs, mine))
@@ -223,7 +232,7 @@ def _difference(theirs, mine):
   return ""
 
 
-def _closed(settings):
+def _closed(settings: Json) -> Json:
   """Returns settings as this version says them; those that make no sense as is.
 
   Earlier ones left some unsaid, and said the grades in columns.
@@ -234,7 +243,7 @@ def _closed(settings):
     return settings
 
 
-def _data(workdir):
+def _data(workdir: pathlib.Path) -> Json | None:
   """Returns the identity of the data that a work directory notes, or None."""
   path = workdir / "data.json"
   if not path.exists():
@@ -245,7 +254,7 @@ def _data(workdir):
   return noted
 
 
-def _read(path):
+def _read(path: pathlib.Path) -> Json:
   try:
     read = json.loads(path.read_text())
   except ValueError as error:

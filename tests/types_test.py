@@ -16,7 +16,7 @@ TRACED = {"methods": methods.METHODS, "models": families_test.FAMILIES}
 
 
 def files():
-  """The files of what setup.cfg lets the checker look at, which grows until it is edjax."""
+  """The files that setup.cfg lets the checker look at: all of edjax."""
   settings = configparser.ConfigParser()
   settings.read(ROOT / "setup.cfg")
   for name in settings["mypy"]["packages"].replace(",", " ").split():

@@ -2,18 +2,26 @@
 
 import pathlib
 import subprocess
+from typing import Any
 
+from edjax.data.datasets import Dataset
 from edjax.report import journal
 from edjax.workdirs import flat
 
 
-def record(settings, workdir, dataset, command, finished):
+def record(
+  settings: dict[str, Any],
+  workdir: pathlib.Path,
+  dataset: Dataset,
+  command: str,
+  finished: str,
+) -> dict[str, Any]:
   """Returns what report.json says of how a run was made, under "run".
 
   Args:
     settings: of the run, as config.json holds them.
-    workdir: its work directory, a pathlib.Path.
-    dataset: a `datasets.Dataset`.
+    workdir: its work directory.
+    dataset: of the run.
     command: as it was given, "" where there was none.
     finished: when, as text.
   """
@@ -32,11 +40,11 @@ def record(settings, workdir, dataset, command, finished):
   )
 
 
-def revision(checkout):
+def revision(checkout: pathlib.Path) -> str:
   """Returns the revision of edjax's own working tree, "" where this is no checkout of it.
 
   Args:
-    checkout: the folder that holds the package, a pathlib.Path.
+    checkout: the folder that holds the package.
   """
   if not (checkout / ".git").exists():
     return ""
@@ -53,7 +61,7 @@ def revision(checkout):
   return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
-def facts(report):
+def facts(report: dict[str, Any]) -> list[tuple[str, Any]]:
   """Returns (what, value) of what a report says of its run and its surroundings."""
   ran = report.get("run") or {}
   items = [(key, report.get(key)) for key in ("config", "dataset", "seed", "device")]
@@ -71,7 +79,7 @@ def facts(report):
   return [(said, value) for said, value in items if value or value == 0]
 
 
-def written(settings):
+def written(settings: dict[str, Any]) -> list[tuple[str, str]]:
   """Returns (key, value) of all settings, values as they are given on the command line."""
   return [
     (key, ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))

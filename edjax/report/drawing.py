@@ -12,8 +12,10 @@ import re
 import unicodedata
 import warnings
 import xml.etree.ElementTree as ElementTree
+from typing import Any
 
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 INK, GREY, PALE, BAND = "#22272e", "#6e7781", "#d5dae0", "#f5f7f9"
@@ -25,7 +27,7 @@ VARIABLES = {
 }  # fmt: skip
 WIDTH = 9.6  # inches at 100 px: the width of the page's column
 PERCENT = FuncFormatter(lambda share, _: f"{100 * share:.4g} %")
-STYLE = {
+STYLE: Any = {
   "svg.fonttype": "none",
   "svg.hashsalt": "edjax",
   "text.parse_math": False,
@@ -45,13 +47,15 @@ STYLE = {
   "ytick.labelsize": 8.5,
   "axes.unicode_minus": False,
   "legend.frameon": False,
+  "legend.fontsize": 8.5,
+  "legend.labelcolor": GREY,
   "grid.color": PALE,
   "grid.linewidth": 0.6,
   "axes.axisbelow": True,
 }
 
 
-def clean(text):
+def clean(text: object) -> str:
   """Returns any value as text of one line that XML and UTF-8 can hold."""
   return "".join(
     "\ufffd" if unicodedata.category(c) in ("Cc", "Cs", "Cn") else c
@@ -59,16 +63,16 @@ def clean(text):
   )
 
 
-def shorten(text, length):
+def shorten(text: object, length: int) -> str:
   """Returns `clean(text)`, cut in the middle to at most `length` characters."""
-  text = clean(text)
-  if len(text) <= length:
-    return text
+  cleaned = clean(text)
+  if len(cleaned) <= length:
+    return cleaned
   tail = (length - 1) // 3
-  return f"{text[: length - 1 - tail].rstrip()}…{text[len(text) - tail :].lstrip()}"
+  return f"{cleaned[: length - 1 - tail].rstrip()}…{cleaned[len(cleaned) - tail :].lstrip()}"
 
 
-def big(number):
+def big(number: float) -> str:
   """Returns a count with three digits and an SI prefix: 1234567 -> "1.23 M"."""
   for scale, prefix in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
     if number >= 0.9995 * scale:
@@ -77,7 +81,7 @@ def big(number):
   return f"{number:.0f}"
 
 
-def number_or_nan(value):
+def number_or_nan(value: Any) -> float:
   """Returns a figure of a report or a journal as a float; what is missing or unreadable is nan."""
   try:
     return float(value)
@@ -85,7 +89,7 @@ def number_or_nan(value):
     return math.nan
 
 
-def inline(figure, name, title):
+def inline(figure: Figure, name: str, title: str) -> str:
   """Returns a figure as an <svg> element that can share an HTML page with others."""
   FigureCanvasSVG(figure)
   file = io.BytesIO()
@@ -120,6 +124,6 @@ def inline(figure, name, title):
   return ElementTree.tostring(root, encoding="unicode")
 
 
-def _variable(found):
+def _variable(found: re.Match[str]) -> str:
   name = VARIABLES.get(found[0])
   return f"var(--{name})" if name else found[0]

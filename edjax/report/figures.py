@@ -1,9 +1,12 @@
 """The pictures of a school: its learning curve, its growth, its faculty. Figures in, SVG out."""
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -27,12 +30,15 @@ from edjax.report.drawing import (
   shorten,
 )
 
+Rows = Sequence[Mapping[str, Any]]
+Anchors = Sequence[tuple[float, float]]  # (step, epoch)
+
 MOST_POINTS = 300  # of the training curve, in one grade
 _LETTERS = 128  # that fit side by side above a picture
 
 
 @matplotlib.rc_context(STYLE)
-def learning_curve(grades, rows):
+def learning_curve(grades: Rows, rows: Rows) -> str:
   """Draws top-1, objective and validation loss over the whole school, a band for each grade.
 
   The objective and the cross-entropy on the validation part are not the same loss, so each has an
@@ -44,22 +50,11 @@ def learning_curve(grades, rows):
       row without an epoch is placed by its step.
   """
   known = {(row.get("grade"), row.get("kind")) for row in rows}
-  shown = [("top1", "top-1"), ("loss", "objective"), ("nll", "validation\nloss, nats")]
+  shown = {"top1": "top-1", "loss": "objective", "nll": "validation\nloss, nats"}
   if not any((grade["name"], "exam") in known for grade in grades):
-    shown.pop()
-  ratios = (3, 1.2, 1.2)[: len(shown)]
-  figure = Figure(figsize=(WIDTH, 1.2 + 0.89 * sum(ratios)))
-  axes = figure.subplots(
-    len(shown),
-    1,
-    sharex=True,
-    gridspec_kw=dict(
-      height_ratios=ratios, hspace=0.14, left=0.09, right=0.985, top=0.885, bottom=0.08
-    ),
-  )
-  panels = dict(zip((key for key, _ in shown), axes, strict=True))
+    del shown["nll"]
+  figure, panels = _panels(shown)
   top = panels["top1"]
-  total = sum(grade["epochs"] for grade in grades)
   legend = {
     "train": "training batches, running",
     "exam": f"validation{_counted(grades, rows)}",
@@ -70,66 +65,106 @@ def learning_curve(grades, rows):
     end = start + grade["epochs"]
     mine = [row for row in rows if row.get("grade") == grade["name"]]
     last_step = max((row.get("step", 0) for row in mine), default=first_step)
-    train, exams = ([row for row in mine if row.get("kind") == kind] for kind in ("train", "exam"))
-    anchors = [
-      (first_step, 0.0),
-      *((row["step"], row["epoch"]) for row in train if "step" in row and "epoch" in row),
-      (last_step, end - start),
-    ]
     if index % 2 == 0:
-      for panel in axes:
+      for panel in panels.values():
         panel.axvspan(start, end, color=BAND, linewidth=0, zorder=0)
-    for key in ("top1", "loss"):
-      panels[key].plot(
-        *_curve(train, anchors, start, key),
-        color=LIGHT_BLUE,
-        linewidth=1.1,
-        label=legend.pop("train", None) if train and key == "top1" else None,
-      )
-    for key in ("top1", "nll") if exams else ():
-      panels[key].plot(
-        *_curve(exams, anchors, start, key),
-        color=BLUE,
-        linewidth=1.6,
-        marker="o",
-        markersize=3 if len(exams) <= 60 else 0,
-        clip_on=False,
-        label=legend.pop("exam", None) if key == "top1" else None,
-      )
-    _shade(top, exams, anchors, start)
+    _learnt(panels, mine, ((first_step, start), (last_step, end)), legend)
     _test(top, grade, end, legend.pop("test", None))
     spans.append((start, end))
     start, first_step = end, last_step
   for place, row, label in place_labels(spans, [words.readable(g["name"]) for g in grades]):
     top.text(place, 1.02 + 0.06 * row, label, ha="center", transform=top.get_xaxis_transform())
+  _dress(figure, panels, shown, start)
+  return inline(figure, "curve", "Training and validation top-1 and loss over all grades")
+
+
+def _panels(shown: Mapping[str, str]) -> tuple[Figure, dict[str, Axes]]:
+  """An empty picture with a panel for each of what is shown."""
+  ratios = (3, 1.2, 1.2)[: len(shown)]
+  figure = Figure(figsize=(WIDTH, 1.2 + 0.89 * sum(ratios)))
+  axes = figure.subplots(
+    len(shown),
+    1,
+    sharex=True,
+    gridspec_kw=dict(
+      height_ratios=ratios, hspace=0.14, left=0.09, right=0.985, top=0.885, bottom=0.08
+    ),
+  )
+  return figure, dict(zip(shown, axes, strict=True))
+
+
+def _learnt(
+  panels: Mapping[str, Axes],
+  rows: Rows,
+  span: tuple[tuple[float, float], tuple[float, float]],
+  legend: dict[str, str],
+) -> None:
+  """Draws the curves of one grade.
+
+  Args:
+    panels: by what they show.
+    rows: of the journal, of this grade.
+    span: (step, epoch of the school) at its beginning and its end.
+    legend: what no curve has been called yet; what one is called here is taken out.
+  """
+  (first_step, start), (last_step, end) = span
+  train, exams = ([row for row in rows if row.get("kind") == kind] for kind in ("train", "exam"))
+  anchors = [
+    (first_step, 0.0),
+    *((row["step"], row["epoch"]) for row in train if "step" in row and "epoch" in row),
+    (last_step, end - start),
+  ]
+  for key in ("top1", "loss"):
+    panels[key].plot(
+      *_curve(train, anchors, start, key),
+      color=LIGHT_BLUE,
+      linewidth=1.1,
+      label=legend.pop("train", None) if train and key == "top1" else None,
+    )
+  for key in ("top1", "nll") if exams else ():
+    panels[key].plot(
+      *_curve(exams, anchors, start, key),
+      color=BLUE,
+      linewidth=1.6,
+      marker="o",
+      markersize=3 if len(exams) <= 60 else 0,
+      clip_on=False,
+      label=legend.pop("exam", None) if key == "top1" else None,
+    )
+  _shade(panels["top1"], exams, anchors, start)
+
+
+def _dress(
+  figure: Figure, panels: Mapping[str, Axes], shown: Mapping[str, str], epochs: float
+) -> None:
+  """Gives the panels their axes, and the picture its legend."""
+  top = panels["top1"]
   figure.legend(
     *top.get_legend_handles_labels(),
     loc="upper left",
     bbox_to_anchor=(0.08, 1.0),
     ncols=3,
-    fontsize=8.5,
-    labelcolor=GREY,
     handlelength=1.6,
     borderaxespad=0.2,
   )
   top.yaxis.set_major_formatter(PERCENT)
-  for key, name in shown:
-    panels[key].set_ylabel(name)
-    panels[key].grid(True, axis="y")
-    panels[key].tick_params(length=0)
+  for key, panel in panels.items():
+    panel.set_ylabel(shown[key])
+    panel.grid(True, axis="y")
+    panel.tick_params(length=0)
     if key != "top1":
-      panels[key].yaxis.set_major_locator(MaxNLocator(3))
-      panels[key].set_ylim(bottom=0)
+      panel.yaxis.set_major_locator(MaxNLocator(3))
+      panel.set_ylim(bottom=0)
   low, high = top.get_ylim()
   top.set_ylim(max(low, -0.02), min(high, 1.02))
-  axes[-1].set_xlabel("epochs since the start of the school")
-  axes[-1].set_xlim(0, total or 1)
-  axes[-1].xaxis.set_major_locator(MaxNLocator(10, integer=True))
+  *_, lowest = panels.values()
+  lowest.set_xlabel("epochs since the start of the school")
+  lowest.set_xlim(0, epochs or 1)
+  lowest.xaxis.set_major_locator(MaxNLocator(10, integer=True))
   figure.align_ylabels()
-  return inline(figure, "curve", "Training and validation top-1 and loss over all grades")
 
 
-def _counted(grades, rows):
+def _counted(grades: Rows, rows: Rows) -> str:
   """Says of how many images the exams of all grades are, "" where that is not known."""
   names = {grade["name"] for grade in grades}
   exams = [row for row in rows if row.get("kind") == "exam" and row.get("grade") in names]
@@ -140,13 +175,13 @@ def _counted(grades, rows):
   return f", n {low:,}" if low == high else f", n {low:,}–{high:,}"
 
 
-def _shade(axes, exams, anchors, start):
+def _shade(axes: Axes, exams: Rows, anchors: Anchors, start: float) -> None:
   """Shades the 95 % interval of the validation part, where its count is known.
 
   A grade of a single exam has a bar of it: a band without width cannot be seen.
   """
   known = [
-    row | dict(zip(("low", "high"), scores.interval(row["top1"], row["count"]), strict=True))
+    {**row, **dict(zip(("low", "high"), scores.interval(row["top1"], row["count"]), strict=True))}
     for row in exams
     if row.get("count") and math.isfinite(number_or_nan(row.get("top1")))
   ]
@@ -159,7 +194,7 @@ def _shade(axes, exams, anchors, start):
       axes.fill_between(epochs, low, high, color=BLUE, alpha=0.13, linewidth=0)
 
 
-def _test(axes, grade, end, label):
+def _test(axes: Axes, grade: Mapping[str, Any], end: float, label: str | None) -> None:
   """Marks a grade's test top-1, with its interval where that is known."""
   share = number_or_nan(grade.get("top1"))
   if grade.get("count") and math.isfinite(share):
@@ -179,7 +214,9 @@ def _test(axes, grade, end, label):
   )
 
 
-def place_labels(spans, names):
+def place_labels(
+  spans: Sequence[tuple[float, float]], names: Sequence[str]
+) -> list[tuple[float, int, str]]:
   """Returns (place, row, label) of grades' names above a picture, so that none touches another.
 
   A grade too short for its name has its number, in a second row where the first is taken; one
@@ -190,7 +227,8 @@ def place_labels(spans, names):
     names: of the grades.
   """
   letter = max(spans[-1][1], 1e-9) / _LETTERS
-  placed, taken = [], [-math.inf, -math.inf]
+  placed: list[tuple[float, int, str]] = []
+  taken = [-math.inf, -math.inf]
   for (start, end), name in zip(spans, names, strict=True):
     number = name.rpartition(" ")[2]
     room = int((end - start) / letter)
@@ -204,7 +242,7 @@ def place_labels(spans, names):
   return placed
 
 
-def _curve(rows, anchors, start, key):
+def _curve(rows: Rows, anchors: Anchors, start: float, key: str) -> tuple[np.ndarray, np.ndarray]:
   steps, epochs = zip(*anchors, strict=True)
   points = np.array(
     [
@@ -220,7 +258,7 @@ def _curve(rows, anchors, start, key):
 
 
 @matplotlib.rc_context(STYLE)
-def growth(grades):
+def growth(grades: Rows) -> str:
   """Draws which fragments the student has in each grade, its parameters and its MACs."""
   fragments = list(dict.fromkeys(f for grade in grades for f in grade["fragments"]))
   height = 0.62 + 0.34 * len(grades)
@@ -257,9 +295,9 @@ def growth(grades):
   return inline(figure, "growth", "Fragments, parameters and MACs of the student in each grade")
 
 
-def _body(axes, y, present, fragments):
+def _body(axes: Axes, y: int, present: Sequence[bool], fragments: Sequence[str]) -> None:
   """Draws a row of fragments, and the head or the teaching reference on the highest."""
-  bar = dict(height=0.62, linewidth=0.9, edgecolor=BLUE)
+  bar: dict[str, Any] = dict(height=0.62, linewidth=0.9, edgecolor=BLUE)
   highest, whole = max((x for x, has in enumerate(present) if has), default=-1), all(present)
   for x, has in enumerate(present):
     if has:
@@ -284,7 +322,7 @@ def _body(axes, y, present, fragments):
   )
 
 
-def _sizes(axes, values):
+def _sizes(axes: Axes, values: Sequence[float]) -> None:
   most = max((v for v in values if v > 0), default=1)
   axes.barh(range(len(values)), values, height=0.62, color=BLUE, linewidth=0)
   axes.set_xlim(0, 1.3 * most)
@@ -299,7 +337,11 @@ def _sizes(axes, values):
 
 
 @matplotlib.rc_context(STYLE)
-def faculty(names, of_teachers, of_graduate):
+def faculty(
+  names: Sequence[str],
+  of_teachers: Sequence[tuple[float, int]],
+  of_graduate: Sequence[tuple[float, int]],
+) -> str:
   """Draws each teacher's top-1 beside the graduate's on the same classes, with 95 % intervals.
 
   Args:
@@ -336,8 +378,6 @@ def faculty(names, of_teachers, of_graduate):
     loc="lower left",
     bbox_to_anchor=(0, 1),
     ncols=2,
-    fontsize=8.5,
-    labelcolor=GREY,
     borderaxespad=0.3,
     borderpad=0,
     handletextpad=0.2,

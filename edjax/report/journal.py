@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from edjax.errors import UserError
 from edjax.storage.files import naming, replace_file
 
 
-def plain(value):
+def plain(value: Any) -> Any:
   """Returns `value` as strict JSON can hold it.
 
   numpy scalars and arrays become Python's; a float that is not finite becomes the string "nan",
@@ -36,21 +37,21 @@ class Journal:
   are made at the first write. One process writes at a time.
   """
 
-  def __init__(self, path):
+  def __init__(self, path: str | os.PathLike[str]) -> None:
     self.path = pathlib.Path(path)
     content = self._content()
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
       os.truncate(self.path, whole)
 
-  def write(self, row):
+  def write(self, row: dict[str, Any]) -> None:
     """Appends a dict as one line, keys in the given order; it has left the process on return."""
     line = json.dumps(plain(row), allow_nan=False) + "\n"
     self.path.parent.mkdir(parents=True, exist_ok=True)
     with naming(self.path), open(self.path, "ab") as file:
       file.write(line.encode())
 
-  def set_aside(self):
+  def set_aside(self) -> pathlib.Path | None:
     """Moves all rows to the end of metrics_before.jsonl beside it.
 
     Returns:
@@ -65,11 +66,11 @@ class Journal:
     replace_file(self.path, b"")
     return before
 
-  def rows(self):
+  def rows(self) -> list[dict[str, Any]]:
     """Returns all rows as dicts; raises UserError if a line is not a JSON object."""
     return [self._row(number, line) for number, line in enumerate(self._lines(), 1)]
 
-  def rewind(self, step):
+  def rewind(self, step: int) -> None:
     """Drops the rows whose "step" is later than `step`, so that a resumed run does not repeat them.
 
     The other rows, those without a step among them, stay as they are to the byte.
@@ -83,17 +84,17 @@ class Journal:
     if len(kept) < len(lines):
       replace_file(self.path, b"".join(line + b"\n" for line in kept))
 
-  def digest(self):
+  def digest(self) -> str:
     """Returns a hex digest of all rows."""
     return hashlib.sha256(self._content()).hexdigest()
 
-  def _content(self):
+  def _content(self) -> bytes:
     return self.path.read_bytes() if self.path.exists() else b""
 
-  def _lines(self):
+  def _lines(self) -> list[bytes]:
     return self._content().split(b"\n")[:-1]
 
-  def _row(self, number, line):
+  def _row(self, number: int, line: bytes) -> dict[str, Any]:
     try:
       row = json.loads(line)
     except ValueError:

@@ -1,6 +1,8 @@
 """What the graduate gets wrong: which classes it confuses, and how sure it is. Pure."""
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -23,11 +25,13 @@ from edjax.report.drawing import (
   shorten,
 )
 
+Counts = Sequence[Sequence[int]]  # rows are the truth
+
 MOST_DRAWN = 25  # classes of which a matrix can be read
 MOST_PAIRS, MOST_CLASSES = 8, 12  # of the most confused and of the hardest
 
 
-def on_classes(counts, classes):
+def on_classes(counts: Counts | None, classes: Sequence[int]) -> tuple[float, int]:
   """Returns (the graduate's top-1 on some classes, on how many images); nan where not known.
 
   Args:
@@ -41,7 +45,7 @@ def on_classes(counts, classes):
   return (right / asked if asked else math.nan), asked
 
 
-def pairs(counts, classes):
+def pairs(counts: Counts, classes: Sequence[str]) -> list[dict[str, Any]]:
   """Returns the pairs that are confused most often, how often, and of how many of that truth."""
   found = [
     (-count, truth, answer)
@@ -60,7 +64,7 @@ def pairs(counts, classes):
   ]
 
 
-def hardest(counts, classes):
+def hardest(counts: Counts, classes: Sequence[str]) -> dict[str, Any]:
   """Returns the classes with the lowest top-1, as rows, and how all classes fare."""
   asked = sorted((row[label] / sum(row), label) for label, row in enumerate(counts) if sum(row))
   rows = []
@@ -86,7 +90,7 @@ def hardest(counts, classes):
 
 
 @matplotlib.rc_context(STYLE)
-def confusion(counts, classes, subjects):
+def confusion(counts: Counts, classes: Sequence[str], subjects: Mapping[str, Sequence[int]]) -> str:
   """Draws the confusion matrix, classes grouped by subject, in shares of each true class.
 
   Args:
@@ -112,7 +116,7 @@ def confusion(counts, classes, subjects):
   axes.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5))
   axes.tick_params(length=0)
   axes.spines[:].set_visible(True)
-  slant = dict(rotation=40, ha="right", rotation_mode="anchor") if slanted else {}
+  slant: dict[str, Any] = dict(rotation=40, ha="right", rotation_mode="anchor") if slanted else {}
   axes.set_xticks(range(n), names, **slant)
   axes.set_yticks(range(n), asked)
   size = 8.5 if n <= 12 else 7.5 if n <= 20 else 6.5
@@ -151,15 +155,18 @@ def confusion(counts, classes, subjects):
   return inline(figure, "confusion", "Confusion matrix of the graduate on the test split")
 
 
-def _fitting(label, letters):
+def _fitting(label: str, letters: int) -> str:
   """A label, or its number where there is no room for more."""
   number = label.rpartition(" ")[2]
   return number if len(label) > letters and number.isdigit() else shorten(label, letters)
 
 
-def _grouped(n, subjects):
+def _grouped(
+  n: int, subjects: Mapping[str, Sequence[int]]
+) -> tuple[list[int], list[tuple[int, int, str]]]:
   """Returns all n class indices subject by subject, and (start, stop, subject) of each group."""
-  order, blocks = [], []
+  order: list[int] = []
+  blocks: list[tuple[int, int, str]] = []
   for subject, members in (*subjects.items(), ("other classes", range(n))):
     new = [index for index in dict.fromkeys(members) if index not in order]
     if new:
@@ -169,7 +176,7 @@ def _grouped(n, subjects):
 
 
 @matplotlib.rc_context(STYLE)
-def reliability(calibration):
+def reliability(calibration: Mapping[str, Sequence[Any]]) -> str:
   """Draws accuracy against confidence, and below it how many examples have that confidence.
 
   A bin is as strong as the square root of its share of the fullest bin's examples, and its accuracy
@@ -186,7 +193,8 @@ def reliability(calibration):
     ),
   )
   top.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
-  fullest, label = max(*counts, 1), "accuracy, 95 % interval"
+  fullest = max(*counts, 1)
+  label: str | None = "accuracy, 95 % interval"
   for number, count in enumerate(counts):
     if not count:
       continue
@@ -217,8 +225,6 @@ def reliability(calibration):
   top.legend(
     loc="lower left",
     bbox_to_anchor=(0, 1),
-    fontsize=8.5,
-    labelcolor=GREY,
     handlelength=1.2,
     borderaxespad=0.4,
     borderpad=0,

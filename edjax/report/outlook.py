@@ -2,11 +2,16 @@
 
 import dataclasses
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from edjax import models
+from edjax.curriculum import Grade
 from edjax.models.analysis.macs import network_macs
 from edjax.report import words
 from edjax.report.drawing import big
+from edjax.sections import TeacherSettings
+from edjax.study import Study
 
 _TELLING = 5.0  # seconds of measured training after which the whole is worth an estimate
 
@@ -20,6 +25,11 @@ class _Stage:
   seconds: float = 0.0  # from then on
   done: float = 0.0  # MACs in them
 
+  def beyond_pace(self) -> float:
+    """Seconds that passed until it was first heard of, but for those of its pace."""
+    seconds, macs = self.first or (0.0, 0.0)
+    return max(0.0, seconds - macs * self.seconds / self.done)
+
 
 class Outlook:
   """Estimates how long a run will still take, from the work that is left and the pace so far.
@@ -28,7 +38,11 @@ class Outlook:
   first chunk of a stage took beyond its pace (compiling) is expected of each to come.
   """
 
-  def __init__(self, work=None, clock=time.monotonic):
+  def __init__(
+    self,
+    work: Mapping[str, Sequence[float]] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+  ) -> None:
     """Takes note of what is to be trained.
 
     Args:
@@ -40,20 +54,22 @@ class Outlook:
       for label, grades in (work or {}).items()
       for number, macs in enumerate(grades)
     }
-    self._clock, self._now, self._at, self._heard = clock, None, clock(), 0.0
+    self._clock, self._at, self._heard = clock, clock(), 0.0
+    self._now: tuple[str, int] | None = None
 
-  def begin(self, label, number, share=0.0):
+  def begin(self, label: str, number: int, share: float = 0.0) -> None:
     """Says that a grade begins now, or goes on after a share of it; those before it are over."""
     self._now, self._at, self._heard = (label, number), self._clock(), share
 
-  def left(self, share):
+  def left(self, share: float) -> float | None:
     """Says that a share of the present grade is done; returns seconds to the end, None if unknown.
 
     All that went by since the last call, exams included, is taken for the pace.
     """
-    stage, at = self._stages.get(self._now), self._clock()
-    if stage is None:
+    at = self._clock()
+    if self._now not in self._stages:
       return None
+    stage = self._stages[self._now]
     seconds, macs = at - self._at, (share - self._heard) * stage.macs
     self._at, self._heard = at, share
     if stage.first is None:
@@ -65,7 +81,7 @@ class Outlook:
       return None
     pace = sum(s.done for s in measured) / sum(s.seconds for s in measured)
     own = stage.done / stage.seconds if stage in measured else pace
-    extra = [max(0.0, s.first[0] - s.first[1] * s.seconds / s.done) for s in measured]
+    extra = [s.beyond_pace() for s in measured]
     order = list(self._stages)
     coming = [self._stages[key] for key in order[order.index(self._now) + 1 :]]
     return (
@@ -75,17 +91,23 @@ class Outlook:
     )
 
   @property
-  def is_telling(self):
+  def is_telling(self) -> bool:
     """Whether the pace has been measured for long enough to speak of the whole run."""
     return sum(stage.seconds for stage in self._stages.values()) >= _TELLING
 
 
-def announcement(study, loader, options, sources, begun):
+def announcement(
+  study: Study,
+  loader: Any,
+  options: Callable[[str], TeacherSettings],
+  sources: Mapping[str, str | None],
+  begun: bool,
+) -> list[str]:
   """Returns a few aligned lines that say what a run will do.
 
   Args:
-    study: the student's `Study`.
-    loader: its `Loader`.
+    study: the student's.
+    loader: the run's `evaluation.Loader`.
     options: name of a teacher -> its settings.
     sources: {name of a teacher: where it comes from}, see `acquire.source`; None where it cannot be
       said yet.
@@ -114,14 +136,15 @@ def announcement(study, loader, options, sources, begun):
     *(("grade", _grade(grade)) for grade in study.curriculum.grades),
     ("work in", f"{study.directory} ({'begun before: goes on' if begun else 'new'})"),
   ]
-  lines, last = [], None
+  lines: list[str] = []
+  last = ""
   for head, line in told:
     lines.append(f"{head if head != last else '':<8} {line}")
     last = head
   return lines
 
 
-def _network(model, classes, shape):
+def _network(model: str, classes: int, shape: tuple[int, ...]) -> str:
   network = models.graduate(models.body(model), classes)
   sizes = models.shapes(network, shape)["params"]
   return (
@@ -129,18 +152,27 @@ def _network(model, classes, shape):
   )
 
 
-def _leaves(tree):
+def _leaves(tree: Any) -> int:
   if hasattr(tree, "size"):
     return tree.size
   return sum(map(_leaves, tree.values()))
 
 
-_FOUND = {"trained": "trained before", "cache": "from the cache", None: "found or to be trained"}
+_FOUND: dict[str | None, str] = {
+  "trained": "trained before",
+  "cache": "from the cache",
+  None: "found or to be trained",
+}
 
 
-def _teachers(study, options, sources, shape):
+def _teachers(
+  study: Study,
+  options: Callable[[str], TeacherSettings],
+  sources: Mapping[str, str | None],
+  shape: tuple[int, ...],
+) -> Iterator[str]:
   """A line for all teachers that are alike."""
-  alike = {}
+  alike: dict[tuple[str, int, str | None], list[str]] = {}
   for name, source in sources.items():
     if name in study.teachers:
       model, epochs = study.teachers[name].model, 0
@@ -155,7 +187,7 @@ def _teachers(study, options, sources, shape):
     yield f"{words.teachers_label(names)}: {_network(model, classes, shape)}; {how}"
 
 
-def _grade(grade):
+def _grade(grade: Grade) -> str:
   number = grade.name.rpartition("_")[2]
   who = words.teachers_label(grade.teachers) or "no teacher"
   return (
@@ -164,6 +196,6 @@ def _grade(grade):
   )
 
 
-def many(number, noun, plural="s"):
+def many(number: int, noun: str, plural: str = "s") -> str:
   """Says how many of something: "1 epoch", "2 epochs"."""
   return f"{number:,} {noun}{'' if number == 1 else plural}"

@@ -8,6 +8,7 @@ import functools
 import html
 import math
 import pathlib
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -15,7 +16,10 @@ from markupsafe import Markup
 from edjax.report import circumstances, figures, mistakes, words
 from edjax.report.drawing import clean, number_or_nan, shorten
 
-_FILTERS = {
+Content = dict[str, Any]  # JSON
+Rows = list[Content]
+
+_FILTERS: Content = {
   "count": words.count,
   "figure": words.figure,
   "fragment_label": words.fragment_label,
@@ -29,14 +33,14 @@ _FILTERS = {
 }
 
 
-def render(report, rows):
+def render(report: Content, rows: Rows) -> str:
   """Returns the HTML page of a report; the same report and rows give the same bytes.
 
   Args:
     report: the content of report.json.
     rows: the rows of metrics.jsonl.
   """
-  grades, classes = report.get("grades") or (), report.get("classes") or ()
+  grades, classes = report.get("grades") or [], report.get("classes") or []
   subjects, student = report.get("subjects") or {}, report.get("student") or {}
   ran, counts = report.get("run") or {}, student.get("confusion")
   taught, few = _taught(report), len(classes) <= mistakes.MOST_DRAWN
@@ -67,7 +71,7 @@ def render(report, rows):
   )
 
 
-def notebook(page, height=900):
+def notebook(page: str, height: int = 900) -> str:
   """Returns a page as HTML to be shown within another, such as a notebook's, in a frame of its own.
 
   Neither page's style reaches the other, and the links in pictures stay within theirs.
@@ -83,7 +87,7 @@ def notebook(page, height=900):
 
 
 @functools.cache
-def _template():
+def _template() -> jinja2.Template:
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
     autoescape=True,
@@ -97,7 +101,7 @@ def _template():
   return environment.get_template("page.html.j2")
 
 
-def _told(report, student):
+def _told(report: Content, student: Content) -> list[str]:
   """What a run was, in a few words each."""
   classes = len(report.get("classes") or ())
   told = (
@@ -110,7 +114,7 @@ def _told(report, student):
   return [clean(item) for item in told if item]
 
 
-def _tiles(report, student):
+def _tiles(report: Content, student: Content) -> list[tuple[str, str]]:
   """The figures beside the result, and what they are."""
   tiles = [
     (words.figure(student.get("nll"), 3), "loss (nats)"),
@@ -125,9 +129,9 @@ def _tiles(report, student):
   return tiles
 
 
-def _costs(report):
+def _costs(report: Content) -> Rows:
   """The parts of the run's multiply-accumulates that are known, and their shares."""
-  parts = [
+  parts: Rows = [
     {"kind": kind, "words": said, "macs": number_or_nan(report.get(key))}
     for kind, said, key in (
       ("student", "student", "train_macs_student"),
@@ -140,7 +144,7 @@ def _costs(report):
   return [part | {"share": part["macs"] / total} for part in parts] if math.isfinite(total) else []
 
 
-def _times(report):
+def _times(report: Content) -> str:
   times = [
     f"{said} {words.span(report.get(key))}"
     for said, key in (
@@ -153,7 +157,7 @@ def _times(report):
   return f"Time, compiling and exams included: {', '.join(times)}." if times else ""
 
 
-def _elsewhere(report):
+def _elsewhere(report: Content) -> str:
   """Says of teachers that this run did not train what is known of their cost."""
   sources = {"cache": "from the cache", "given": "given"}
   others = [
@@ -168,16 +172,17 @@ def _elsewhere(report):
   return f"Not counted, as trained elsewhere: {', '.join(others)}." if others else ""
 
 
-def _heat(grades, subjects, classes):
+def _heat(grades: Rows, subjects: dict[str, list[int]], classes: list[str]) -> Rows:
   """A row for each subject: its top-1 after each grade, the bluer the larger; None if not taught.
 
   One subject in one grade says nothing that is not in the school's own table.
   """
   if len(grades) * len(subjects) < 2:
     return []
-  rows = []
+  rows: Rows = []
   for subject, members in subjects.items():
-    before, cells = math.nan, []
+    before = math.nan
+    cells: list[Content | None] = []
     for grade in grades:
       now = number_or_nan((grade.get("top1_by_subject") or {}).get(subject))
       count = (grade.get("count_by_subject") or {}).get(subject)
@@ -189,7 +194,7 @@ def _heat(grades, subjects, classes):
   return rows
 
 
-def _taught(report):
+def _taught(report: Content) -> Rows:
   """A row for each teacher: (top-1, count) of its own and of the graduate on the same classes."""
   student, classes = report.get("student") or {}, report.get("classes") or ()
   rows = []
@@ -213,11 +218,12 @@ def _taught(report):
   return rows
 
 
-def _faculty(taught):
-  return figures.faculty(*([row[key] for row in taught] for key in ("name", "own", "graduate")))
+def _faculty(taught: Rows) -> str:
+  names, own, graduate = ([row[key] for row in taught] for key in ("name", "own", "graduate"))
+  return figures.faculty(names, own, graduate)
 
 
-def _methods(methods):
+def _methods(methods: Content) -> list[tuple[str, Any, str]]:
   """(name, weight, other options as text) of each method."""
   return [
     (

@@ -1,18 +1,20 @@
 """Writes the report of a run: report.json for programs, a self-contained report.html for people."""
 
 import json
+import pathlib
 import re
+from typing import Any
 
 from edjax.report import journal, page
 from edjax.storage import files
 
 
-def write(workdir, report):
+def write(workdir: pathlib.Path, report: dict[str, Any]) -> None:
   """Writes report.json and report.html into `workdir`, each whole or not at all.
 
   Args:
-    workdir: a pathlib.Path; the learning curve comes from its metrics.jsonl, if there is one.
-    report: a dict, see `summary.transcript`; figures that are not finite become strings.
+    workdir: the learning curve comes from its metrics.jsonl, if there is one.
+    report: see `summary.content`; figures that are not finite become strings.
   """
   report = journal.plain(report)
   text = json.dumps(report, indent=2, allow_nan=False)

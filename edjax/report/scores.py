@@ -4,13 +4,20 @@ numpy and the standard library only: the scores are computed once per exam on th
 """
 
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Integer
 
 CALIBRATION_BINS = 15
 
 
-def exam_scores(logits, labels, subjects):
+def exam_scores(
+  logits: Float[np.ndarray, "n classes"],
+  labels: Integer[np.ndarray, " n"],
+  subjects: Mapping[str, Iterable[int]],
+) -> dict[str, Any]:
   """Scores one exam.
 
   Ties are broken as `argmax` breaks them: of equal logits the lower column ranks first. This order
@@ -91,7 +98,7 @@ def exam_scores(logits, labels, subjects):
   }
 
 
-def interval(share, count):
+def interval(share: float, count: int) -> Any:
   """Returns the 95 % interval of a share of `count` examples, [low, high] (Wilson 1927).
 
   It says within which the share of endlessly many such examples would be, and stays in [0, 1] and
@@ -105,17 +112,17 @@ def interval(share, count):
   return [max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))]
 
 
-def percent_of(share, count):
+def percent_of(share: float, count: int) -> str:
   """Says a share, of how many, and its interval: "99.3 % of 451 (95 % interval 98.1–99.8)"."""
   low, high = interval(share, count)
   return f"{100 * share:.1f} % of {count:,} (95 % interval {100 * low:.1f}–{100 * high:.1f})"
 
 
-def _answers(logits):
+def _answers(logits: np.ndarray) -> np.ndarray:
   return np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), -1)
 
 
-def _calibration(confidence, right):
+def _calibration(confidence: np.ndarray, right: np.ndarray) -> dict[str, list[Any]]:
   inner_edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
   bins = np.searchsorted(inner_edges, confidence, side="left")
   members = [bins == index for index in range(CALIBRATION_BINS)]

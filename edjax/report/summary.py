@@ -1,50 +1,63 @@
 """What a run reports of itself: the rows of report.json. Pure, but for the last exams."""
 
 import platform
+from collections.abc import Collection, Iterable, Mapping
 from importlib import metadata
+from typing import Any
 
 import jax
 import numpy as np
 
 from edjax import models
+from edjax.data.datasets import Dataset
+from edjax.data.sampler import Seating
 from edjax.models.analysis.macs import network_macs
 from edjax.report.journal import plain
 from edjax.report.scores import exam_scores, interval
 from edjax.storage import trees
+from edjax.study import Study
 from edjax.teachers import faculty
+from edjax.teachers.faculty import Teacher
+from edjax.types import Label, Variables
 
 _OF_GRADES = ("count", "top1", "interval", "top1_by_subject", "count_by_subject")
 
 
-def grade_row(term, state, scores, seconds, images_per_second):
-  """The row of one grade that has ended, JSON."""
-  grade, steps = term.grade, term.steps
-  student = steps * term.macs_per_step["student"]
-  teachers = steps * term.macs_per_step["teachers"] + (term.bank.macs() if term.bank else 0)
+def grade_row(
+  ready: Any,
+  state: Any,
+  scores: Mapping[str, Any],
+  seconds: float,
+  images_per_second: float | None,
+) -> dict[str, Any]:
+  """Returns the row of a `grade.ReadyGrade` that has ended in a `step.State`, JSON."""
+  grade, steps = ready.grade, ready.steps
+  student = steps * ready.macs_per_step["student"]
+  teachers = steps * ready.macs_per_step["teachers"] + (ready.bank.macs() if ready.bank else 0)
   row = {
     "name": grade.name,
     "fragments": [f"fragment_{number}" for number in range(grade.fragments)],
-    "classes": list(term.order),
+    "classes": list(ready.order),
     "teachers": list(grade.teachers),
     "epochs": grade.epochs,
     **{key: scores[key] for key in _OF_GRADES},
     "params": _size(state.variables),
-    "macs": term.macs,
+    "macs": ready.macs,
     "train_macs": student + teachers,
     "train_macs_student": student,
     "train_macs_teachers": teachers,
     "seconds": seconds,
     "images_per_second": images_per_second,
-  } | unshown(term.seating)
+  } | unshown(ready.seating)
   return plain(row)
 
 
-def unshown(seating):
+def unshown(seating: Seating) -> dict[str, Any]:
   """How many images an epoch leaves out, how many seats show one again, and whether seats fit."""
   return {"left_over": seating.left_over, "again": seating.again, "even": seating.even}
 
 
-def left_out(rows):
+def left_out(rows: Iterable[Mapping[str, Any]]) -> str:
   """Says in a line what an epoch of each grade leaves out and shows again, and why; "" for nothing.
 
   Args:
@@ -64,7 +77,9 @@ def left_out(rows):
   return f"images left out of an epoch, others in each: {', '.join(said)}; {why}"
 
 
-def costs(grades, teachers, seconds_between=0.0):
+def costs(
+  grades: Iterable[Mapping[str, Any]], teachers: Iterable[Teacher], seconds_between: float = 0.0
+) -> dict[str, Any]:
   """What a run has cost: the sums, and its parts apart.
 
   The training of a teacher counts where this run trained it. What one from a cache or a checkpoint
@@ -72,7 +87,7 @@ def costs(grades, teachers, seconds_between=0.0):
 
   Args:
     grades: the student's `grade_row`s.
-    teachers: all `faculty.Teacher`s that were hired.
+    teachers: all that the run has acquired.
     seconds_between: what went by outside of the grades: reading, setting out, the last exams.
 
   Returns:
@@ -94,20 +109,27 @@ def costs(grades, teachers, seconds_between=0.0):
   return {"train_macs": sum(macs.values()), **macs, "seconds": sum(seconds.values()), **seconds}
 
 
-def transcript(name, study, loader, graduate, reached, hired):
+def content(
+  name: str,
+  study: Study,
+  loader: Any,
+  graduate: Variables,
+  reached: Any,
+  teachers: Collection[Teacher],
+) -> dict[str, Any]:
   """Returns the report of a finished school, its `costs` without the seconds in between.
 
   Args:
     name: of the config.
-    study: the student's `Study`.
-    loader: its `Loader`.
+    study: the student's.
+    loader: the run's `evaluation.Loader`.
     graduate: its variables, logits in the order of the data set's labels.
-    reached: from `trainer.train`.
-    hired: all teachers the run has asked, those who only helped to set it out among them.
+    reached: a `log.Reached`, from `trainer.train`.
+    teachers: all that the run has acquired, those who only helped to set it out among them.
   """
   dataset, order = loader.dataset, study.order
   subjects = {s.name: [order[place] for place in s.classes] for s in study.curriculum.subjects}
-  labels = tuple(range(len(dataset.class_names)))
+  labels = tuple(map(Label, range(len(dataset.class_names))))
   network = models.graduate(models.body(study.model), len(labels))
   variables = loader.fleet.replicate(graduate)
   logits, truth = loader.examiner(network)(variables, "test", labels)
@@ -115,7 +137,7 @@ def transcript(name, study, loader, graduate, reached, hired):
   answers, rows = {}, []
   for teacher in study.teachers.values():
     answers[teacher.name] = _everything(loader, teacher, labels)
-    rows.append(_teacher_row(teacher, subjects, answers[teacher.name], truth, loader))
+    rows.append(_teacher_row(teacher, subjects, answers[teacher.name], truth, loader.image_shape))
   present = [study.teachers[n] for n in study.curriculum.grades[-1].teachers]
   grades = list(reached.grades)
   report = {
@@ -146,20 +168,26 @@ def transcript(name, study, loader, graduate, reached, hired):
     },
     "teachers": rows,
     "grades": grades,
-    **costs(grades, hired),
+    **costs(grades, teachers),
     "images": {split: len(rows.labels) for split, rows in loader.splits.items()},
     "notes": _notes(study, grades, dataset),
   }
   return plain(report)
 
 
-def _everything(loader, teacher, labels):
+def _everything(loader: Any, teacher: Teacher, labels: tuple[Label, ...]) -> np.ndarray:
   """A teacher's logits for the whole test split, whatever the class."""
   answer = loader.examiner(teacher.network, teacher.figures)
   return answer(loader.fleet.replicate(teacher.variables), "test", labels)[0]
 
 
-def _teacher_row(teacher, subjects, logits, truth, loader):
+def _teacher_row(
+  teacher: Teacher,
+  subjects: Mapping[str, Any],
+  logits: np.ndarray,
+  truth: np.ndarray,
+  image_shape: tuple[int, ...],
+) -> dict[str, Any]:
   column = {label: number for number, label in enumerate(teacher.classes)}
   own = [number for number, label in enumerate(truth) if label in column]
   right = sum(logits[n].argmax() == column[truth[n]] for n in own)
@@ -170,7 +198,7 @@ def _teacher_row(teacher, subjects, logits, truth, loader):
     "subject": teacher.name if teacher.name in subjects else "all",
     "classes": list(teacher.classes),
     "params": _size(teacher.variables),
-    "macs": network_macs(teacher.network, loader.image_shape),
+    "macs": network_macs(teacher.network, image_shape),
     "source": teacher.source,
     "training_macs": teacher.training_macs,
     "training_seconds": teacher.training_seconds,
@@ -180,7 +208,7 @@ def _teacher_row(teacher, subjects, logits, truth, loader):
   }
 
 
-def _notes(study, grades, dataset):
+def _notes(study: Study, grades: Iterable[Mapping[str, Any]], dataset: Dataset) -> list[str]:
   notes = [*dataset.notes, *study.curriculum.notes, left_out(grades)]
   notes = [note for note in notes if note]
   notes.append(
@@ -192,10 +220,10 @@ def _notes(study, grades, dataset):
   return notes
 
 
-def _size(variables):
+def _size(variables: Variables) -> int:
   return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 
-def _versions():
+def _versions() -> dict[str, str]:
   names = ("edjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
   return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable, Sequence
 
 from edjax.progress import duration
 from edjax.report import scores
@@ -10,17 +11,17 @@ from edjax.report.drawing import big, clean, number_or_nan, shorten
 _NUMBERED = re.compile(r"(grade|subject|generalist|fragment)_(\d+)")
 
 
-def readable(name):
+def readable(name: object) -> str:
   """Returns a name as a reader would write it: "subject_1" -> "subject 1"; others stay."""
-  return _NUMBERED.sub(r"\1 \2", name) if _NUMBERED.fullmatch(str(name)) else str(name)
+  return _NUMBERED.sub(r"\1 \2", str(name)) if _is_numbered(name) else str(name)
 
 
-def teacher_label(name):
+def teacher_label(name: object) -> str:
   """Returns what a teacher is called in the page: that of "subject_1" is "specialist 1"."""
   return readable(name).replace("subject ", "specialist ", 1) if _is_numbered(name) else str(name)
 
 
-def teachers_label(names):
+def teachers_label(names: Iterable[object]) -> str:
   """Returns several teachers in a few words: "specialists 1–3, generalist"."""
   labels = [teacher_label(name) for name in names]
   numbers = [label.split()[1] for label in labels if re.fullmatch(r"specialist \d+", label)]
@@ -32,7 +33,9 @@ def teachers_label(names):
   return ", ".join([f"specialists {between}", *others])
 
 
-def subject_label(name, members, classes, letters=44):
+def subject_label(
+  name: object, members: Iterable[int], classes: Sequence[object], letters: int = 44
+) -> str:
   """Returns a subject with as many of its classes as fit: "subject 1: cat, dog, …"."""
   label = readable(name)
   names = [clean(classes[index]) for index in members if index < len(classes)]
@@ -47,30 +50,30 @@ def subject_label(name, members, classes, letters=44):
   return f"{label}: {shown}{', …' if count < len(names) else ''}"
 
 
-def fragment_label(fragment):
+def fragment_label(fragment: object) -> str:
   """Returns a fragment's name, counted from 1 as grades are: "fragment_0" -> "1"."""
   number = str(fragment).removeprefix("fragment_")
   return str(int(number) + 1) if number.isdigit() else str(fragment)
 
 
-def _is_numbered(name):
+def _is_numbered(name: object) -> bool:
   return bool(_NUMBERED.fullmatch(str(name)))
 
 
-def figure(value, digits, unit=""):
+def figure(value: object, digits: int | None, unit: str = "") -> str:
   """Returns a number with so many digits after the point, or a dash."""
-  value = number_or_nan(value)
-  if not math.isfinite(value):
+  number = number_or_nan(value)
+  if not math.isfinite(number):
     return "–"
-  return (f"{value:g}" if digits is None else f"{value:,.{digits}f}") + unit
+  return (f"{number:g}" if digits is None else f"{number:,.{digits}f}") + unit
 
 
-def percent(value):
+def percent(value: object) -> str:
   """Returns a share in per cent, or a dash."""
   return figure(100 * number_or_nan(value), 1, " %")
 
 
-def sureness(value, count, words=True):
+def sureness(value: object, count: object, words: bool = True) -> str:
   """Returns of how many a share is, and its 95 % interval; "" where the count is not known.
 
   Args:
@@ -78,28 +81,28 @@ def sureness(value, count, words=True):
     count: of what it is the share.
     words: in words, or short, for a table whose note explains it.
   """
-  value, count = number_or_nan(value), number_or_nan(count)
-  if not (math.isfinite(value) and count >= 1):
+  share, of = number_or_nan(value), number_or_nan(count)
+  if not (math.isfinite(share) and of >= 1):
     return ""
-  low, high = scores.interval(value, int(count))
+  low, high = scores.interval(share, int(of))
   between = f"{100 * low:.1f}–{100 * high:.1f}"
   if words:
-    return f"of {int(count):,}, 95 % interval {between} %"
-  return f"n {int(count):,}, {between}"
+    return f"of {int(of):,}, 95 % interval {between} %"
+  return f"n {int(of):,}, {between}"
 
 
-def points(change):
+def points(change: float) -> str:
   """Returns a difference of shares in points, with its sign; "" if it is not known."""
   return "" if math.isnan(change) else f"{100 * change:+.1f}".replace("-", "−")
 
 
-def count(value, unit=""):
+def count(value: object, unit: str = "") -> str:
   """Returns a large count with an SI prefix, or a dash."""
-  value = number_or_nan(value)
-  return f"{big(value)}{unit}" if math.isfinite(value) else "–"
+  number = number_or_nan(value)
+  return f"{big(number)}{unit}" if math.isfinite(number) else "–"
 
 
-def span(value):
+def span(value: object) -> str:
   """Returns a time span, or a dash."""
-  value = number_or_nan(value)
-  return duration(value) if math.isfinite(value) else "–"
+  seconds = number_or_nan(value)
+  return duration(seconds) if math.isfinite(seconds) else "–"

@@ -24,7 +24,7 @@ from edjax.progress import Progress, duration
 from edjax.report import circumstances, report
 from edjax.report.outlook import Outlook, announcement
 from edjax.report.scores import exam_scores, percent_of
-from edjax.report.summary import costs, transcript
+from edjax.report.summary import content, costs
 from edjax.sections import Settings
 from edjax.settings import to_json
 from edjax.study import Study
@@ -83,7 +83,7 @@ def run(
   with contextlib.ExitStack() as held, contextlib.closing(progress):
 
     def claim() -> pathlib.Path:
-      wanted = workdir and pathlib.Path(workdir)
+      wanted = pathlib.Path(workdir) if workdir else None
       place, lock = workdirs.take(wanted, as_json, dataset.identity, progress.line)
       held.enter_context(lock)
       return place
@@ -99,7 +99,7 @@ def run(
     variables, reached = training(study)
     graduate = growth.graduate(variables, np.argsort(study.order))
     processes.tell(lambda: _save(place, study.model, dataset, graduate, settings.name))
-    written = transcript(settings.name, study, loader, graduate, reached, teachers.all())
+    written = content(settings.name, study, loader, graduate, reached, teachers.all())
     between = time.monotonic() - began - training.seconds
     written |= costs(reached.grades, teachers.all(), between)
     finished = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
