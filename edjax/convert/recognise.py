@@ -13,10 +13,11 @@ from edjax.convert import tensors as tensors_of
 from edjax.convert.names.families import NAMES, SCHEMES, TENSORS
 from edjax.convert.names.naming import Names
 from edjax.errors import UserError, choose, one_of
+from edjax.models.layers import HEAD, LAST
 
 # The first layer of a network is one of these, its last one is the classifier.
 _FIRST = ("fragment_0/conv", "fragment_0/block_0/conv_0", "fragment_0/patch_embed")
-_LAST = "head/dense"
+_LAST = f"{HEAD}/{LAST}"
 # The weights of every network's first and last layer, as PyTorch calls them.
 ENDS = sorted(
   {

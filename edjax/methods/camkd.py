@@ -30,7 +30,7 @@ import optax
 from edjax.errors import UserError
 from edjax.methods.base import Batch, applied, constant, exact, whole
 from edjax.methods.projectors import Connector
-from edjax.models.layers import Output
+from edjax.models.layers import LAST, Output
 from edjax.models.pooling import average_grid
 from edjax.types import Map, PerImage, RandomKey, ShapedMap, Variables
 
@@ -73,7 +73,7 @@ class CAMKD:
     """
     if batch.classifier is None:
       raise UserError(
-        "methods.camkd needs teachers whose heads end in a dense layer, named 'dense'"
+        f"methods.camkd needs teachers whose heads end in a dense layer, named {LAST!r}"
       )
     hint = _hint(variables, student_output, teacher_output, batch).mean(axis=(1, 2))
     classifier = constant(batch.classifier)

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from edjax.errors import UserError, choose
 from edjax.methods.base import Batch, applied, constant, exact
 from edjax.methods.projectors import Connector
-from edjax.models.layers import Output
+from edjax.models.layers import LAST, Output
 from edjax.types import PerImage, RandomKey, Variables
 
 
@@ -64,7 +64,7 @@ class SRRL:
     """
     if batch.classifier is None:
       raise UserError(
-        "methods.srrl needs a teacher whose head ends in a dense layer, named 'dense'"
+        f"methods.srrl needs a teacher whose head ends in a dense layer, named {LAST!r}"
       )
     embedding, logits = constant(teacher_output.embedding), constant(teacher_output.logits)
     x = exact(_TAPS[self.before](student_output))

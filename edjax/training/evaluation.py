@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -23,10 +23,16 @@ from edjax.types import Label, Variables
 
 _EXAM_BATCH, _EXAM_PIXELS = 512, 1 << 21  # on a device at once, whichever is less
 
-
 # Logits [n, classes], and the places [n] of the true classes.
 Answered = tuple[Float32[np.ndarray, "n classes"], Int32[np.ndarray, " n"]]
-Answer = Callable[..., Answered | None]
+
+
+class Answer(Protocol):
+  """What a network says of a split, see `Loader.examiner`."""
+
+  def __call__(
+    self, variables: Variables, split: str, order: Sequence[Label], most: int | None = None
+  ) -> Answered | None: ...
 
 
 class Loader:

@@ -5,7 +5,7 @@ Making one ready has no effect but to put arrays on devices; `trainer` spends th
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import jax
@@ -17,7 +17,7 @@ from jaxtyping import Int32
 from edjax import curriculum, models
 from edjax import methods as methods_table
 from edjax.data import sampler
-from edjax.data.augment.strong import MULTI_LEVEL, randaugment
+from edjax.data.augment.strong import MULTI_LEVEL, Strong, randaugment
 from edjax.devices.pmap import AXIS
 from edjax.errors import UserError
 from edjax.models import precision
@@ -29,7 +29,7 @@ from edjax.study import Study
 from edjax.teachers import bank, faculty
 from edjax.training import growth, optimizers
 from edjax.training.batches import Batches
-from edjax.training.evaluation import Loader
+from edjax.training.evaluation import Answer, Loader
 from edjax.training.spec import StepSpec
 from edjax.training.step import Constants, State, start, train_step
 from edjax.types import RandomKey, Variables
@@ -111,7 +111,7 @@ class ReadyGrade:
     return state
 
   @functools.cached_property
-  def answer(self) -> Callable[..., Any]:
+  def answer(self) -> Answer:
     """Asks the student, see `Loader.examiner`."""
     return self._loader.examiner(self._spec.network)
 
@@ -261,7 +261,7 @@ def macs_per_step(
   }
 
 
-def _strong(image_shape: tuple[int, ...]) -> Any:
+def _strong(image_shape: tuple[int, ...]) -> Strong:
   """Multi-level logit distillation's, its square up to half as wide as the image."""
   return dataclasses.replace(MULTI_LEVEL, cutout=(1, max(1, image_shape[1] // 2)))
 

@@ -17,6 +17,7 @@ from edjax.errors import UserError
 from edjax.models.layers import HEAD, LAST
 from edjax.types import Variables
 
+# {teacher: {method: what it has learned and remembers}}, "" standing for no teacher.
 Memories = dict[str, dict[str, Variables]]
 
 

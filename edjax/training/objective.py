@@ -19,11 +19,10 @@ from edjax.models.layers import Output
 from edjax.teachers.faculty import Role
 from edjax.training import weighting
 from edjax.training.alignment import Alignment, Where, grown, sit, spread
+from edjax.training.growth import Memories
 from edjax.training.spec import StepSpec
+from edjax.training.weighting import Shares
 from edjax.types import Logits, PerImage, RandomKey, Variables
-
-Shares = Float32[jax.Array, "teachers batch"]
-Memories = dict[str, dict[str, Variables]]
 
 
 @dataclasses.dataclass(frozen=True)

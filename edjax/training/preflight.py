@@ -161,9 +161,7 @@ def _taught(where: str, loader: Loader, spec: StepSpec, begun: _Begun) -> State:
     for row in spec.methods:
       with _asked(f"{where}, methods.{row[0]}"):
         _step(loader, dataclasses.replace(spec, methods=(row,)), begun)
-    with _asked(where):
-      raise error
-    raise AssertionError("it has been raised") from error
+    raise _refusal(where, error) from error
 
 
 def _step(loader: Loader, spec: StepSpec, begun: _Begun) -> State:
@@ -177,9 +175,9 @@ def _step(loader: Loader, spec: StepSpec, begun: _Begun) -> State:
   images = jax.ShapeDtypeStruct((seated, *shape[1:]), jnp.uint8)
   labels: Any = jax.ShapeDtypeStruct(shape[:1], jnp.int32)
   step = functools.partial(train_step, spec)
-  trace: Any = jax.make_jaxpr(step, axis_env=[(AXIS, devices)], return_shape=True)
+  traced: Any = jax.make_jaxpr(step, axis_env=[(AXIS, devices)], return_shape=True)
   constants = Constants(key, labels, begun.teachers)
-  _, after = trace(state, constants, rows, begun.seats, {"images": images})
+  _, after = traced(state, constants, rows, begun.seats, {"images": images})
   return after
 
 
@@ -222,13 +220,17 @@ def _asked(what: str) -> Iterator[None]:
   """Turns whatever a network or a method of the user's may raise into one line."""
   try:
     yield
-  except UserError as error:
-    raise UserError(f"{what}: {error}") from error
   except Exception as error:
-    said = [line for line in str(error).splitlines() if line.strip()] or ["no reason given"]
-    raise UserError(
-      f"{what} cannot be trained on these images: {type(error).__name__}: {said[0].strip()[:300]}"
-    ) from error
+    raise _refusal(what, error) from error
+
+
+def _refusal(what: str, error: Exception) -> UserError:
+  if isinstance(error, UserError):
+    return UserError(f"{what}: {error}")
+  said = [line for line in str(error).splitlines() if line.strip()] or ["no reason given"]
+  return UserError(
+    f"{what} cannot be trained on these images: {type(error).__name__}: {said[0].strip()[:300]}"
+  )
 
 
 def _writable(folder: str) -> None:

@@ -221,7 +221,7 @@ def exam_step(
 
 
 def _learning(
-  spec: StepSpec, variables: Variables, methods: objective.Memories
+  spec: StepSpec, variables: Variables, methods: growth.Memories
 ) -> tuple[dict[str, Any], Variables]:
   student, fixed = growth.partition(variables["params"], spec.frozen, spec.reuses)
   params = {
@@ -231,7 +231,7 @@ def _learning(
   return {"student": student, "methods": params}, fixed
 
 
-def _join(params: objective.Memories, memories: objective.Memories) -> objective.Memories:
+def _join(params: growth.Memories, memories: growth.Memories) -> growth.Memories:
   def row(teacher: str, name: str) -> Variables:
     parts = {"params": params[teacher][name], "memory": memories[teacher][name]}
     return {part: tree for part, tree in parts.items() if tree}

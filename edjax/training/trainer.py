@@ -107,8 +107,7 @@ def _train_grade(
       raise Stopped(f"{log.label}: stopped after step {ready.first_step + chunk.step:,}")
   if len(reached.grades) == reached.grade:  # else it was examined before the run was killed
     seconds = time.monotonic() - began
-    answered = ready.answer(state.variables, "test", ready.order)
-    scores = cast(dict[str, Any], grade_exam(answered, ready.grade))
+    scores = cast(dict[str, Any], _examined(ready, state, "test"))
     row = grade_row(ready, state, scores, seconds, reached.images_per_second)
     reached = dataclasses.replace(reached, grades=(*reached.grades, row))
     log.save(ready, state, now())
@@ -138,15 +137,17 @@ def _examine_epoch(
   log: Log, ready: ReadyGrade, state: State, reached: Reached, step: int
 ) -> Reached:
   """Examines on the validation part; the last grade's best epoch so far on the test split, too."""
-
-  def examined(split: str) -> Any:
-    return grade_exam(ready.answer(state.variables, split, ready.order), ready.grade)
-
-  scores = examined("validation")
+  scores = _examined(ready, state, "validation")
   if scores is None:
     return reached
   log.note_exam(ready, scores, step)
   better = reached.best is None or scores["top1"] > reached.best[0]
   if not (log.is_last(ready.grade) and better):
     return reached
-  return dataclasses.replace(reached, best=(scores["top1"], examined("test")["top1"]))
+  tested = cast(dict[str, Any], _examined(ready, state, "test"))
+  return dataclasses.replace(reached, best=(scores["top1"], tested["top1"]))
+
+
+def _examined(ready: ReadyGrade, state: State, split: str) -> dict[str, Any] | None:
+  """The scores of the classes that the student knows; None for a split without images of those."""
+  return grade_exam(ready.answer(state.variables, split, ready.order), ready.grade)

@@ -16,11 +16,11 @@ from edjax.errors import UserError
 
 MOST = 6  # teachers of one image that "gradient" can weigh: it tries 3^teachers sets of bounds
 CAP = 0.6  # AEKD's C: no teacher has a larger share
-Weights = Float32[jax.Array, "teachers batch"]
+Shares = Float32[jax.Array, "teachers batch"]
 _NOBODY = -1e9  # an error beside which exp is exactly 0; infinity has no gradient
 
 
-def by_entropy(entropies: Weights, present: Weights) -> Weights:
+def by_entropy(entropies: Shares, present: Shares) -> Shares:
   """EBKD (Kwon et al. 2020, "Adaptive knowledge distillation based on entropy"): 1 − H_m/Σ_k H_k.
 
   Args:
@@ -33,7 +33,7 @@ def by_entropy(entropies: Weights, present: Weights) -> Weights:
   return jnp.where((certain | _alone(present))[None], 1, weights)
 
 
-def by_confidence(errors: Weights, present: Weights) -> Weights:
+def by_confidence(errors: Shares, present: Shares) -> Shares:
   """CA-MKD (Zhang et al. 2022, arXiv:2201.00007, equation 5): 1 − softmax_m(CE_m).
 
   Args:
@@ -93,5 +93,5 @@ def by_gradient(
   return jnp.clip(best, 0, cap)
 
 
-def _alone(present: Weights) -> Bool[jax.Array, " batch"]:
+def _alone(present: Shares) -> Bool[jax.Array, " batch"]:
   return jnp.sum(present, axis=0) < 1.5
