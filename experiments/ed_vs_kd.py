@@ -4,7 +4,7 @@ python experiments/ed_vs_kd.py --data_dir=DIR --out=DIR [--seeds=3] [--jobs=2] [
 
 Trains every arm of `ARMS` for every seed on Fashion-MNIST (54,000 images, or 20,000 with --quick)
 with one set of teachers, each run a process of its own on its share of the cores. A run that is
-there is not done again, and one that was killed goes on. Writes to --out: ed_vs_kd.csv, a row per
+there is not done again, and one that was killed goes on. Writes to --out: ed_vs_kd.jsonl, a row per
 run; ed_vs_kd.md and ed_vs_kd.png, test top-1 of the last epoch, mean ± standard deviation over the
 seeds. All arms have the same teachers (the published curriculum too, which is why it is given
 edjax's class order here). The recipes were chosen on the validation part with another seed; see
@@ -60,7 +60,8 @@ def main():
   run_all(runs, options.out, options.jobs)
   rows = {arm: read(options.out, arm) for arm in ARMS}
   rows = {arm: row for arm, row in rows.items() if row["top1"]}
-  write(options.out, options.out / "ed_vs_kd.csv")
+  common = {"dataset": "fashion_mnist", "budget": "quick" if options.quick else "whole"}
+  write(options.out, options.out / "ed_vs_kd.jsonl", **common)
   (options.out / "ed_vs_kd.md").write_text(table(rows))
   picture(rows, options.out / "ed_vs_kd.png")
   print(table(rows))

@@ -6,7 +6,7 @@ python experiments/methods_table.py --data_dir=DIR --out=DIR [--seeds=3] [--jobs
 Each method is run with its published weights (edjax/recipes/published.py) for every seed, as
 ordinary distillation and under the config's own curriculum, by default on 10,000 pictures of
 Fashion-MNIST for four epochs. A run that is there is not done again, and one that was killed goes
-on, so rows are added by naming more methods. Writes to --out: methods_table.csv, a row per run;
+on, so rows are added by naming more methods. Writes to --out: methods_table.jsonl, a row per run;
 methods_table.md and methods_table.png, test top-1 of the last epoch, mean ± standard deviation over
 the seeds; compute; seconds, which are rough where runs share a machine. What a step costs is
 measured by methods_cost.py.
@@ -48,7 +48,7 @@ def main():
   names = dict.fromkeys([*METHODS, *(name.removesuffix("_ed") for name in found)])
   rows = {name: (read(options.out, name), read(options.out, f"{name}_ed")) for name in names}
   rows = {name: row for name, row in rows.items() if row[0]["top1"]}
-  write(options.out, options.out / "methods_table.csv")
+  write(options.out, options.out / "methods_table.jsonl", config=options.config)
   (options.out / "methods_table.md").write_text(table(rows))
   picture(rows, options.out / "methods_table.png")
   print(table(rows))

@@ -5,7 +5,6 @@ A run that is there is not done again, and one that was killed goes on where it 
 
 import collections
 import concurrent.futures
-import csv
 import json
 import os
 import re
@@ -75,12 +74,24 @@ def rows(out):
   return [{"arm": arm, "seed": seed, **found[arm, seed]} for arm, seed in sorted(found)]
 
 
-def write(out, path):
-  """Writes a row per run that is done, as CSV."""
-  with open(path, "w", newline="") as file:
-    writer = csv.DictWriter(file, ["arm", "seed", *COLUMNS], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows(out))
+def write(out, path, **common):
+  """Writes a JSON line per run that is done.
+
+  Args:
+    out: folder of the work directories.
+    path: of the file.
+    **common: what all rows say besides, such as the data set.
+
+  A row has arm, seed, top1 and top1_best (fractions), macs (the student's training and the answers
+  of its teachers), each part of them, and seconds.
+  """
+  with open(path, "w") as file:
+    for row in rows(out):
+      parts = {f"macs_{part}": 1e12 * row[part] for part in ("student", "teachers")}
+      shares = {name: row[name] / 100 for name in ("top1", "top1_best")}
+      named = {"arm": row["arm"], "seed": row["seed"], "macs": sum(parts.values())}
+      line = common | named | parts | shares | {"seconds": row["seconds"]}
+      file.write(json.dumps(line) + "\n")
 
 
 def spread(values):

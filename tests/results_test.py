@@ -72,14 +72,14 @@ def test_a_script_writes_a_row_per_run(done, monkeypatch, capsys):
   monkeypatch.setattr(ed_vs_kd, "run_all", lambda *_: None)
   monkeypatch.setattr("sys.argv", ["ed_vs_kd", "--data_dir=DIR", f"--out={done}"])
   ed_vs_kd.main()
-  with open(done / "ed_vs_kd.csv", newline="") as file:
-    written = list(csv.DictReader(file))
+  written = [json.loads(line) for line in (done / "ed_vs_kd.jsonl").read_text().splitlines()]
   assert [(row["arm"], row["seed"], row["top1"]) for row in written] == [
-    ("ed", "0", "87.5"),
-    ("kd", "0", "50.0"),
-    ("kd", "1", "75.0"),
-    ("kd_ed", "0", "25.0"),
+    ("ed", 0, 0.875),
+    ("kd", 0, 0.5),
+    ("kd", 1, 0.75),
+    ("kd_ed", 0, 0.25),
   ]
-  assert {(r["student"], r["teachers"], r["seconds"]) for r in written} == {("2.0", "3.0", "4.0")}
+  kinds = {(row["dataset"], row["budget"], row["macs"], row["seconds"]) for row in written}
+  assert kinds == {("fashion_mnist", "whole", 5e12, 4.0)}
   table = (done / "ed_vs_kd.md").read_text()
   assert "62.50 ± 17.68" in table and capsys.readouterr().out.endswith(table + "\n")

@@ -73,55 +73,113 @@ def fill(
     OSError: if the folder cannot be written to; what is written is kept.
   """
   counts = {part: len(source.labels[part]) for part in PARTS}
-  total = sum(counts.values())
   stamp = {
     "format": FORMAT, "dataset": source.name, "source": source.origin, "size": size,
     "decoder": decoder, "images": counts,
   }  # fmt: skip
-  refusals = decoding.Refusals(bad_images, total)
   clear_leftovers(place)
   done, skipped = _resume(place, stamp)
-  refusals.rows += skipped
   if done and progress:
-    progress.line(f"{place}: continuing after {done:,} of {total:,} images")
+    progress.line(f"{place}: continuing after {done:,} of {sum(counts.values()):,} images")
   if not done:
     _reserve(place, counts, size)
   with contextlib.ExitStack() as stack:
     files = {part: stack.enter_context(_Squares(place / f"{part}.npy", size)) for part in PARTS}
+    refusals = decoding.Refusals(bad_images, sum(counts.values()))
+    refusals.rows += skipped
+    filled = _Filled(place, stamp, files, done, refusals)
+    with (
+      filled.saved(),
+      contextlib.closing(_decoded(source.contents(done), files, size, decoder)) as decoded,
+    ):
+      _follow(filled, decoded, progress)
+  _finish(place, stamp, source, filled.skipped)
 
-    def save() -> None:
-      for file in files.values():
-        file.sync()
-      state = stamp | {"done": done, "skipped": skipped}
-      replace_file(place / "progress.json", json.dumps(state).encode())
 
-    began, first, saved = time.monotonic(), done, time.monotonic()
+class _Filled:
+  """How far a cache is, as progress.json says it.
+
+  Attributes:
+    done: images; `total`: how many there are.
+    skipped: rows of those among them that were passed over.
+  """
+
+  def __init__(
+    self,
+    place: pathlib.Path,
+    stamp: dict[str, Any],
+    files: dict[str, "_Squares"],
+    done: int,
+    refusals: decoding.Refusals,
+  ) -> None:
+    self.place, self.stamp, self.done = place, stamp, done
+    self.skipped, self._refusals = list(refusals.rows), refusals
+    self.total = sum(stamp["images"].values())
+    self._files, self._saved_at = files, time.monotonic()
+
+  def add(self, count: int, bad: list[dict[str, Any]]) -> None:
+    """Takes note of so many more images, and saves now and then."""
+    for row in bad:
+      self._refusals.add(row)
+    self.done, self.skipped = self.done + count, list(self._refusals.rows)
+    if time.monotonic() - self._saved_at >= SAVE_SECONDS:
+      self.save()
+
+  def save(self) -> None:
+    """Puts on the disk what has been written, and how far that is."""
+    self.sync()
+    state = self.stamp | {"done": self.done, "skipped": self.skipped}
+    replace_file(self.place / "progress.json", json.dumps(state).encode())
+    self._saved_at = time.monotonic()
+
+  def sync(self) -> None:
+    """Puts on the disk what has been written."""
+    for file in self._files.values():
+      file.sync()
+
+  @contextlib.contextmanager
+  def saved(self) -> Iterator[None]:
+    """Saves where what is done within fails."""
     try:
-      decoded = _decoded(source.contents(done), files, size, decoder)
-      for count, bad in stack.enter_context(contextlib.closing(decoded)):
-        for row in bad:
-          refusals.add(row)
-        done, skipped = done + count, list(refusals.rows)
-        now = time.monotonic()
-        if now - saved >= SAVE_SECONDS:
-          save()
-          saved = now
-        if progress:
-          rate = (done - first) / max(now - began, 1e-9)
-          progress.update(
-            label=f"preparing {source.name}", epoch=None, epochs=None, step=done, steps=total,
-            images_per_second=rate, seconds_left=(total - done) / rate,
-          )  # fmt: skip
+      yield
     except BaseException:
       with contextlib.suppress(OSError):  # the first error is the one to be told
-        save()
+        self.save()
       raise
-    if done != total:
-      raise UserError(
-        f"{place}: the source gave {done:,} images, but lists {total:,}; prepare it again"
+
+
+def _follow(
+  filled: _Filled,
+  decoded: Iterator[tuple[int, list[dict[str, Any]]]],
+  progress: Progress | None,
+) -> None:
+  """Follows the decoding to its end, and says how far it is."""
+  began, first = time.monotonic(), filled.done
+  for count, bad in decoded:
+    filled.add(count, bad)
+    if progress:
+      rate = (filled.done - first) / max(time.monotonic() - began, 1e-9)
+      progress.update(
+        label=f"preparing {filled.stamp['dataset']}",
+        epoch=None,
+        epochs=None,
+        step=filled.done,
+        steps=filled.total,
+        images_per_second=rate,
+        seconds_left=(filled.total - filled.done) / rate,
       )
-    for file in files.values():
-      file.sync()
+  if filled.done != filled.total:
+    raise UserError(
+      f"{filled.place}: the source gave {filled.done:,} images, but lists {filled.total:,}; "
+      "prepare it again"
+    )
+  filled.sync()
+
+
+def _finish(
+  place: pathlib.Path, stamp: dict[str, Any], source: Source, skipped: list[dict[str, Any]]
+) -> None:
+  """Writes the labels and, at last, the meta.json that says that a cache is whole."""
   for part in PARTS:
     with open(place / f"{part}_labels.npy", "wb") as written:
       np.save(written, source.labels[part])
@@ -130,7 +188,7 @@ def fill(
   complete = stamp | {
     "class_names": source.class_names,
     "skipped": skipped,
-    "versions": _versions(decoder),
+    "versions": _versions(stamp["decoder"]),
   }
   replace_file(place / "meta.json", json.dumps(complete, indent=1).encode())
   (place / "progress.json").unlink(missing_ok=True)
