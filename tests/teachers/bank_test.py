@@ -1,99 +1,28 @@
-"""Kept answers: those of live teachers, computed once, whatever kills a run in between."""
+"""Kept answers: those of the network, computed once, whatever kills a run in between."""
 
-import dataclasses
 import errno
-import json
 import pathlib
 import shutil
 
-import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 
 from edjax import models
 from edjax.data import datasets
-from edjax.data.augment.pipeline import Augment
 from edjax.errors import one_line
 from edjax.settings import settle
-from edjax.storage import checkpoint, files
+from edjax.storage import files
 from edjax.teachers import answers, bank, faculty
 from edjax.teachers.answers import Table
-from edjax.training import loop, step
+from edjax.training import loop
 from tests import command
-from tests import school as tiny
 from tests import small as least
 from tests.storage.checkpoint_test import spoil
 from tests.teachers.answers_test import FullDisk
+from tests.teachers.banked import KINDS, VIEWS, close, config, fresh, teachers_macs
 from tests.training import resume_test
 from tests.training.resume_test import report, same, sha256
-
-VIEWS = 9  # of an image that is moved by up to one pixel
-
-
-def config(**changes):
-  """Returns the config of a school of 24 steps."""
-  return least.config("kd,smoke", **{"grades.epochs": (4,)} | changes)
-
-
-KINDS = {
-  "generalist": {},
-  "specialists": {
-    "grades.teachers": ("specialists", "both"),
-    "grades.fragments": (1, 0),
-    "grades.subjects": (1, 0),
-    "grades.epochs": (2, 4),
-    "subjects": (1, 1),
-    "class_order": "3,1,4,0,5,9,2,6,8,7",
-    "recipe.target": "seen",
-  },
-  "consensus": {
-    "faculty.generalists": 2,
-    "recipe.consensus": "entropy",
-    "methods": {
-      "dkd": {"weight": 1.0, "warm_up": 0.0, "standardise": True},
-      "dist": {"weight": 1.0},
-      "ctkd": {"weight": 1.0},
-    },
-  },
-  "list": {"recipe.pad": 0, "recipe.resized": 0.3, "recipe.flip": True, "recipe.crops": 3},
-}
-
-
-@pytest.fixture(scope="module")
-def schools(compiled, tmp_path_factory):
-  """`place(kind)`: where a kind of school was run with `live` teachers and with a `kept` bank."""
-  base = tmp_path_factory.mktemp("schools")
-  whole = {"checkpoint.every_seconds": 1e9}  # nothing kills these runs
-
-  def place(kind):
-    if not (base / kind).exists():
-      with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(models.MODELS, "small", least.SMALL)
-        teachers = base / kind / "teachers"
-        changes = KINDS[kind] | whole | {"faculty.cache": str(teachers)}
-        loop.run(settle(config(**changes)), base / kind / "live")
-        shutil.copytree(teachers, base / kind / "filled")
-        changes |= {"faculty.cache": str(base / kind / "filled"), "faculty.bank": "float32"}
-        loop.run(settle(config(**changes)), base / kind / "kept")
-    return base / kind
-
-  return place
-
-
-def fresh(schools, tmp_path, kind="generalist"):
-  """Settings for a school with an empty bank, and teachers that are there already."""
-  shutil.copytree(schools(kind) / "teachers", tmp_path / "fresh")
-  return KINDS[kind] | {"faculty.cache": str(tmp_path / "fresh"), "faculty.bank": "float32"}
-
-
-def close(workdir, other, rtol=1e-5):
-  """Asserts that graduates differ by no more than this share of the largest parameter."""
-  ours, theirs = (
-    jax.tree.leaves(checkpoint.load_variables(place / "graduate")[0]) for place in (workdir, other)
-  )
-  for one, two in zip(ours, theirs, strict=True):
-    np.testing.assert_allclose(one, two, rtol=0, atol=rtol * np.abs(two).max())
 
 
 def entered(workdir):
@@ -101,10 +30,6 @@ def entered(workdir):
   (file,) = (workdir / "teachers" / "generalist").glob("answered_*")
   size = int(file.suffix[1:].removesuffix("_sealed"))
   return np.fromfile(file, np.int64).reshape(-1, size + 1)[:, :size]
-
-
-def teachers_macs(workdir):
-  return report(workdir)["train_macs_teachers"]
 
 
 @pytest.fixture
@@ -117,23 +42,7 @@ def no_teacher(monkeypatch):
   monkeypatch.setattr(bank, "_asker", lambda *_: refuse)
 
 
-# --- the same as live teachers -------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["generalist", "specialists", "list", "consensus"])
-def test_students_are_those_of_live_teachers(schools, kind):
-  """Of specialists and generalists, of subjects in any order, and of a list of views."""
-  place = schools(kind)
-  # Answers differ in the last bits with the place in a batch; standardising enlarges that.
-  close(place / "kept", place / "live", rtol=1e-3 if kind == "consensus" else 1e-5)
-  live, kept = report(place / "live"), report(place / "kept")
-  assert sum(row["train_macs_student"] for row in kept["grades"]) == live["train_macs_student"]
-  assert 0 < kept["train_macs_teachers"] < live["train_macs_teachers"]
-  assert kept["train_macs"] == kept["train_macs_teachers"] + kept["train_macs_student"]
-  for info in (place / "filled").glob("bank_*/info.json"):
-    about, said = json.loads(info.read_text()), config(**KINDS[kind]).recipe
-    assert all(about[key] == said[key] for key in ("pad", "flip", "resized", "crops", "precision"))
+# --- those of the network -------------------------------------------------------------------------
 
 
 def opened(cache, teacher, dataset, numbers="float32"):
@@ -190,41 +99,6 @@ def test_answers_are_rounded_to_bfloat16(small, schools, tmp_path):
   check_answers(tmp_path / "fresh", "bfloat16", 2**-8)
 
 
-@pytest.mark.slow
-def test_specialists_keep_their_own_images_only(schools):
-  place = schools("specialists")
-  labels = datasets.load("digits", data_dir="", **config().data).train.labels
-  order = (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)
-  sizes = {
-    json.loads(path.read_text())["classes"][0]: (path.parent / "logits").stat().st_size
-    for path in (place / "filled").glob("bank_digits_small_5_*/info.json")
-  }
-  row = 4 * (1 + 5)
-  assert sorted(sizes.values()) == sorted(
-    int(np.isin(labels, own).sum()) * VIEWS * row for own in (order[:5], order[5:])
-  )
-
-
-@pytest.mark.slow
-def test_teachers_cost_no_more_for_being_many(schools):
-  """Every image of the second grade is answered by one specialist and by the generalist."""
-  grades = report(schools("specialists") / "kept")["grades"]
-  live = report(schools("specialists") / "live")["grades"]
-  first = sum(row["macs"] for row in report(schools("specialists") / "live")["teachers"][:1])
-  assert grades[0]["train_macs_teachers"] % first == 0
-  assert all(
-    ours["train_macs_teachers"] <= theirs["train_macs_teachers"]
-    for ours, theirs in zip(grades, live, strict=True)
-  )
-
-
-@pytest.mark.slow
-def test_devices_divide_the_work(small, schools, tmp_path):
-  loop.run(settle(config(**fresh(schools, tmp_path), devices=4)), tmp_path / "four")
-  close(tmp_path / "four", schools("generalist") / "kept")
-  assert teachers_macs(tmp_path / "four") == teachers_macs(schools("generalist") / "kept")
-
-
 # --- computed once -------------------------------------------------------------------------------
 
 
@@ -261,36 +135,6 @@ def test_a_second_seed_pays_nothing(small, full, tmp_path, no_teacher, other):
   loop.run(settle(config(**changes)), tmp_path / "run")
   assert teachers_macs(tmp_path / "run") == 0
   assert sha256(tmp_path / "run") != sha256(full.parent / "run")
-
-
-def test_whatever_answers_depend_on_names_their_table():
-  images, labels = tiny.pictures()
-  split = datasets.Split(images, labels)
-  dataset = datasets.Dataset("random", tuple("abcdef"), split, split, split, (0.5,) * 3, (0.2,) * 3)
-  variables = {"params": {"kernel": np.ones(3)}}
-  teacher = faculty.Teacher("generalist", "resnet8", tuple(range(6)), variables)
-  how = Augment(dataset.mean, dataset.std, pad=1)
-  common = (teacher, dataset, how, "float32", "float32", "cpu")
-  changed = [
-    (0, dataclasses.replace(teacher, variables={"params": {"kernel": 2 * np.ones(3)}})),
-    (0, dataclasses.replace(teacher, model="resnet14")),
-    (0, dataclasses.replace(teacher, classes=(1, 0, 2, 3, 4, 5))),
-    (1, dataclasses.replace(dataset, train=datasets.Split(255 - images, labels))),
-    (1, dataclasses.replace(dataset, train=datasets.Split(images[:50], labels[:50]))),
-    (2, dataclasses.replace(how, pad=2)),
-    (2, dataclasses.replace(how, flip=True)),
-    (2, dataclasses.replace(how, crops=2)),
-    (2, dataclasses.replace(how, flat=(True, False))),
-    (2, dataclasses.replace(how, resized=0.5)),
-    (2, dataclasses.replace(how, mean=(0.4,) * 3)),
-    (2, dataclasses.replace(how, std=(0.4,) * 3)),
-    (3, "bfloat16"),
-    (4, "bfloat16"),
-    (5, "gpu"),
-  ]
-  settings = [common, *((*common[:at], value, *common[at + 1 :]) for at, value in changed)]
-  names = {faculty.fingerprint(bank.meaning(*each)) for each in settings}
-  assert len(names) == 1 + len(changed)
 
 
 # --- killed --------------------------------------------------------------------------------------
@@ -483,38 +327,3 @@ def test_processes_that_are_killed_and_that_share(compiled, tmp_path):
   assert [command.end(process).code for process in pair] == [0, 0]
   for name in ("a", "b"):
     close(tmp_path / name, whole)
-
-
-# --- in a step ------------------------------------------------------------------------------------
-
-
-def test_a_teacher_is_not_run_where_answers_are_laid_out():
-  """Its network would raise; the answers, though, arrive at its own seats."""
-  desk = tiny.grade(("subject_2",), grown=1)
-  team = tiny.fleet()
-
-  class Absent(nn.Module):
-    @nn.compact
-    def __call__(self, images):
-      raise AssertionError("a teacher was run")
-
-  roles = tuple(dataclasses.replace(role, network=Absent()) for role in desk.spec.roles)
-  absent = dataclasses.replace(desk.spec, roles=roles)
-  where = desk.where(desk.spec.roles[0])
-  view = desk.views()[where[0][0]].reshape(where[0].shape[1], -1)
-  logits = view @ desk.teachers["subject_2"]["params"]["dense"]["kernel"]
-  run = team.trainer(lambda *arguments: step.train_step(absent, *arguments))
-  constants = team.replicate(step.Constants(jax.random.key(7), desk.labels, desk.teachers))
-  rows = desk.order()[None]
-  order = team.divide(rows)
-  ahead = team.divide(
-    {"images": desk.images[rows[:, :1]], "answers": {"subject_2": logits[None, None]}}
-  )
-  seats = team.divide({"subject_2": where})
-  state = run(desk.state(team), constants, order, seats, ahead, (0, 1, 0))
-  live = desk.train()
-  jax.tree.map(
-    lambda one, two: np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6),
-    jax.device_get(state.variables),
-    live.variables,
-  )
