@@ -23,17 +23,18 @@ def rooms():
 
 
 def imported(path):
-  """The rooms that a file imports, at its top or later."""
-  found = set()
+  """What a file imports, at its top or later, as "edjax.storage.files"."""
   for node in ast.walk(ast.parse(path.read_text())):
     if isinstance(node, ast.Import):
-      names = [alias.name for alias in node.names]
+      yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
       assert not node.level, f"{path}: imports are absolute"
-      names = [f"{node.module}.{alias.name}" for alias in node.names]
-    else:
-      continue
-    found |= {name.split(".")[1] for name in names if name.startswith("edjax.")}
+      yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rooms_of(path):
+  """The rooms that a file imports from."""
+  found = {name.split(".")[1] for name in imported(path) if name.startswith("edjax.")}
   return {room(name) for name in found if room(name)}
 
 
@@ -54,7 +55,15 @@ def test_a_room_imports_only_from_rooms_further_down():
   for number, name in enumerate(order):
     place = command.ROOT / name
     for file in place.glob("**/*.py") if place.is_dir() else [place]:
-      others = imported(file) - {name}
+      others = rooms_of(file) - {name}
       assert others <= set(order[number + 1 :]), (str(file), others & set(order[:number]))
       seen += len(others)
   assert seen > 100
+
+
+def test_one_file_knows_orbax():
+  files = (command.ROOT / "edjax").rglob("*.py")
+  knowing = [file for file in files if any(name.startswith("orbax") for name in imported(file))]
+  assert [str(file.relative_to(command.ROOT)) for file in knowing] == [
+    "edjax/storage/checkpoint.py"
+  ]

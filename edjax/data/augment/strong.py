@@ -142,24 +142,43 @@ def view(
 
 
 def _apply(image: operations.Image, numbers: policies.Numbers) -> operations.Image:
-  """One operation: the others are in the program too, and do nothing.
+  """One operation: pixels are moved, their values looked up, and a poorer image is mixed in.
 
-  All of them read the image as it came, so that nothing is computed again wherever the compiler
-  puts several in one loop over pixels.
+  An operation is one of the three at most; the others are in the program all the same, and do
+  nothing. The table and the poorer image are of the image as it came, so that nothing is computed
+  again wherever the compiler puts several steps in one loop over pixels.
   """
+  table, poor = _table(image, numbers), _poor(image, numbers.kind)
+  moved = operations.warp(image, numbers.affine)
+  return operations.blend(poor, operations.look_up(moved, table), numbers.factor)
 
-  def on(kind: str, yes: Array, no: Array) -> Array:
-    return jnp.where(numbers.kind == policies.KINDS.index(kind), yes, no)
 
-  poor = on("contrast", operations.mean_grey(image), jnp.uint8(0))
-  poor = on("color", operations.grey(image), poor)
-  poor = on("sharpness", operations.smooth(image), poor)
+def _table(image: operations.Image, numbers: policies.Numbers) -> UInt8[Array, "_ 256"]:
+  """What becomes of every value; one row where all channels are treated alike."""
   counts = operations.histogram(image)
-  table = operations.point_table(numbers.bits, numbers.threshold)[None]
-  table = on("auto_contrast", operations.auto_contrast_table(counts), table)
-  table = on("equalize", operations.equalize_table(counts), table)
-  image = operations.look_up(operations.warp(image, numbers.affine), table)
-  return operations.blend(poor, image, numbers.factor)
+  special = {
+    "auto_contrast": operations.auto_contrast_table(counts),
+    "equalize": operations.equalize_table(counts),
+  }
+  plain = operations.point_table(numbers.bits, numbers.threshold)[None]
+  return _of_kind(numbers.kind, special, plain)
+
+
+def _poor(image: operations.Image, kind: Int32[Array, ""]) -> UInt8[Array, "..."]:
+  """The image without what the operation enhances: black for brightness."""
+  special = {
+    "contrast": operations.mean_grey(image),
+    "color": operations.grey(image),
+    "sharpness": operations.smooth(image),
+  }
+  return _of_kind(kind, special, jnp.uint8(0))
+
+
+def _of_kind(kind: Int32[Array, ""], special: dict[str, Array], other: Array) -> Array:
+  """Returns what `special` has for a kind of operation, and `other` where it has nothing."""
+  for name, value in special.items():
+    other = jnp.where(kind == policies.KINDS.index(name), value, other)
+  return other
 
 
 def _cut_out(
