@@ -69,7 +69,7 @@ def _check(search: Search, study: Study, loader: Loader) -> dict[str, list[float
       traced[own.model] = trace(own, loader)[0] / _steps(own, loader)
     else:
       with _asked(own.label):
-        grades.seat(own, loader, 0)
+        _seat(own, loader, 0)
     work[name] = [traced[own.model] * _steps(own, loader)]
     teachers[name] = abstract(name, own.model, own.order, loader.image_shape)
   return work | {"student": trace(dataclasses.replace(study, teachers=teachers), loader)}
@@ -78,6 +78,18 @@ def _check(search: Search, study: Study, loader: Loader) -> dict[str, list[float
 def _steps(study: Study, loader: Loader) -> int:
   """Of a study of one grade."""
   return study.curriculum.grades[0].epochs * grades.seat(study, loader, 0)[2].steps
+
+
+def _seat(study: Study, loader: Loader, number: int) -> sampler.Seating:
+  """Returns who sits in the batches of a grade, once its exam is known to have an image."""
+  known = study.order[: study.curriculum.grades[number].num_classes]
+  if np.all(loader.places("test", known) < 0):
+    named = ", ".join(loader.dataset.class_names[label] for label in known[:5])
+    raise UserError(
+      f"the test images have none of {named}{' …' if len(known) > 5 else ''}, all the classes "
+      "known by then; an exam needs one at least"
+    )
+  return grades.seat(study, loader, number)[2]
 
 
 def abstract(
@@ -108,7 +120,7 @@ def trace(study: Study, loader: Loader) -> list[float]:
   for number, grade in enumerate(study.curriculum.grades):
     where = f"{study.label}, {grade.name}" if len(study.curriculum.grades) > 1 else study.label
     with _asked(where):
-      _, _, seating = grades.seat(study, loader, number)
+      seating = _seat(study, loader, number)
     for name in grade.teachers:
       known[name] = known.get(name) or _frozen(study, loader, study.teachers[name])
     frozen = {name: known[name] for name in grade.teachers}

@@ -107,6 +107,7 @@ def _train_grade(
       raise Stopped(f"{log.label}: stopped after step {ready.first_step + chunk.step:,}")
   if len(reached.grades) == reached.grade:  # else it was examined before the run was killed
     seconds = time.monotonic() - began
+    # Preflight has refused a test split without such images.
     scores = cast(dict[str, Any], _examined(ready, state, "test"))
     row = grade_row(ready, state, scores, seconds, reached.images_per_second)
     reached = dataclasses.replace(reached, grades=(*reached.grades, row))

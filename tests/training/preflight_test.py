@@ -6,10 +6,12 @@ import gc
 
 import flax.linen as nn
 import jax
+import numpy as np
 import pytest
 
 from configs import digits
-from edjax import models
+from edjax import data, models
+from edjax.data import splits
 from edjax.errors import UserError
 from edjax.models import layers
 from edjax.settings import settle
@@ -134,6 +136,27 @@ def test_a_head_of_another_name_is_refused_where_its_columns_must_move(config, b
   made.class_order = "given"
   with pytest.raises(AssertionError, match="student began"):
     loop.run(settle(made), tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+  "variant, unseen, said",
+  [
+    ("", range(3), "teacher subject_1: the test images have none of 0, 1, 2, all"),
+    # Its network is that of the first, so it is not traced again.
+    ("", range(6, 10), "teacher subject_3: the test images have none of 6, 7, 8, 9, all"),
+    ("ce", range(10), "student: the test images have none of 0, 1, 2, 3, 4 …, all"),
+    ("ce", range(9), "student began"),
+  ],
+)
+def test_an_exam_needs_an_image(variant, unseen, said, config, begun, tmp_path):
+  made = config(variant)
+  made.class_order = "given"
+  dataset = data.load("digits", train_limit=300)
+  test = splits.take(dataset.test, ~np.isin(dataset.test.labels, unseen))
+  with pytest.raises((UserError, AssertionError)) as error:
+    loop.run(settle(made), tmp_path / "run", dataset=dataclasses.replace(dataset, test=test))
+  assert str(error.value).startswith(said)
+  assert begun == (["student"] if said == "student began" else [])
 
 
 @pytest.mark.parametrize("searches", [True, False])
