@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from edjax.report import circumstances, figures, mistakes, words
+from edjax.report import circumstances, curve, figures, mistakes, words
 from edjax.report.drawing import clean, number_or_nan, shorten
 
 Content = dict[str, Any]  # JSON
@@ -55,7 +55,7 @@ def render(report: Content, rows: Rows) -> str:
     costs=_costs(report),
     times=_times(report),
     elsewhere=_elsewhere(report),
-    curve=Markup(figures.learning_curve(grades, rows)) if grades and rows else "",
+    curve=Markup(curve.learning_curve(grades, rows)) if grades and rows else "",
     heat=_heat(grades, subjects, classes),
     growth=Markup(figures.growth(grades)) if len(grades) > 1 else "",
     taught=taught,

@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from edjax.report import circumstances, figures, mistakes, page, words
+from edjax.report import circumstances, curve, figures, mistakes, page, words
 from tests.report.pages import EVIL, Page, parts, school
 
 
@@ -40,11 +40,11 @@ def test_pictures_say_of_how_many_images_they_are():
   drawn = mistakes.confusion(rows, ["a", "b", "c"], {})
   assert [f">{name}<" in drawn for name in ("a (n 10)", "b (n 1,234)", "c (n 5)")] == [True] * 3
   grades, rows = parts()
-  assert ">validation, n 30<" in figures.learning_curve(grades, rows)
+  assert ">validation, n 30<" in curve.learning_curve(grades, rows)
   exams = [row for row in rows if row["kind"] == "exam"]
   exams[0]["count"] = 12
-  assert ">validation, n 12–30<" in figures.learning_curve(grades, rows)
-  assert ">validation<" in figures.learning_curve(grades, [r | {"count": None} for r in rows])
+  assert ">validation, n 12–30<" in curve.learning_curve(grades, rows)
+  assert ">validation<" in curve.learning_curve(grades, [r | {"count": None} for r in rows])
 
 
 def test_an_only_exam_of_a_grade_has_its_interval():
@@ -54,7 +54,7 @@ def test_an_only_exam_of_a_grade_has_its_interval():
   unknown = [row | {"count": None} for row in once]
   assert len(once) == len(grades) == 2
   bars = [
-    len(re.findall(r"LineCollection", figures.learning_curve(grades, r))) for r in (once, unknown)
+    len(re.findall(r"LineCollection", curve.learning_curve(grades, r))) for r in (once, unknown)
   ]
   assert bars[0] == bars[1] + 2
 
@@ -126,7 +126,7 @@ def test_blue_is_the_student_and_vermilion_its_teachers():
   markers = re.findall(r"<use [^>]*var\(--(\w+)\)", drawn)
   assert {"blue", "vermilion"} <= set(markers)
   assert "vermilion" not in figures.growth(school(grades=3)[0]["grades"])
-  assert "--vermilion" not in figures.learning_curve(*parts())
+  assert "--vermilion" not in curve.learning_curve(*parts())
   text = page.render(*school())
   bar = re.search(r'<div class="bar">(.*?)</div>', text, re.DOTALL)[1]
   assert re.findall(r'<i class="(\w+)"', bar) == ["student", "answers", "training"]
@@ -136,7 +136,7 @@ def test_blue_is_the_student_and_vermilion_its_teachers():
 
 
 def test_objective_and_validation_loss_have_axes_of_their_own():
-  drawn = figures.learning_curve(*parts())
+  drawn = curve.learning_curve(*parts())
   assert drawn.count(">objective<") == 1 and "validation" in drawn and "curve-axes_3" in drawn
 
 
@@ -144,8 +144,8 @@ def test_objective_and_validation_loss_have_axes_of_their_own():
 def test_labels_of_short_grades_do_not_touch(epochs):
   ends = np.cumsum(epochs)
   spans = list(zip(ends - epochs, ends, strict=True))
-  placed = figures.place_labels(spans, [f"grade {k + 1}" for k in range(len(epochs))])
-  letter = ends[-1] / figures._LETTERS
+  placed = curve.place_labels(spans, [f"grade {k + 1}" for k in range(len(epochs))])
+  letter = ends[-1] / curve._LETTERS
   for row in (0, 1):
     edges = [(c - letter * len(t) / 2, c + letter * len(t) / 2) for c, r, t in placed if r == row]
     assert all(left[1] < right[0] for left, right in zip(edges, edges[1:], strict=False))

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from edjax.report import drawing, figures, page, report
+from edjax.report import curve, drawing, page, report
 from edjax.report.journal import Journal
 from tests.report.pages import EVIL, SECTIONS, Page, school
 
@@ -137,14 +137,14 @@ def test_an_exam_without_an_epoch_is_placed_by_its_step():
   made, rows = school(grades=1)
   exams = [row for row in rows if row["kind"] == "exam"]
   anchors = [(0, 0.0), (4, 1.0), (8, 2.0)]
-  epochs, top1 = figures._curve(exams, anchors, 10.0, "top1")
+  epochs, top1 = curve._curve(exams, anchors, 10.0, "top1")
   assert epochs.tolist() == [11.0, 12.0] and top1.tolist() == [0.5, 0.5]
 
 
 def test_a_long_curve_is_thinned_without_moving_its_mean():
   rows = [{"epoch": step / 100, "top1": step / 3000} for step in range(3000)]
-  epochs, top1 = figures._curve(rows, [(0, 0.0)], 0.0, "top1")
-  assert len(epochs) == figures.MOST_POINTS
+  epochs, top1 = curve._curve(rows, [(0, 0.0)], 0.0, "top1")
+  assert len(epochs) == curve.MOST_POINTS
   assert top1.mean() == pytest.approx(2999 / 6000)
 
 
