@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import flax
 import jax
@@ -139,16 +139,8 @@ def load(
   if advice:
     holder = f"the teacher in {directory}"
     identity.refuse(holder, info.get("data"), dataset.identity, ("train",), advice)
-  wanted = [dataset.class_names[label] for label in sorted(classes)]
+  known = _known_classes(info, directory, name, [dataset.class_names[c] for c in sorted(classes)])
   shape = list(dataset.train.images.shape[1:])
-  known = info["classes"]
-  if known is None and info["num_classes"] == len(wanted):
-    known = wanted
-  if known is None or sorted(known) != sorted(wanted):
-    raise UserError(
-      f"the teacher in {directory} answers for {_listed(known or [None] * info['num_classes'])}, "
-      f"but {name} needs {_listed(wanted)}"
-    )
   if info["image_shape"] not in (None, shape):
     raise UserError(
       f"the teacher in {directory} was trained on {info['image_shape']} images, but those of "
@@ -169,6 +161,30 @@ def load(
   )
   _check_fit(teacher, directory, dataset.name, shape)
   return teacher
+
+
+def _known_classes(
+  info: Mapping[str, Any], directory: str | os.PathLike[str], name: str, wanted: list[str]
+) -> list[str]:
+  """Returns the names of a network's classes, column by column.
+
+  Args:
+    info, directory: what is said of the network, and where.
+    name: of the teacher that it should be.
+    wanted: the classes it must answer for, which are also those of a network that names none.
+
+  Raises:
+    UserError: if it knows others.
+  """
+  known = info["classes"]
+  if known is None and info["num_classes"] == len(wanted):
+    return wanted
+  if known is None or sorted(known) != sorted(wanted):
+    raise UserError(
+      f"the teacher in {directory} answers for {_listed(known or [None] * info['num_classes'])}, "
+      f"but {name} needs {_listed(wanted)}"
+    )
+  return cast(list[str], known)
 
 
 def _own_figures(
