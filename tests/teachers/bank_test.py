@@ -32,9 +32,8 @@ def entered(workdir):
   return np.fromfile(file, np.int64).reshape(-1, size + 1)[:, :size]
 
 
-@pytest.fixture
-def no_teacher(monkeypatch):
-  """Lets a run fail that asks a teacher anything."""
+def forbid_teachers(monkeypatch):
+  """Lets a run fail from now on that asks a teacher anything."""
 
   def refuse(*_):
     raise AssertionError("a teacher was asked")
@@ -104,8 +103,9 @@ def test_answers_are_rounded_to_bfloat16(small, schools, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["generalist", "specialists"])
-def test_a_filled_bank_needs_no_teacher(small, schools, tmp_path, no_teacher, kind):
+def test_a_filled_bank_needs_no_teacher(small, schools, tmp_path, monkeypatch, kind):
   place = schools(kind)
+  forbid_teachers(monkeypatch)
   changes = {"faculty.cache": str(place / "filled"), "faculty.bank": "float32"}
   loop.run(settle(config(**KINDS[kind] | changes)), tmp_path / "again")
   assert teachers_macs(tmp_path / "again") == 0
@@ -129,8 +129,9 @@ def test_a_teacher_is_asked_in_whole_batches(schools):
     ),
   ],
 )
-def test_a_second_seed_pays_nothing(small, full, tmp_path, no_teacher, other):
+def test_a_second_seed_pays_nothing(small, full, tmp_path, monkeypatch, other):
   """Nor does another method, or another curriculum with other subjects."""
+  forbid_teachers(monkeypatch)
   changes = {"faculty.cache": str(full), "faculty.bank": "float32"} | other
   loop.run(settle(config(**changes)), tmp_path / "run")
   assert teachers_macs(tmp_path / "run") == 0
