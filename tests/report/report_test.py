@@ -101,7 +101,7 @@ def test_the_same_report_gives_the_same_bytes():
   "num_classes, grades, teachers",
   [(2, 1, False), (10, 3, True), (21, 1, True), (100, 2, True), (257, 1, False)],
 )
-def test_many_shapes_ofschool(num_classes, grades, teachers):
+def test_many_shapes_of_school(num_classes, grades, teachers):
   made, rows = school(num_classes, grades, teachers)
   shown = Page(page.render(made, rows))
   # One grade does not grow, and of many classes the hardest are listed in place of a matrix.
