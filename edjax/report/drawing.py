@@ -14,6 +14,7 @@ import warnings
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -87,6 +88,11 @@ def number_or_nan(value: Any) -> float:
     return float(value)
   except (TypeError, ValueError):
     return math.nan
+
+
+def legend_above(axes: Axes, **spacing: Any) -> None:
+  """Puts the legend of a panel above it, on its left; the spacing is as matplotlib takes it."""
+  axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderpad=0, **spacing)
 
 
 def inline(figure: Figure, name: str, title: str) -> str:

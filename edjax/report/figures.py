@@ -24,6 +24,7 @@ from edjax.report.drawing import (
   WIDTH,
   big,
   inline,
+  legend_above,
   number_or_nan,
   shorten,
 )
@@ -148,12 +149,5 @@ def faculty(
   axes.spines[:].set_visible(False)
   axes.tick_params(length=0)
   axes.tick_params(axis="y", labelcolor=INK, pad=72 * 0.2 * WIDTH)
-  axes.legend(
-    loc="lower left",
-    bbox_to_anchor=(0, 1),
-    ncols=2,
-    borderaxespad=0.3,
-    borderpad=0,
-    handletextpad=0.2,
-  )
+  legend_above(axes, ncols=2, borderaxespad=0.3, handletextpad=0.2)
   return inline(figure, "faculty", "Test top-1 of each teacher and of the graduate")

@@ -21,6 +21,7 @@ from edjax.report.drawing import (
   STYLE,
   WIDTH,
   inline,
+  legend_above,
   number_or_nan,
   shorten,
 )
@@ -222,13 +223,7 @@ def reliability(calibration: Mapping[str, Sequence[Any]]) -> str:
     bottom.bar(centre, count, 0.9 / bins, color=LIGHT_BLUE, linewidth=0)
   top.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
   bottom.set(xlabel="mean confidence of a bin", ylabel="images")
-  top.legend(
-    loc="lower left",
-    bbox_to_anchor=(0, 1),
-    handlelength=1.2,
-    borderaxespad=0.4,
-    borderpad=0,
-  )
+  legend_above(top, handlelength=1.2, borderaxespad=0.4)
   for axes in (top, bottom):
     axes.tick_params(length=0)
     axes.grid(True, axis="y")

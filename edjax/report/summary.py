@@ -136,7 +136,7 @@ def content(
   scores = exam_scores(logits, truth, subjects)
   answers, rows = {}, []
   for teacher in study.teachers.values():
-    answers[teacher.name] = _everything(loader, teacher, labels)
+    answers[teacher.name] = loader.answers_of(teacher)("test", labels)[0]  # whatever the class
     rows.append(_teacher_row(teacher, subjects, answers[teacher.name], truth, loader.image_shape))
   present = [study.teachers[n] for n in study.curriculum.grades[-1].teachers]
   grades = list(reached.grades)
@@ -173,12 +173,6 @@ def content(
     "notes": _notes(study, grades, dataset),
   }
   return plain(report)
-
-
-def _everything(loader: Any, teacher: Teacher, labels: tuple[Label, ...]) -> np.ndarray:
-  """A teacher's logits for the whole test split, whatever the class."""
-  answer = loader.examiner(teacher.network, teacher.figures)
-  return answer(loader.fleet.replicate(teacher.variables), "test", labels)[0]
 
 
 def _teacher_row(

@@ -50,7 +50,7 @@ class Alignment:
 
   def __init__(self, role: Role, num_classes: int, target: str) -> None:
     """Takes what the teacher does, the places of the student, and see `curriculum.Recipe`."""
-    self._role, self._num_classes, self._sliced = role, num_classes, target == "slice"
+    self._num_classes, self._sliced = num_classes, target == "slice"
     self._places, self._columns = np.array(role.places), np.array(role.columns)
 
   def student(self, output: Output) -> Output:

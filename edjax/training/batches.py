@@ -45,7 +45,7 @@ class Batches:
     """Takes the training images of each subject, and ints that name this period of training."""
     self._loader, self.seating, self.epochs = loader, seating, epochs
     most = _CHUNK_BYTES // (sum(seating.seats) * loader.image_bytes)
-    self.chunk = max(1, min(max(1, seating.steps // _CHUNKS_PER_EPOCH), most))
+    self.chunk = max(1, min(seating.steps // _CHUNKS_PER_EPOCH, most))
     self.ahead: Stream[tuple[int, int], dict[str, Any]] = Stream(self._lay_out, self._following)
 
     @functools.lru_cache(maxsize=2)

@@ -18,6 +18,7 @@ from edjax.data.splits import Rows
 from edjax.devices.pmap import Fleet
 from edjax.models.layers import Network
 from edjax.report.scores import exam_scores
+from edjax.teachers.faculty import Teacher
 from edjax.training.step import exam_step
 from edjax.types import Label, Variables
 
@@ -96,6 +97,11 @@ class Loader:
     table = np.full(len(self.dataset.class_names), -1, np.int32)
     table[list(order)] = np.arange(len(order))
     return table[self.splits[split].labels]
+
+  def answers_of(self, teacher: Teacher) -> Callable[..., Answered | None]:
+    """Returns `(split, order, most=None) -> (logits, labels)` of a teacher, see `examiner`."""
+    answer = self.examiner(teacher.network, teacher.figures)
+    return functools.partial(answer, self.fleet.replicate(teacher.variables))
 
   def examiner(self, network: Network, figures: Figures | tuple[()] = ()) -> Answer:
     """Compiles (lazily) `answer(variables, split, order, most=None) -> (logits, labels)`.

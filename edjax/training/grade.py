@@ -132,14 +132,14 @@ class ReadyGrade:
   def _bank(self, settings: bank.Settings, asked: tuple[bank.Asked, ...]) -> bank.Bank:
     how = self._spec.augment
     shown = bank.Shown(
-      self.grade.name,
-      how,
-      self._spec.precision,
-      self.order,
-      self.grade.epochs,
-      self.batches.chunk,
-      self.batches.rows,
-      self.batches.views(how, self._key),
+      grade=self.grade.name,
+      how=how,
+      precision=self._spec.precision,
+      labels=self.order,
+      epochs=self.grade.epochs,
+      chunk=self.batches.chunk,
+      rows=self.batches.rows,
+      numbers=self.batches.views(how, self._key),
     )
     return bank.Bank(settings, self._loader.dataset, self._loader.fleet, asked, shown)
 
@@ -223,6 +223,19 @@ def freeze(
   return variables | {"params": precision.lower(variables["params"], kind)}
 
 
+def seats(
+  grade: curriculum.Grade,
+  roles: Sequence[faculty.Role],
+  seating: sampler.Seating,
+  devices: int,
+) -> dict[str, bank.Seats | None]:
+  """Returns {teacher: seats for which it answers, from `sampler.teacher_seats`}."""
+  return {
+    role.name: sampler.teacher_seats(seating, faculty.answers_for(role, grade), devices)
+    for role in roles
+  }
+
+
 def _asked(
   study: Study,
   loader: Loader,
@@ -231,13 +244,12 @@ def _asked(
   spec: StepSpec,
 ) -> tuple[bank.Asked, ...]:
   """The teachers of a grade, as its steps ask them."""
-  asked = []
+  asked, where = [], seats(grade, spec.roles, seating, loader.fleet.size)
   for role in spec.roles:
     teacher = study.teachers[role.name]
     variables = freeze(teacher.network, teacher.variables, loader.image_shape, spec.precision)
-    seats = sampler.teacher_seats(seating, faculty.answers_for(role, grade), loader.fleet.size)
     network = cast(models.Network, role.network)
-    asked.append(bank.Asked(teacher, network, variables, role.figures, seats))
+    asked.append(bank.Asked(teacher, network, variables, role.figures, where[role.name]))
   return tuple(asked)
 
 

@@ -130,8 +130,7 @@ def exam(settings: Settings, workdir: str | pathlib.Path) -> dict[str, Any]:
   loader = Loader(_dataset(settings), fleet, settings.residence)
   labels = tuple(map(Label, range(len(loader.dataset.class_names))))
   graduate = processes.tell(lambda: faculty.load(place, "the exam", labels, loader.dataset))
-  answer = loader.examiner(graduate.network, graduate.figures)
-  answered = answer(graduate.variables, "test", graduate.classes)
+  answered = loader.answers_of(graduate)("test", graduate.classes)
   logits, truth = cast(Answered, answered)  # the exam has images of all classes
   return exam_scores(logits, truth, {})
 
@@ -183,13 +182,12 @@ class _Teachers:
   def examine(self, wanted: Wanted) -> None:
     """Examines a given teacher, and says a line about it."""
     teacher, loader, settings = self.get(wanted), self.training.loader, self.search.faculty
-    answer = loader.examiner(teacher.network, teacher.figures)
-    variables = loader.fleet.replicate(teacher.variables)
+    answer = loader.answers_of(teacher)
     line = examination.examine(
       teacher,
       acquire.checkpoint_of(settings, wanted),
       loader.dataset.class_names,
-      lambda split, most: answer(variables, split, teacher.classes, most),
+      lambda split, most: answer(split, teacher.classes, most),
       settings.check,
     )
     self.training.progress.line(line)
@@ -304,9 +302,7 @@ def _class_order(settings: Settings, loader: Loader, teachers: _Teachers) -> tup
   if settings.class_order == "easiest":
     everything = tuple(map(Label, range(num_classes)))
     teacher = teachers.get(Wanted(curriculum.GENERALIST, 0, everything))
-    answered = loader.examiner(teacher.network, teacher.figures)(
-      loader.fleet.replicate(teacher.variables), "validation", teacher.classes
-    )
+    answered = loader.answers_of(teacher)("validation", teacher.classes)
     return processes.tell(lambda: faculty.easiest_first(teacher, answered))
   chosen = curriculum.class_order(settings.class_order, num_classes, settings.seed)
   return tuple(map(Label, chosen))

@@ -103,6 +103,8 @@ def losses(
     teacher: {name: row | {"params": params[teacher][name]} for name, row in rows.items()}
     for teacher, rows in methods.items()
   }
+  whole = [grown(output, spec.missing) for output in seen.outputs]
+  seen = dataclasses.replace(seen, outputs=whole)
   hard, alone = _without_teachers(spec, known[""], seen)
   if not spec.roles:
     return hard, jnp.zeros(seen.batch.labels.shape, jnp.float32), {"": alone}
@@ -119,8 +121,7 @@ def _without_teachers(
   for name, weight, method in spec.methods:
     if not method.needs_teacher:
       for output in seen.outputs:
-        student = grown(output, spec.missing)
-        loss, memories[name] = method.loss(known[name], student, None, seen.batch)
+        loss, memories[name] = method.loss(known[name], output, None, seen.batch)
         total += weight / len(seen.outputs) * loss
   return total, memories
 
@@ -152,7 +153,7 @@ class _Teacher:
 
   def __init__(self, spec: StepSpec, role: Role, known: dict[str, Variables], seen: Seen) -> None:
     self.name, self._known, self._spec = role.name, known, spec
-    self._outputs = [grown(output, spec.missing) for output in seen.outputs]
+    self._outputs = seen.outputs
     self._nothing = jnp.zeros(seen.batch.labels.shape, jnp.float32)
     self._where = seen.seats.get(role.name)
     self._aligned = Alignment(role, spec.num_classes, spec.target)
@@ -189,11 +190,11 @@ class _Teacher:
           total += loss
     return total, apart, memories
 
-  def pull(self, logits: Logits, batch: Batch) -> Float32[jax.Array, " classes"]:
+  def pull(self, logits: Logits) -> Float32[jax.Array, " classes"]:
     """Where the teacher would move the student's logits, averaged over the batch."""
     logits = jax.lax.stop_gradient(logits)
     gradient = jax.grad(lambda logits: self.taught(logits)[0].sum())(logits).astype(jnp.float32)
-    return across(gradient.sum(0), batch)
+    return across(gradient.sum(0), self.batch)
 
   def _student(self, view: int, logits: Logits | None = None) -> Output:
     """What the student says on the teacher's seats and of its classes, of one of the views."""
@@ -214,7 +215,7 @@ def _weights(spec: StepSpec, asked: list[_Teacher], present: Shares, logits: Log
   if spec.consensus == "confidence":
     return weighting.by_confidence(each(_error), present)
   if spec.consensus == "gradient":
-    return weighting.by_gradient(jnp.stack([one.pull(logits, one.batch) for one in asked]))[:, None]
+    return weighting.by_gradient(jnp.stack([one.pull(logits) for one in asked]))[:, None]
   return jnp.ones_like(present)
 
 

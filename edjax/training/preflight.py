@@ -133,10 +133,7 @@ def trace(study: Study, loader: Loader) -> list[float]:
         jax.eval_shape(growth.graft, state.variables, fresh)
       per_step = grades.macs_per_step(study, loader, grade, seating, spec)
     work.append(grade.epochs * seating.steps * sum(per_step.values()))
-    seats = {
-      role.name: sampler.teacher_seats(seating, faculty.answers_for(role, grade), loader.fleet.size)
-      for role in spec.roles
-    }
+    seats = grades.seats(grade, spec.roles, seating, loader.fleet.size)
     own = {name: jax.tree.map(lambda leaf: leaf[0], each) for name, each in seats.items() if each}
     state = _taught(where, loader, spec, _Begun(fresh, frozen, own, state))
   with _asked(f"{study.label}, model {study.model!r}"):

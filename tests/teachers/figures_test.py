@@ -16,7 +16,6 @@ from edjax.data.datasets import Dataset
 from edjax.data.splits import Split
 from edjax.devices import pmap
 from edjax.errors import UserError
-from edjax.report import summary
 from edjax.settings import settle
 from edjax.teachers import bank, faculty
 from edjax.training import evaluation, loop
@@ -67,7 +66,7 @@ def test_an_exam_shows_images_as_the_graduate_knows_them(graduate, tmp_path, mon
 def test_the_last_exams_show_teachers_images_as_they_know_them(graduate):
   loader = evaluation.Loader(dataset(), pmap.fleet(1, 6))
   teacher = faculty.load(graduate[0], "generalist", range(6), loader.dataset)
-  logits = summary._everything(loader, teacher, tuple(range(6)))
+  logits, _ = loader.answers_of(teacher)("test", tuple(range(6)))
   wanted = said(graduate[1], loader.dataset.test.images)
   np.testing.assert_allclose(logits, wanted, rtol=1e-4, atol=1e-4)
 
