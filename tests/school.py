@@ -36,6 +36,7 @@ class Linear(nn.Module):
   """A teacher whose answer is one matrix product."""
 
   num_classes: int
+  axis_name: str | None = None  # as every network has it
 
   @nn.compact
   def __call__(self, images):

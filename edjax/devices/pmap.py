@@ -111,7 +111,7 @@ class Fleet:
   @property
   def at_once(self) -> int:
     """Images per device that a frozen network is asked about in one go; more are no quicker."""
-    return 128 if self.on_cpu else 512
+    return 64 if self.on_cpu else 512
 
   def _sharding(self, spec: PartitionSpec) -> NamedSharding:
     own = np.array([self.devices[place] for place in self._own])

@@ -97,16 +97,16 @@ def _imported(name: str) -> Body:
   return found
 
 
+# Called alike these two return the same network, so that what is compiled or read off it can be
+# kept; but for the axis, a whole pupil is the graduate.
 @functools.lru_cache(maxsize=32)
-def graduate(body: Body, num_classes: int, axis_name: str | None = None) -> Network:
-  """Returns the whole `Network`: every fragment and the network's own classifier.
-
-  Called alike it returns the same one, so that what is compiled or read off it can be kept.
-  """
+def graduate(body: Body, num_classes: int) -> Network:
+  """Returns the whole `Network`: every fragment and the network's own classifier."""
   head = functools.partial(body.head, num_classes=num_classes)
-  return Network(body.fragments, head, axis_name)
+  return Network(body.fragments, head)
 
 
+@functools.lru_cache(maxsize=32)
 def pupil(
   body: Body,
   fragments: int,
@@ -130,7 +130,7 @@ def pupil(
       f"there is no network of {fragments} fragments; this one has 1 to {len(body.fragments)}"
     )
   if fragments == len(body.fragments):
-    return graduate(body, num_classes, axis_name)
+    return graduate(body, num_classes).clone(axis_name=axis_name)
   reference = functools.partial(
     TeachingReference,
     num_classes=num_classes,

@@ -301,7 +301,7 @@ def agreement(
 
   Args:
     teachers: of the last grade.
-    answers: {name: teacher's logits for all images}.
+    answers: {name: teacher's logits for the images of its classes}.
     logits: the student's [images, labels].
     labels: int [images].
 
@@ -313,7 +313,7 @@ def agreement(
   for teacher in teachers:
     columns = np.asarray(teacher.classes)
     own = np.isin(labels, columns)
-    same.append(logits[own][:, columns].argmax(1) == answers[teacher.name][own].argmax(1))
+    same.append(logits[own][:, columns].argmax(1) == answers[teacher.name].argmax(1))
   return float(np.concatenate(same).mean()) if same else None
 
 

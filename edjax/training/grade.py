@@ -79,13 +79,21 @@ class ReadyGrade:
 
   def begin(self, last: State | None = None) -> State:
     """Returns the state with which the grade begins, grafted on that in which the last ended."""
-    fresh = models.begin(self._spec.network, self._key, self._loader.image_shape)
     if last is not None:
-      fresh, known = jax.device_get((fresh, last.variables))
-      last = dataclasses.replace(last, variables=known)
+      last = dataclasses.replace(last, variables=jax.device_get(last.variables))
+    if last is not None and self._fits(last.variables):
+      fresh = last.variables  # nothing is grown, so nothing new is needed, nor compiled
+    else:
+      fresh = models.begin(self._spec.network, self._key, self._loader.image_shape)
+      fresh = fresh if last is None else jax.device_get(fresh)
     shape = self._loader.dataset.train.images.shape
     state = grow(self._spec, shape, self._key, fresh, self._teachers, last)
     return self._loader.fleet.replicate(state)
+
+  def _fits(self, variables: Variables) -> bool:
+    """Whether the network of this grade has just these variables."""
+    wanted = models.shapes(self._spec.network, self._loader.image_shape)
+    return jax.eval_shape(lambda: variables) == wanted
 
   def restore(self, arrays: dict[str, np.ndarray]) -> State:
     """Returns the state that a checkpoint of this grade holds, {path: array}.

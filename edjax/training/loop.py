@@ -99,7 +99,7 @@ def run(
     variables, reached = training(study)
     graduate = growth.graduate(variables, np.argsort(study.order))
     processes.tell(lambda: _save(place, study.model, dataset, graduate, settings.name))
-    written = content(settings.name, study, loader, graduate, reached, teachers.all())
+    written = content(settings.name, study, loader, variables, graduate, reached, teachers.all())
     between = time.monotonic() - began - training.seconds
     written |= costs(reached.grades, teachers.all(), between)
     finished = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())

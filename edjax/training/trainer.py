@@ -63,6 +63,7 @@ def train(
     state: Any = None
     first_step = reached.first_step
     for number in range(reached.grade, len(study.curriculum.grades)):
+      began = time.monotonic()
       ready = ReadyGrade(study, loader, number, first_step)
       log.note_left_out(ready)
       with contextlib.closing(ready.batches.ahead):
@@ -70,6 +71,8 @@ def train(
           state, reached = ready.begin(state), reached.begin(number, first_step)
         else:
           state, arrays = log.restore(ready, arrays, done), None
+        spent = reached.seconds + time.monotonic() - began
+        reached = dataclasses.replace(reached, seconds=spent)
         state, reached = _train_grade(log, ready, loader.fleet, state, reached, stop)
       first_step += ready.steps
   return jax.device_get(state.variables), reached
@@ -106,9 +109,9 @@ def _train_grade(
     if chunk.step < ready.steps and ending:
       raise Stopped(f"{log.label}: stopped after step {ready.first_step + chunk.step:,}")
   if len(reached.grades) == reached.grade:  # else it was examined before the run was killed
-    seconds = time.monotonic() - began
     # Preflight has refused a test split without such images.
     scores = cast(dict[str, Any], _examined(ready, state, "test"))
+    seconds = time.monotonic() - began
     row = grade_row(ready, state, scores, seconds, reached.images_per_second)
     reached = dataclasses.replace(reached, grades=(*reached.grades, row))
     log.save(ready, state, now())

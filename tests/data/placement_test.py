@@ -93,7 +93,7 @@ def trained(fleet, where, split):
 def laid_out(small, monkeypatch):
   """Three chunks an epoch, and an exam of several batches."""
   monkeypatch.setattr(batches, "_CHUNKS_PER_EPOCH", 3)
-  monkeypatch.setattr("edjax.training.evaluation._EXAM_BATCH", 5)
+  monkeypatch.setattr("edjax.devices.pmap.Fleet.at_once", 5)
 
 
 @pytest.mark.parametrize("fleet", FLEETS)

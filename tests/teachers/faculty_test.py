@@ -182,8 +182,8 @@ def test_agreement_by_hand():
   )
   first, second = teacher("subject_1", (1, 0)), teacher("subject_2", (2, 3))
   answers = {  # columns as the teacher has them
-    "subject_1": np.array([[0, 1], [1, 0], [0, 0], [0, 0]]),  # says 0, then 1
-    "subject_2": np.array([[0, 0], [0, 0], [0, 1], [0, 1]]),  # says 3, then 3
+    "subject_1": np.array([[0, 1], [1, 0]]),  # says 0, then 1
+    "subject_2": np.array([[0, 1], [0, 1]]),  # says 3, then 3
     "generalist": np.eye(4)[[2, 3, 3, 1]],  # says 2, 3, 3, 1
   }
   assert faculty.agreement([first, second], answers, student, labels) == 2 / 4

@@ -17,7 +17,7 @@ from edjax.data import datasets
 from edjax.recipes import common
 from edjax.settings import settle
 from edjax.storage import checkpoint
-from edjax.training import loop
+from edjax.training import evaluation, loop
 from tests import archives, command
 from tests.command import DIGITS, files, refused
 from tests.configs_test import check_run
@@ -37,7 +37,13 @@ _MAPS = pathlib.Path("/proc/self/maps")
 
 
 @pytest.fixture(scope="module")
-def smoke(compiled, tmp_path_factory):
+def programs():
+  """What the exams of `smoke` are compiled from: (network, shape of the images), once each time."""
+  return []
+
+
+@pytest.fixture(scope="module")
+def smoke(compiled, programs, tmp_path_factory):
   """A finished run of digits with specialists and a generalist, which tests leave as it is.
 
   Returns:
@@ -48,7 +54,21 @@ def smoke(compiled, tmp_path_factory):
   common.every(config, teachers="both")
   for part in (config.student, config.faculty.specialist, config.faculty.generalist):
     part.model = SMALL
-  return workdir, loop.run(settle(config), workdir), config
+  exam_step = evaluation.exam_step
+
+  def noted(network, how, variables, images):
+    programs.append((network, images.shape))
+    return exam_step(network, how, variables, images)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(evaluation, "exam_step", noted)
+    return workdir, loop.run(settle(config), workdir), config
+
+
+def test_the_exams_of_a_network_are_compiled_once_in_a_school(smoke, programs):
+  """Traced, which is as often: of pupils, graduate and teachers, in training and for the report."""
+  # Specialists of 4, 3 and 3 classes, two pupils, and one whole network: generalist and graduate.
+  assert len(programs) == len(set(programs)) == 5
 
 
 @pytest.mark.skipif(not _MAPS.exists(), reason="Linux says how many mappings a process has")

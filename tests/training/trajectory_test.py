@@ -44,9 +44,8 @@ def test_ten_steps_are_pytorchs(pair, tmp_path):
     weight_decay=5e-4,
     teacher_network=lambda classes: models.graduate(models.body(pair[0]), classes),
   )
-  network = models.graduate(
-    models.body(pair[1]), school.CLASSES, axis_name=desk.spec.network.axis_name
-  )
+  network = models.graduate(models.body(pair[1]), school.CLASSES)
+  network = network.clone(axis_name=desk.spec.network.axis_name)
   desk = dataclasses.replace(
     desk,
     spec=dataclasses.replace(desk.spec, network=network),
