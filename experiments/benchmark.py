@@ -2,13 +2,15 @@ r"""Training speed of the compiled step beside plain PyTorch, eager and channels
 
 python experiments/benchmark.py [--pairs=resnet110-resnet20,…] [--steps=10] [--rounds=3] [--json=F]
   [--compiled] [--workers=2] [--memory]
+python experiments/benchmark.py --race --data_dir=DIR --teacher=FOLDER …
 
 The last grade of a school, see `sides`; its last fragment's step is the longest. Rounds of edjax
 and PyTorch alternate, and the ratio of the medians is what counts: machines are shared and noisy.
 The share of the machine's peak counts the multiply-accumulates of teachers, student and gradients
 against a large matrix product of PyTorch's, measured before every pair. With --memory no pace is
 measured, but the most memory that a side takes, compiling included: beyond what importing both
-takes, and in a process of its own. Needs the extra [test].
+takes, and in a process of its own. With --race it is the time to an accuracy, see `race`. Needs the
+extra [test].
 """
 
 import argparse
@@ -27,11 +29,15 @@ import torch
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from edjax.devices import xla
-from experiments import memory, sides
+from experiments import memory, race, sides
 from tests.reference import training
 
 
 def main():
+  if "--race" in sys.argv:
+    sys.argv.remove("--race")
+    race.main()
+    return
   xla.quicken_cpus()
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument(
@@ -47,6 +53,7 @@ def main():
   parser.add_argument("--compiled", action="store_true", help="PyTorch's side by torch.compile")
   parser.add_argument("--workers", type=int, help="of a DataLoader on PyTorch's side")
   parser.add_argument("--memory", action="store_true", help="measure that, in place of speed")
+  parser.add_argument("--race", action="store_true", help="see race.py, whose options it takes")
   parser.add_argument("--json", type=pathlib.Path)
   options = parser.parse_args()
   images, labels = sides.pixels(options.images, options.side)
