@@ -41,7 +41,8 @@ class Grade:
     subjects: those seen, in order; together their classes are a prefix of the class order.
     teachers: names of the teachers that answer: a subject's name or "generalist".
     start_epoch: epochs of the school before this grade.
-    reference: options of the teaching reference (`models.pupil`), ignored with all fragments.
+    reference: options of the teaching reference (`models.pupil`); of a grade that `build` made,
+      empty where its head is the network's own.
     Others: as of a `rows.GradeRow`.
   """
 
@@ -257,6 +258,7 @@ def build(
   num_classes: int,
   num_fragments: int,
   generalists: int = 1,
+  cut: str = "stages",
 ) -> Curriculum:
   """Builds the curriculum of a student.
 
@@ -264,8 +266,9 @@ def build(
     grades: `rows.GradeRow`s.
     ratios: sizes of the subjects, see `subjects_of`.
     num_classes: of the data set.
-    num_fragments: of the whole student.
+    num_fragments: of the whole student, see `models.fragments`.
     generalists: how many answer where a grade has "generalist" or "both".
+    cut: how the student is cut, see `models.cut`.
 
   Raises:
     UserError: naming the setting that cannot be.
@@ -284,6 +287,7 @@ def build(
     seen, fragments = _seen(subjects, len(ratios), row.subjects, where), row.fragments
     fragments = fragments or num_fragments
     _check_fragments(fragments, row.frozen, num_fragments, where)
+    referred = cut == "stages" and fragments < num_fragments
     built.append(
       Grade(
         name=f"grade_{number + 1}",
@@ -291,9 +295,9 @@ def build(
         subjects=seen,
         teachers=_teachers(row.teachers, seen, generalists),
         start_epoch=epoch,
-        reference=tuple(
-          (key, getattr(row, f"reference_{key}")) for key in ("width", "grid", "relu")
-        ),
+        reference=tuple((key, getattr(row, f"reference_{key}")) for key in _REFERENCE)
+        if referred
+        else (),
         **{key: getattr(row, key) for key in _COPIED},
       )
     )
@@ -325,6 +329,7 @@ def ordinary(
   return Curriculum((subject,), (grade,))
 
 
+_REFERENCE = ("width", "grid", "relu")  # options of a teaching reference
 _COPIED = rows.GradeRow.__dataclass_fields__.keys() & Grade.__dataclass_fields__.keys() - {
   "fragments",
   "subjects",

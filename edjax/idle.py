@@ -64,8 +64,13 @@ def _no_generalist(settings: Settings, plan: Curriculum) -> bool:
   return not any(general for _, general in _kinds(plan)) and settings.class_order != "easiest"
 
 
+def _never_referred(_: Settings, plan: Curriculum) -> bool:
+  return not any(grade.reference for grade in plan.grades)
+
+
 def _never_partial(_: Settings, plan: Curriculum) -> bool:
-  return all(grade.fragments == plan.grades[-1].fragments for grade in plan.grades)
+  whole = plan.grades[-1].fragments
+  return all(grade.fragments == whole and grade.frozen in (-1, 0, whole) for grade in plan.grades)
 
 
 def _one_grade(_: Settings, plan: Curriculum) -> bool:
@@ -82,7 +87,7 @@ def _trained(kind: str) -> Idle:
 
 _ALONE = "there is one grade, and nothing was learnt before it"
 _OWN = "it is of teachers with a checkpoint, and none is given"
-_WHOLE = "the student is whole in every grade, under its own head"
+_OWN_HEAD = "the student has its own head in every grade"
 
 # (setting, what it usually is, whether it then does nothing, why). Of grades, every entry counts.
 ROWS: tuple[tuple[str, tuple[Any, ...], Idle, str], ...] = (
@@ -138,9 +143,10 @@ ROWS: tuple[tuple[str, tuple[Any, ...], Idle, str], ...] = (
   ("grades.lower_rate", (1.0,), _one_grade, _ALONE),
   ("grades.rehearsal", (1.0,), _never_more, "no grade sees more subjects than the one before it"),
   ("grades.carry_momentum", (False,), _one_grade, _ALONE),
-  ("grades.reference_width", (0,), _never_partial, _WHOLE),
-  ("grades.reference_grid", (1,), _never_partial, _WHOLE),
-  ("grades.reference_relu", (True,), _never_partial, _WHOLE),
+  ("student.cut", ("stages",), _never_partial, "the student is whole, and learns, in every grade"),
+  ("grades.reference_width", (0,), _never_referred, _OWN_HEAD),
+  ("grades.reference_grid", (1,), _never_referred, _OWN_HEAD),
+  ("grades.reference_relu", (True,), _never_referred, _OWN_HEAD),
   (
     "faculty.generalists",
     (1,),

@@ -63,6 +63,7 @@ def distill(
   student: str | Body = "resnet20",
   teacher: str | Body | os.PathLike[str] = "resnet56",
   *,
+  cut: str = "stages",
   workdir: str | os.PathLike[str] | None = None,
   curriculum: plans.Curriculum | None = None,
   methods: Mapping[str, float | type[Method] | Mapping[str, Any]] | None = None,
@@ -87,6 +88,7 @@ def distill(
       a name at the top of a module, a script or a notebook, or that name, "package.module:NAME".
     teacher: the same, of teachers that are trained first, or the path (`pathlib.Path`) of one that
       knows all classes already: a graduate's folder, or a file of PyTorch's.
+    cut: what a fragment of the student is, see `sections.Student`.
     workdir: where everything is written; None for the first of runs/NAME, runs/NAME-2 … that no
       other run has, NAME being the data set's. `Run.workdir` says which.
     curriculum: `edjax.Curriculum.default()` if not given.
@@ -115,7 +117,7 @@ def distill(
     "dataset": dataset.name,
     "seed": seed,
     "devices": devices,
-    "student": {"model": _model(student)},
+    "student": {"model": _model(student), "cut": cut},
     "grades": curriculum.named(),
     "subjects": curriculum.subjects,
     "class_order": curriculum.class_order,

@@ -11,6 +11,7 @@ from edjax import models
 from edjax.curriculum import PRECISIONS, Recipe, check_ratios
 from edjax.data import placement
 from edjax.errors import UserError, choose, one_of, typed, within
+from edjax.models.cut import CUTS
 from edjax.rows import GradeRow
 
 FILLS = ("lazily", "up_front")
@@ -47,12 +48,15 @@ class Student:
 
   Attributes:
     model: a network, by its row of `models.MODELS`, or "package.module:NAME" of one's own.
+    cut: what a fragment is: one of the "stages", or by "depth" a further block of every stage.
   """
 
   model: str
+  cut: str = "stages"
 
   def __post_init__(self) -> None:
     typed(self, "student.")
+    one_of(self.cut, CUTS, "student.cut")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,13 +204,14 @@ class Settings:
 
   def _check_end(self) -> None:
     """A student that ends in a teacher's classifier needs that of all classes."""
-    body = models.body(self.student.model)
+    body, cut = models.body(self.student.model), self.student.cut
+    whole = 0, models.fragments(self.student.model, cut)
     for number, row in enumerate(self.grades, 1):
-      whole = row.fragments in (0, len(body.fragments))
-      if body.reuses and whole and row.teachers not in ("generalist", "both"):
+      own_head = cut == "depth" or row.fragments in whole
+      if body.reuses and own_head and row.teachers not in ("generalist", "both"):
         raise UserError(
-          f"{self.student.model} ends in its teacher's classifier, so grade_{number}, with the "
-          "whole network, needs a teacher of all classes: set grades.teachers to 'generalist' or "
+          f"{self.student.model} ends in its teacher's classifier, so grade_{number}, with its own "
+          "head, needs a teacher of all classes: set grades.teachers to 'generalist' or "
           "'both'"
         )
 

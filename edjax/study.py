@@ -17,6 +17,7 @@ class Study:
   Attributes:
     label: "student", or a teacher's name.
     model: a row of `models.MODELS`.
+    cut: how it is cut in fragments, one of `models.cut.CUTS`.
     curriculum: a `curriculum.Curriculum`.
     order: the data set's labels in the class order of this study.
     teachers: {name: `faculty.Teacher`}.
@@ -40,6 +41,7 @@ class Study:
   every_seconds: float
   keep: int
   bank: object | None = None
+  cut: str = "stages"
 
   def __post_init__(self) -> None:
     within(self.seed, "seed", least=0, below=2**32)

@@ -21,7 +21,7 @@ MAY_DIFFER = (
 _RUNS = pathlib.Path("runs")  # where work directories are that nobody has named
 _UNSET = "not set"
 # What was meant before there were such settings.
-_BEFORE = {"data.source": "auto", "recipe.magnitude": 9}
+_BEFORE = {"data.source": "auto", "recipe.magnitude": 9, "student.cut": "stages"}
 _WRITTEN = (
   "metrics.jsonl", "report.json", "report.html", "graduate", "teachers", "checkpoints", "data.json",
 )  # fmt: skip

@@ -13,13 +13,14 @@ from tests.configs_test import CLASSES, MODULES
 
 def notes(config, num_classes=10):
   config = settings.settle(config)
-  fragments = len(models.body(config.student.model).fragments)
+  student = config.student
   plan = curriculum.build(
     config.grades,
     config.subjects,
     num_classes,
-    fragments,
+    models.fragments(student.model, student.cut),
     config.faculty.generalists,
+    student.cut,
   )
   return idle.notes(config, plan)
 
@@ -33,6 +34,7 @@ def changed(arg, changes):
   return notes(config)
 
 
+DEEP = {"student.model": "resnet20"}  # which may be cut by depth
 # (setting, its value, variants and settings under which it does nothing, those where it does)
 ROWS = [
   ("recipe.milestones", (3, 5), ("kd", {}), ("kd", {"recipe.schedule": "steps"})),
@@ -54,6 +56,8 @@ ROWS = [
   ("grades.rehearsal", (0.5,), ("kd", {}), ("ed", {})),
   ("grades.rehearsal", (0.5,), ("ed", {"grades.subjects": (0,)}), ("paper", {})),
   ("grades.carry_momentum", (True,), ("kd", {}), ("ed", {})),
+  ("student.cut", "depth", ("kd", {}), ("kd", {"grades.frozen": (1,), **DEEP})),
+  ("student.cut", "depth", ("kd", {}), ("paper", DEEP)),
   ("grades.reference_width", (8,), ("kd", {}), ("ed", {})),
   ("grades.reference_grid", (4,), ("kd", {}), ("ed", {})),
   ("grades.reference_relu", (False,), ("kd", {}), ("ed", {})),
@@ -76,6 +80,13 @@ def test_what_has_no_effect(key, value, nothing, something):
   assert line.startswith(f"--config.{key}=") and " has no effect: " in line and "\n" not in line
   assert not changed(*nothing)
   assert not [line for line in changed(something[0], something[1] | {key: value}) if key in line]
+
+
+def test_a_student_cut_by_depth_has_no_teaching_reference():
+  lines = changed("paper", {"student.cut": "depth"} | DEEP)
+  assert [line.partition("=")[0] for line in lines] == [
+    "--config.grades.reference_grid", "--config.grades.reference_relu",
+  ]  # fmt: skip
 
 
 def test_every_row_is_tried():

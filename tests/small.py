@@ -5,7 +5,7 @@ import functools
 import flax.linen as nn
 
 from configs import digits
-from edjax import settings
+from edjax import models, settings
 from edjax.models import layers
 
 
@@ -21,6 +21,28 @@ class Layer(nn.Module):
     return nn.relu(x), (nn.relu(x),), (x,)
 
 
+class Blocks(nn.Module):
+  """A layer, and others that add to what they are given: the least that can be cut by depth."""
+
+  channels: int
+  blocks: int
+
+  @nn.compact
+  def __call__(self, x, norm):
+    x, _, _ = Layer(self.channels, 2, name="block_0")(x, norm)
+    for number in range(1, self.blocks):
+      x = nn.relu(x + Residual(name=f"block_{number}")(x, norm))
+    return x, (x,), (x,)
+
+
+class Residual(nn.Module):
+  """What a block adds: a convolution, normalised."""
+
+  @nn.compact
+  def __call__(self, x, norm):
+    return norm(name="bn")(layers.conv(x.shape[-1], 3, name="conv")(x))
+
+
 # Three fragments that compile in a fraction of a second.
 SMALL = layers.Body(
   fragments=tuple(
@@ -28,6 +50,21 @@ SMALL = layers.Body(
   ),
   head=layers.Classifier,
   width=8,
+)
+
+
+def _deep(most):
+  return tuple(
+    functools.partial(Blocks, channels, min(count, most)) for channels, count in ((4, 1), (8, 2))
+  )
+
+
+# Two stages, of one block and of two.
+DEEP = layers.Body(
+  fragments=_deep(2),
+  head=layers.Classifier,
+  width=8,
+  blocks=models.Blocks((1, 2), _deep, ends=("bn",)),
 )
 
 

@@ -157,6 +157,7 @@ SINCE_OF_RECIPE = ("randaugment", "magnitude")
     ({}, ""),
     ({"faculty.check": False}, ""),
     ({"data.mean": (0.4,)}, "data.mean was 'not set', is now"),
+    ({"student.model": "resnet14", "student.cut": "depth"}, "student.cut was 'stages', is now"),
     ({"data.source": "files"}, "data.source was 'auto', is now 'files'"),
     ({"faculty.generalist.clip": 1.0}, "faculty.generalist.clip was 0.0, is now 1.0"),
     ({"recipe.randaugment": 2}, "recipe.randaugment was 'not set', is now 2"),
@@ -166,13 +167,15 @@ SINCE_OF_RECIPE = ("randaugment", "magnitude")
 )
 def test_a_config_of_an_earlier_version_lacks_what_there_was_not(now, words, small, tmp_path):
   begin(tmp_path / "run", WAS.identity)
-  before = settings.to_json(settings.settle(config("kd,smoke")))
+  student = {key: now[key] for key in ("student.model",) if key in now}
+  before = settings.to_json(settings.settle(config("kd,smoke", **student)))
   parts = before["data"], before["faculty"], *before["methods"].values()
   for part in (*parts, before["faculty"]["specialist"], before["faculty"]["generalist"]):
     for key in SINCE:
       part.pop(key, None)
   for key in SINCE_OF_RECIPE:
     del before["recipe"][key]
+  del before["student"]["cut"]
   (tmp_path / "run" / "config.json").write_text(json.dumps(before))
   asked = settings.to_json(settings.settle(config("kd,smoke", **now)))
   with pytest.raises(UserError, match=words) if words else contextlib.nullcontext():

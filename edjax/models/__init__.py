@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from edjax import own
 from edjax.errors import UserError, choose
+from edjax.models.cut import Blocks
 from edjax.models.efficientnet import efficientnet
 from edjax.models.imagenet_resnet import imagenet_resnet
 from edjax.models.layers import Body, Network, Output, TeachingReference, shapes
@@ -21,7 +22,10 @@ from edjax.models.vit import vit
 from edjax.models.wrn import wrn
 from edjax.types import RandomKey, Variables
 
-__all__ = ["MODELS", "Body", "Network", "Output", "begin", "body", "graduate", "pupil", "shapes"]
+__all__ = [
+  "MODELS", "Blocks", "Body", "Network", "Output", "begin", "blocks", "body", "fragments",
+  "graduate", "pupil", "shallow", "shapes",
+]  # fmt: skip
 
 MODELS = {
   "resnet8": resnet(8),
@@ -97,8 +101,31 @@ def _imported(name: str) -> Body:
   return found
 
 
-# Called alike these two return the same network, so that what is compiled or read off it can be
-# kept; but for the axis, a whole pupil is the graduate.
+def blocks(name: str, cut: str) -> Blocks | None:
+  """Returns what cuts the network of that name by `cut`, one of `cut.CUTS`: None for "stages".
+
+  Raises:
+    UserError: as `body`, or if it cannot be cut by depth.
+  """
+  if cut == "stages":
+    return None
+  found = body(name).blocks
+  if found is None:
+    raise UserError(
+      f"{name} cannot be cut by depth: it has no residual blocks that could be inserted without a "
+      "change of its answers, or does not say so (Body.blocks); set student.cut to 'stages'"
+    )
+  return found
+
+
+def fragments(name: str, cut: str = "stages") -> int:
+  """Returns how many fragments the network of that name is cut in; raises as `blocks`."""
+  deep = blocks(name, cut)
+  return max(deep.counts) if deep else len(body(name).fragments)
+
+
+# Called alike these three return the same network, so that what is compiled or read off it can be
+# kept; but for the axis, a pupil that has all is the graduate.
 @functools.lru_cache(maxsize=32)
 def graduate(body: Body, num_classes: int) -> Network:
   """Returns the whole `Network`: every fragment and the network's own classifier."""
@@ -140,6 +167,25 @@ def pupil(
     preactivated=body.preactivated,
   )
   return Network(body.fragments[:fragments], reference, axis_name)
+
+
+@functools.lru_cache(maxsize=32)
+def shallow(body: Body, fragments: int, num_classes: int, axis_name: str | None = None) -> Network:
+  """Returns the network of a grade that is cut by depth: all stages with their first blocks.
+
+  Its head is the network's own, and with all fragments it is the `graduate`.
+
+  Args:
+    body: that has `blocks`.
+    fragments: how many blocks a stage has at most.
+    num_classes: columns of the logits.
+    axis_name: see `Network`.
+  """
+  whole = graduate(body, num_classes).clone(axis_name=axis_name)
+  deep = body.blocks
+  if deep is None or fragments >= max(deep.counts):
+    return whole
+  return whole.clone(fragments=deep.shallow(fragments))
 
 
 def begin(network: Network, key: RandomKey, image_shape: Sequence[int]) -> Variables:

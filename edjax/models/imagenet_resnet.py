@@ -17,6 +17,7 @@ from collections.abc import Callable
 import flax.linen as nn
 
 from edjax.models import layers
+from edjax.models.cut import Blocks
 from edjax.models.resnet import BasicBlock
 from edjax.types import Map
 
@@ -112,15 +113,20 @@ def imagenet_resnet(depth: int, small_images: bool = False) -> layers.Body:
   block, blocks = DEPTHS[depth]
   width = 64 if block is BasicBlock else 256
   stem = small_stem if small_images else large_stem
-  first, *others = blocks
-  return layers.Body(
-    fragments=(
+
+  def shallow(most: int) -> tuple[Callable[..., nn.Module], ...]:
+    first, *others = (min(count, most) for count in blocks)
+    return (
       functools.partial(Stage, block, width, first, stem=stem),
       *(
         functools.partial(Stage, block, width * 2**number, count, stride=2)
         for number, count in enumerate(others, 1)
       ),
-    ),
+    )
+
+  return layers.Body(
+    fragments=shallow(max(blocks)),
     head=layers.Classifier,
     width=width * 8,
+    blocks=Blocks(blocks, shallow, ends=("bn2",) if block is BasicBlock else ("bn3",)),
   )

@@ -21,6 +21,7 @@ from jax.nn.initializers import Initializer
 from jaxtyping import Float
 
 from edjax.models.cpu import convolution, normalisation
+from edjax.models.cut import Blocks, among_lowest
 from edjax.models.pooling import average_grid
 from edjax.types import Embedding, Logits, Map, RandomKey, Variables
 
@@ -82,6 +83,7 @@ class Body:
       map where the head widens it.
     preactivated: fragments hand on sums that still need normalisation and ReLU (WRN).
     reuses: the head ends in a teacher's classifier, which is never trained, see `reused`.
+    blocks: how it is cut by depth; None where that cannot be.
   """
 
   fragments: tuple[Callable[..., nn.Module], ...]
@@ -89,6 +91,7 @@ class Body:
   width: int
   preactivated: bool = False
   reuses: bool = False
+  blocks: Blocks | None = None
 
 
 class Network(nn.Module):
@@ -107,27 +110,31 @@ class Network(nn.Module):
   folded: bool = False
 
   @nn.compact
-  def __call__(self, images: Map, train: bool = False, frozen: int = 0) -> Output:
-    """Returns an `Output`; the lowest `frozen` fragments run in inference mode even in training."""
+  def __call__(
+    self, images: Map, train: bool = False, frozen: int = 0, blocks: Blocks | None = None
+  ) -> Output:
+    """Returns an `Output`; the lowest `frozen` fragments run in inference mode even in training.
 
-    def norm(learns: bool) -> Norm:
-      if self.folded:
-        return Affine
-      return functools.partial(
-        normalisation.BatchNorm,
-        use_running_average=not learns,
-        momentum=0.9,
-        epsilon=1e-5,
-        axis_name=self.axis_name,
-      )
+    They are cut by depth where their `blocks` are given.
+    """
 
+    def infers(path: tuple[str, ...]) -> bool:
+      return not train or among_lowest(path, frozen, blocks)
+
+    norm: Norm = functools.partial(
+      normalisation.BatchNorm,
+      use_running_average=infers,
+      momentum=0.9,
+      epsilon=1e-5,
+      axis_name=self.axis_name,
+    )
+    norm = Affine if self.folded else norm
     x, features, preactivations = images, (), ()
     for number, fragment in enumerate(self.fragments):
-      learns = train and number >= frozen
-      x, new_features, new_preactivations = fragment(name=f"fragment_{number}")(x, norm(learns))
+      x, new_features, new_preactivations = fragment(name=f"fragment_{number}")(x, norm)
       features += new_features
       preactivations += new_preactivations
-    embedding, logits, last = self.head(name=HEAD)(x, norm(train))
+    embedding, logits, last = self.head(name=HEAD)(x, norm)
     return Output(logits, features, preactivations + last, embedding)
 
 

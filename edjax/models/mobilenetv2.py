@@ -21,6 +21,7 @@ from jax import Array
 from jax.nn.initializers import Initializer
 
 from edjax.models import layers
+from edjax.models.cut import Blocks
 from edjax.types import Map
 
 _IMAGENET = (  # channels, blocks, stride of the first block, expansion
@@ -135,13 +136,20 @@ def assemble(
     activation: the stem's.
     width: channels of the last stage, and so of a teaching reference.
   """
-  return layers.Body(
-    fragments=tuple(
-      functools.partial(Fragment, stages[first:end], first, activation, 0 if first else stem)
+
+  def shallow(most: int) -> tuple[Callable[..., nn.Module], ...]:
+    present = tuple(blocks[:most] for blocks in stages)
+    return tuple(
+      functools.partial(Fragment, present[first:end], first, activation, 0 if first else stem)
       for first, end in _CUTS
-    ),
+    )
+
+  counts = tuple(map(len, stages))
+  return layers.Body(
+    fragments=shallow(max(counts)),
     head=head,
     width=width,
+    blocks=Blocks(counts, shallow, ends=("project_bn",)),
   )
 
 

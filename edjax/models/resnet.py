@@ -10,12 +10,14 @@ and 256 channels. Fragment 0 is stem and stage 1; fragments 1 and 2 are stages 2
 """
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
 
 from edjax.models import layers
 from edjax.models.cpu.fusion import stored
+from edjax.models.cut import Blocks
 from edjax.types import Map
 
 
@@ -90,11 +92,17 @@ def resnet(
     raise ValueError(f"a CIFAR ResNet has depth 6n+2, not {depth}")
   stem, *channels = widths
   first, *others = channels
+
+  def shallow(most: int) -> tuple[Callable[..., nn.Module], ...]:
+    stage = functools.partial(Stage, blocks=min(blocks, most), option_a=option_a)
+    return (
+      functools.partial(stage, first, stem=stem),
+      *(functools.partial(stage, width, stride=2) for width in others),
+    )
+
   return layers.Body(
-    fragments=(
-      functools.partial(Stage, first, blocks, stem=stem, option_a=option_a),
-      *(functools.partial(Stage, width, blocks, stride=2, option_a=option_a) for width in others),
-    ),
+    fragments=shallow(blocks),
     head=layers.Classifier,
     width=channels[-1],
+    blocks=Blocks((blocks,) * 3, shallow, ends=("bn2",)),
   )

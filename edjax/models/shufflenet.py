@@ -24,6 +24,7 @@ from jax import Array
 from jaxtyping import Float
 
 from edjax.models import layers
+from edjax.models.cut import Blocks
 from edjax.types import Map
 
 STEM = 24  # channels
@@ -146,8 +147,15 @@ def shufflenetv1(groups: int, widths: tuple[int, int, int]) -> layers.Body:
     groups: of the 1×1 convolutions.
     widths: channels of the three stages.
   """
+
+  def shallow(most: int) -> tuple[Callable[..., nn.Module], ...]:
+    return _stages(functools.partial(UnitV1, groups=groups), widths, 1, most)
+
   return layers.Body(
-    _stages(functools.partial(UnitV1, groups=groups), widths, stem=1), layers.Classifier, widths[-1]
+    fragments=shallow(max(UNITS)),
+    head=layers.Classifier,
+    width=widths[-1],
+    blocks=Blocks(UNITS, shallow, ends=("bn3",), name="unit"),
   )
 
 
@@ -162,13 +170,14 @@ def shufflenetv2(widths: tuple[int, int, int], stem: int = 1) -> layers.Body:
     widths: channels of the three stages.
     stem: 1 for small images, 3 for ImageNet's (see `Stage`).
   """
-  return layers.Body(_stages(UnitV2, widths, stem), HeadV2, widths[-1])
+  return layers.Body(_stages(UnitV2, widths, stem, max(UNITS)), HeadV2, widths[-1])
 
 
 def _stages(
-  unit: Callable[..., nn.Module], widths: tuple[int, int, int], stem: int
+  unit: Callable[..., nn.Module], widths: tuple[int, int, int], stem: int, most: int
 ) -> tuple[Callable[..., nn.Module], ...]:
   first, *others = (
-    functools.partial(Stage, unit, width, units) for width, units in zip(widths, UNITS, strict=True)
+    functools.partial(Stage, unit, width, min(units, most))
+    for width, units in zip(widths, UNITS, strict=True)
   )
   return (functools.partial(first, stem=stem), *others)

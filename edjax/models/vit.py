@@ -14,7 +14,7 @@ convolutions, biases of the others at zero.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import flax.linen as nn
@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from edjax.models import layers
+from edjax.models import cut, layers
 from edjax.types import Map, RandomKey
 
 FRAGMENTS = 4
@@ -51,12 +51,13 @@ class Block(nn.Module):
 
 
 class Blocks(nn.Module):
-  """Three blocks, and before them the embedding of images where `patch` > 0.
+  """Blocks in a row, and before them the embedding of images where `patch` > 0.
 
   Attributes:
     width: of the tokens.
     heads: of the attention; they share the width.
     patch: side of a patch in pixels, 0 for a fragment that is given tokens.
+    blocks: how many.
 
   Raises:
     ValueError: if the images are smaller than a patch.
@@ -65,6 +66,7 @@ class Blocks(nn.Module):
   width: int
   heads: int
   patch: int = 0
+  blocks: int = BLOCKS
 
   @nn.compact
   def __call__(self, x: Map | layers.Tokens, norm: layers.Norm) -> layers.Passed:
@@ -74,7 +76,7 @@ class Blocks(nn.Module):
       taps = (layers.as_map(x),)
     given = cast(layers.Tokens, x)
     sequence = given.sequence
-    for number in range(BLOCKS):
+    for number in range(self.blocks):
       sequence = Block(self.heads, name=f"block_{number}")(sequence)
     x = layers.Tokens(sequence, given.grid)
     taps += (layers.as_map(x),)
@@ -122,9 +124,14 @@ class Head(nn.Module):
 
 def vit(width: int, heads: int, patch: int) -> layers.Body:
   """Returns the `Body` of a vision transformer of twelve blocks; arguments as in `Blocks`."""
-  fragment = functools.partial(Blocks, width, heads)
+
+  def shallow(most: int) -> tuple[Callable[..., nn.Module], ...]:
+    fragment = functools.partial(Blocks, width, heads, blocks=min(BLOCKS, most))
+    return (functools.partial(fragment, patch=patch), *(fragment,) * (FRAGMENTS - 1))
+
   return layers.Body(
-    fragments=(functools.partial(fragment, patch=patch), *(fragment,) * (FRAGMENTS - 1)),
+    fragments=shallow(BLOCKS),
     head=Head,
     width=width,
+    blocks=cut.Blocks((BLOCKS,) * FRAGMENTS, shallow, ends=("proj", "fc2")),
   )

@@ -7,10 +7,12 @@ the head) begins with.
 """
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 
 from edjax.models import layers
+from edjax.models.cut import Blocks
 from edjax.types import Map
 
 
@@ -56,15 +58,21 @@ def wrn(depth: int, factor: int) -> layers.Body:
   blocks, rest = divmod(depth - 4, 6)
   if rest or blocks < 1:
     raise ValueError(f"a wide residual network has depth 6n+4, not {depth}")
+
+  def shallow(most: int) -> tuple[Callable[..., nn.Module], ...]:
+    count = min(blocks, most)
+    return (
+      functools.partial(Group, 16 * factor, count, stem=16),
+      functools.partial(Group, 32 * factor, count, stride=2),
+      functools.partial(Group, 64 * factor, count, stride=2),
+    )
+
   return layers.Body(
-    fragments=(
-      functools.partial(Group, 16 * factor, blocks, stem=16),
-      functools.partial(Group, 32 * factor, blocks, stride=2),
-      functools.partial(Group, 64 * factor, blocks, stride=2),
-    ),
+    fragments=shallow(blocks),
     head=functools.partial(
       layers.Classifier, preactivated=True, bias_init=nn.initializers.zeros_init()
     ),
     width=64 * factor,
     preactivated=True,
+    blocks=Blocks((blocks,) * 3, shallow, ends=("conv2",)),
   )

@@ -37,7 +37,7 @@ def base(name: str, dataset: str) -> ConfigDict:
       "devices": 0,
       "compilation_cache": "auto",
       "residence": "auto",
-      "student": {"model": "resnet20"},
+      "student": vars(sections.Student("resnet20")),
       "subjects": (1, 1, 1),
       "class_order": "given",
       "grades": rows.named(

@@ -52,7 +52,9 @@ def growth(grades: Rows) -> str:
     ),
   )
   for y, grade in enumerate(grades):
-    _body(panels[0], y, [fragment in grade["fragments"] for fragment in fragments], fragments)
+    present = [fragment in grade["fragments"] for fragment in fragments]
+    referred = grade.get("reference", not all(present))
+    _body(panels[0], y, present, fragments, "reference" if referred else "head")
   panels[0].set_xlim(-0.46, len(fragments) + 0.6)
   panels[0].set_yticks(
     range(len(grades)), [shorten(words.readable(grade["name"]), 20) for grade in grades], ha="left"
@@ -70,10 +72,10 @@ def growth(grades: Rows) -> str:
   return inline(figure, "growth", "Fragments, parameters and MACs of the student in each grade")
 
 
-def _body(axes: Axes, y: int, present: Sequence[bool], fragments: Sequence[str]) -> None:
-  """Draws a row of fragments, and the head or the teaching reference on the highest."""
+def _body(axes: Axes, y: int, present: Sequence[bool], fragments: Sequence[str], top: str) -> None:
+  """Draws a row of fragments, and on the highest its `top`, a head or a teaching reference."""
   bar: dict[str, Any] = dict(height=0.62, linewidth=0.9, edgecolor=BLUE)
-  highest, whole = max((x for x, has in enumerate(present) if has), default=-1), all(present)
+  highest = max((x for x, has in enumerate(present) if has), default=-1)
   for x, has in enumerate(present):
     if has:
       axes.barh([y], 0.92, left=x - 0.46, height=0.62, color=LIGHT_BLUE, linewidth=0)
@@ -85,15 +87,15 @@ def _body(axes: Axes, y: int, present: Sequence[bool], fragments: Sequence[str])
         va="center",
         fontsize=8.5,
       )
-  axes.barh([y], 0.92, left=highest + 0.54, color=BLUE if whole else PAPER, **bar)
+  axes.barh([y], 0.92, left=highest + 0.54, color=BLUE if top == "head" else PAPER, **bar)
   axes.text(
     highest + 1,
     y,
-    "head" if whole else "reference",
+    top,
     ha="center",
     va="center",
     fontsize=8,
-    color=ON_BLUE if whole else BLUE,
+    color=ON_BLUE if top == "head" else BLUE,
   )
 
 

@@ -37,6 +37,7 @@ def grade_row(
   row = {
     "name": grade.name,
     "fragments": [f"fragment_{number}" for number in range(grade.fragments)],
+    "reference": bool(grade.reference),
     "classes": list(ready.order),
     "teachers": list(grade.teachers),
     "epochs": grade.epochs,
@@ -152,6 +153,7 @@ def content(
     "subjects": subjects,
     "student": {
       "model": study.model,
+      "cut": study.cut,
       "params": _size(graduate),
       "macs": network_macs(network, loader.image_shape),
       "top1": scores["top1"],

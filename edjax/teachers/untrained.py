@@ -136,7 +136,10 @@ def _recipe(recipe: curriculum.Recipe, options: TeacherSettings) -> curriculum.R
 
 
 def _ordinary(options: TeacherSettings, subject: curriculum.Subject) -> curriculum.Curriculum:
-  num_fragments = len(models.body(options.model).fragments)
   return curriculum.ordinary(
-    subject, num_fragments, options.epochs, options.learning_rate, options.warmup_epochs
+    subject,
+    models.fragments(options.model),
+    options.epochs,
+    options.learning_rate,
+    options.warmup_epochs,
   )

@@ -180,14 +180,12 @@ def make_spec(
   """Returns the `StepSpec` of grade `number` of a study; its teachers are folded."""
   grade, recipe = study.curriculum.grades[number], study.recipe
   before = study.curriculum.grades[number - 1] if number else None
-  body = models.body(study.model)
-  network = models.pupil(
-    body,
-    grade.fragments,
-    grade.num_classes,
-    axis_name=AXIS,
-    **cast(dict[str, Any], dict(grade.reference)),
+  body, blocks = models.body(study.model), models.blocks(study.model, study.cut)
+  own_head = blocks is not None or grade.fragments == len(body.fragments)
+  make = functools.partial(
+    models.shallow if blocks else models.pupil, body, grade.fragments, grade.num_classes, AXIS
   )
+  network = make() if own_head else make(**cast(dict[str, Any], dict(grade.reference)))
   teachers = {name: study.teachers[name] for name in grade.teachers}
   roles = faculty.roles(grade, teachers, study.order, recipe.specialist_weight)
   return StepSpec(
@@ -213,10 +211,11 @@ def make_spec(
     target=recipe.target,
     consensus=recipe.consensus,
     precision=recipe.precision,
-    missing=len(body.fragments) - grade.fragments,
+    missing=0 if own_head else len(body.fragments) - grade.fragments,
     steps_per_epoch=seating.steps,
+    blocks=blocks,
     frozen=grade.frozen,
-    reuses=body.reuses and grade.fragments == len(body.fragments),
+    reuses=body.reuses and own_head,
     lower=before.fragments if before else 0,
     lower_rate=grade.lower_rate,
     carry_momentum=grade.carry_momentum,
@@ -274,7 +273,7 @@ def macs_per_step(
     * network_macs(study.teachers[role.name].network, loader.image_shape)
     for role in spec.roles
   )
-  one = training_macs(spec.network, grade.frozen, loader.image_shape, 1 + spec.apart)
+  one = training_macs(spec.network, grade.frozen, loader.image_shape, 1 + spec.apart, spec.blocks)
   return {
     "student": spec.views * spec.batch_size * one,
     "teachers": spec.views * answered,
@@ -311,7 +310,7 @@ def grow(
     teachers: {name: variables}.
     last: the `State` in which the grade before ended, or None.
   """
-  variables = fresh if last is None else growth.graft(last.variables, fresh)
+  variables = fresh if last is None else growth.graft(last.variables, fresh, spec.blocks)
   if spec.reuses:
     variables = growth.reuse(variables, _classifier(spec, teachers))
   state = start(spec, key, variables, teachers, shape)

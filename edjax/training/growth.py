@@ -14,6 +14,7 @@ from jaxtyping import Integer
 from optax import OptState
 
 from edjax.errors import UserError
+from edjax.models.cut import Blocks, among_lowest
 from edjax.models.layers import HEAD, LAST
 from edjax.types import Variables
 
@@ -37,17 +38,19 @@ def merge(parts: Mapping[str, Variables]) -> Variables:
   }
 
 
-def graft(variables: Variables, fresh: Variables) -> Variables:
+def graft(variables: Variables, fresh: Variables, blocks: Blocks | None = None) -> Variables:
   """Takes a student into its next grade.
 
   Args:
     variables: the student as the last grade left it.
     fresh: newly initialised variables of the next grade's network.
+    blocks: of a student that is cut by depth.
 
   Returns:
     `fresh` with every fragment the student already has in its place, bit by bit. The head stays the
-    new one where the student grows. Where it does not (only classes are added), the old head is
-    kept, and the columns of the new classes, which come last, are the fresh ones.
+    new one where the student has more parts. Where it has not (only classes are added, or blocks),
+    the old head is kept, and the columns of the new classes, which come last, are the fresh ones.
+    Further `blocks` hand on what they are given.
 
   Raises:
     ValueError: if a fragment of the student is not in `fresh` with the same shapes.
@@ -56,9 +59,10 @@ def graft(variables: Variables, fresh: Variables) -> Variables:
   for part in old:
     if part == HEAD:
       continue
-    if part not in new or _shapes(old[part]) != _shapes(new[part]):
+    kept = _deepened(old[part], new[part], blocks) if blocks and part in new else old[part]
+    if part not in new or _shapes(kept) != _shapes(new[part]):
       raise ValueError(f"{part} of the student does not fit the next grade's network")
-    new[part] = old[part]
+    new[part] = kept
   if len(old) == len(new):
     new[HEAD] = jax.tree.map(_extend, old[HEAD], new[HEAD])
   return merge(new)
@@ -91,15 +95,17 @@ def graduate(variables: Variables, columns: Integer[np.ndarray, " classes"]) -> 
   return merge(parts)
 
 
-def partition(params: Variables, frozen: int, reuses: bool = False) -> tuple[Variables, Variables]:
+def partition(
+  params: Variables, frozen: int, reuses: bool = False, blocks: Blocks | None = None
+) -> tuple[Variables, Variables]:
   """Parts a student's parameters in (learning, fixed); `union` joins them again.
 
   The lowest `frozen` fragments are fixed; with −1 all of it is, the head too. Where the student
-  `reuses` a teacher's classifier, that is fixed.
+  `reuses` a teacher's classifier, that is fixed. It is cut by depth where `blocks` are given.
   """
-  names = set(params) if frozen < 0 else {f"fragment_{number}" for number in range(frozen)}
-  fixed = {part: tree for part, tree in params.items() if part in names}
-  learning = {part: tree for part, tree in params.items() if part not in names}
+  if frozen < 0:
+    return {}, params
+  learning, fixed = _divided(params, frozen, blocks)
   if reuses and HEAD in learning:
     fixed[HEAD] = {LAST: learning[HEAD][LAST]}
     learning[HEAD] = {name: leaf for name, leaf in learning[HEAD].items() if name != LAST}
@@ -117,13 +123,10 @@ def reuse(variables: Variables, classifier: Variables) -> Variables:
   return variables | {"params": variables["params"] | {HEAD: head}}
 
 
-def slow(updates: Variables, lower: int, rate: float) -> Variables:
+def slow(updates: Variables, lower: int, rate: float, blocks: Blocks | None = None) -> Variables:
   """Multiplies the updates of the lowest `lower` fragments by `rate`."""
-  slowed = {f"fragment_{number}" for number in range(lower)}
-  return {
-    part: jax.tree.map(lambda leaf: rate * leaf, tree) if part in slowed else tree
-    for part, tree in updates.items()
-  }
+  others, slowed = _divided(updates, lower, blocks)
+  return union(others, jax.tree.map(lambda leaf: rate * leaf, slowed))
 
 
 def carry(fresh: OptState, opt_state: OptState, grown: bool) -> OptState:
@@ -174,6 +177,29 @@ def remember(fresh: Memories, methods: Memories) -> Memories:
     return leaf if before is None or before.shape != leaf.shape else before
 
   return jax.tree.map_with_path(pick, fresh)
+
+
+def _divided(tree: Variables, lower: int, blocks: Blocks | None) -> tuple[Variables, Variables]:
+  """Parts {part: {module: …}} in (the others, the lowest `lower` fragments)."""
+  halves: tuple[Variables, Variables] = {}, {}
+  for part, modules in tree.items():
+    for module, leaves in modules.items():
+      half = halves[among_lowest((part, module), lower, blocks)]
+      half.setdefault(part, {})[module] = leaves
+  return halves
+
+
+def _deepened(old: Variables, fresh: Variables, blocks: Blocks) -> Variables:
+  """A part of the network, {collection: {module: …}}, with further blocks that change nothing."""
+  new: Variables = {}
+  for collection, modules in fresh.items():
+    kept = old.get(collection, {})
+    new[collection] = kept | {
+      name: blocks.identity(tree) if collection == "params" else tree
+      for name, tree in modules.items()
+      if name not in kept and blocks.number(name) is not None
+    }
+  return new
 
 
 def _place(part: str) -> tuple[int, int]:

@@ -75,8 +75,9 @@ def run(
     settings.grades,
     settings.subjects,
     len(dataset.class_names),
-    len(models.body(settings.student.model).fragments),
+    models.fragments(settings.student.model, settings.student.cut),
     settings.faculty.generalists,
+    settings.student.cut,
   )
   acquire.check(settings.faculty, plan, settings.recipe)
   progress = processes.alone(Progress)
@@ -197,7 +198,7 @@ def _study(settings: Settings, plan: curriculum.Curriculum, workdir: pathlib.Pat
   """Returns the student's study, its class order and its teachers still open."""
   return Study(
     label="student",
-    model=settings.student.model,
+    **vars(settings.student),
     curriculum=plan,
     order=tuple(map(Label, range(plan.num_classes))),
     teachers={},

@@ -130,7 +130,7 @@ def trace(study: Study, loader: Loader) -> list[float]:
       fresh = models.shapes(spec.network, loader.image_shape)
       _examine(spec.network, fresh, spec.num_classes, loader.image_shape)
       if state is not None:
-        jax.eval_shape(growth.graft, state.variables, fresh)
+        jax.eval_shape(functools.partial(growth.graft, blocks=spec.blocks), state.variables, fresh)
       per_step = grades.macs_per_step(study, loader, grade, seating, spec)
     work.append(grade.epochs * seating.steps * sum(per_step.values()))
     seats = grades.seats(grade, spec.roles, seating, loader.fleet.size)

@@ -6,6 +6,7 @@ import optax
 
 from edjax.data.augment import pipeline
 from edjax.methods import Built
+from edjax.models.cut import Blocks
 from edjax.models.layers import Network
 from edjax.teachers.faculty import Role
 
@@ -29,6 +30,7 @@ class StepSpec:
     precision: in which the networks compute, see `precision`.
     missing: stages of the whole student that have not grown yet.
     steps_per_epoch: of the grade.
+    blocks: of a student that is cut by depth; None: by stages.
     frozen: fragments that do not learn; −1: nothing of the student does.
     reuses: the student ends in a teacher's classifier, which does not learn.
     lower: fragments whose updates are multiplied by `lower_rate`.
@@ -50,6 +52,7 @@ class StepSpec:
   precision: str = "float32"
   missing: int = 0
   steps_per_epoch: int = 1
+  blocks: Blocks | None = None
   frozen: int = 0
   reuses: bool = False
   lower: int = 0

@@ -152,7 +152,7 @@ def train_step(
     (gradients,) = pull((1.0, 1.0))
   gradients = jax.lax.pmean(gradients, AXIS)
   updates, opt_state = spec.tx.update(gradients, state.opt_state, learning)
-  updates["student"] = growth.slow(updates["student"], spec.lower, spec.lower_rate)
+  updates["student"] = growth.slow(updates["student"], spec.lower, spec.lower_rate, spec.blocks)
   learning = optax.apply_updates(learning, updates)
   sums = {
     "loss": losses.sum(),
@@ -203,6 +203,7 @@ def _outputs(
       view,
       train=spec.frozen >= 0,
       frozen=spec.frozen,
+      blocks=spec.blocks,
       mutable=["batch_stats"],
     )
     outputs.append(output)
@@ -223,7 +224,7 @@ def exam_step(
 def _learning(
   spec: StepSpec, variables: Variables, methods: growth.Memories
 ) -> tuple[dict[str, Any], Variables]:
-  student, fixed = growth.partition(variables["params"], spec.frozen, spec.reuses)
+  student, fixed = growth.partition(variables["params"], spec.frozen, spec.reuses, spec.blocks)
   params = {
     teacher: {name: method.get("params", {}) for name, method in rows.items()}
     for teacher, rows in methods.items()

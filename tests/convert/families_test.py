@@ -71,22 +71,31 @@ def equal(part, student, graduate):
   assert jax.tree.all(jax.tree.map(np.array_equal, ours, theirs))
 
 
+QUICK = ("resnet8", "resnet14", "vgg8")
+DEEP = ("resnet14", "resnet20_option_a", "wrn_16_1", "resnet18", "resnet50", "mobilenetv2_half",
+        "mobilenetv2", "shufflenetv1", "efficientnet_b0", "vit_tiny_patch4")  # fmt: skip
+
+
 @pytest.mark.parametrize(
-  "name",
+  "name, cut",
   [
-    pytest.param(name, marks=() if name in ("resnet8", "vgg8") else pytest.mark.slow)
-    for name in FAMILIES
+    pytest.param(name, cut, marks=() if name in QUICK else pytest.mark.slow)
+    for cut, names in (("stages", FAMILIES), ("depth", DEEP))
+    for name in names
   ],
 )
-def test_a_grown_graduate_runs_in_pytorch(name, folder):
+def test_a_grown_graduate_runs_in_pytorch(name, cut, folder):
   """Three grades; the logits of classes that came in another order are in the data set's own."""
   body, order, shape = models.body(name), (2, 0, 3, 1), (2, 32, 32, 3)
-  curriculum = (1, 2), (2, 3), (len(body.fragments), 4)  # fragments, classes
-  pupils = [models.pupil(body, *grade) for grade in curriculum]
+  curriculum = (1, 2), (2, 3), (models.fragments(name, cut), 4)  # fragments, classes
+  make = models.shallow if cut == "depth" else models.pupil
+  pupils = [make(body, *grade) for grade in curriculum]
   grades = [randomised(pupil, shape, seed) for seed, pupil in enumerate(pupils)]
-  grown = functools.reduce(growth.graft, grades)
-  for number, student in enumerate(grades):
-    equal(f"fragment_{number}", student, grown)
+  graft = functools.partial(growth.graft, blocks=models.blocks(name, cut))
+  grown = functools.reduce(graft, grades)
+  if cut == "stages":
+    for number, student in enumerate(grades):
+      equal(f"fragment_{number}", student, grown)
   info = {"model": name, "classes": list("abcd"), "dataset": "letters"}
   path = f"{folder}/graduate.safetensors"
   convert.write(path, growth.graduate(grown, np.argsort(order)), info)

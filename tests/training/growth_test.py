@@ -117,11 +117,13 @@ def test_the_graduate_is_the_ordinary_network(body):
 
 
 def test_partition():
-  params = {"fragment_0": 0, "fragment_1": 1, "fragment_2": 2, "head": 3}
+  parts = ("fragment_0", "fragment_1", "fragment_2", "head")
+  params = {part: {"a": number, "b": {}} for number, part in enumerate(parts)}
   assert growth.partition(params, 0) == (params, {})
+  assert growth.partition(params, -1) == ({}, params)
   assert growth.partition(params, 2) == (
-    {"fragment_2": 2, "head": 3},
-    {"fragment_0": 0, "fragment_1": 1},
+    {part: params[part] for part in parts[2:]},
+    {part: params[part] for part in parts[:2]},
   )
 
 
@@ -129,7 +131,7 @@ def test_slow():
   updates = {
     "fragment_0": {"w": jnp.ones(2)},
     "fragment_1": {"w": jnp.ones(2)},
-    "head": jnp.ones(2),
+    "head": {"w": jnp.ones(2)},
   }
   slowed = growth.slow(updates, 1, 0.25)
   assert slowed["fragment_0"]["w"].tolist() == [0.25, 0.25]

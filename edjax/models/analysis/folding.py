@@ -123,7 +123,7 @@ def _plan(
       path = module.path
       if isinstance(module, BatchNorm):
         norms[path] = module.epsilon
-        learning.extend([path] * (not module.use_running_average))
+        learning.extend([path] * (not module.infers))
         kept = read, args[0]
       elif isinstance(module, nn.Conv) and module.conv_general_dilated in _LINEAR:
         kept = made, out

@@ -5,6 +5,8 @@ product of a row of ones with the images, each a row of that matrix (jax 0.10.2)
 four such sums per normalisation, two of them in the gradient, hence a gradient rule.
 """
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -26,16 +28,22 @@ class BatchNorm(nn.Module):
   or as wide as `x` and its variables.
 
   Attributes:
-    use_running_average: infer: take the averages over past batches, and leave them as they are.
+    use_running_average: infer: take the averages over past batches, and leave them as they are; or
+      what says of the module's path whether to.
     momentum: of these averages.
     epsilon: added to the variance.
     axis_name: the mapped axis over which the statistics of a batch are averaged, or None.
   """
 
-  use_running_average: bool
+  use_running_average: bool | Callable[[tuple[str, ...]], bool]
   momentum: float
   epsilon: float
   axis_name: str | None = None
+
+  @property
+  def infers(self) -> bool:
+    told = self.use_running_average
+    return told(self.path) if callable(told) else told
 
   @nn.compact
   def __call__(self, x: Maps) -> Maps:
@@ -46,7 +54,7 @@ class BatchNorm(nn.Module):
     known_var = self.variable("batch_stats", "var", jnp.ones, channels)
     kind = jnp.result_type(x, scale, bias)
     wide = x.astype(jnp.promote_types(kind, jnp.float32))
-    if self.use_running_average:
+    if self.infers:
       mean, var, affine = known_mean.value, known_var.value, _affine
     else:
       mean, square = (total * channels[0] / x.size for total in _moments(wide))
