@@ -15,7 +15,7 @@ from edjax.errors import UserError, one_of, typed, within
 from edjax.rows import GradeRow
 
 GENERALIST = "generalist"  # the first; the others are "generalist_2", "generalist_3", …
-SCHEDULES = ("cosine", "steps")
+SCHEDULES = ("cosine", "steps", "cycle")
 TARGETS = ("slice", "seen")
 VIEWS = ("one", "two")
 PRECISIONS = ("float32", "bfloat16")
@@ -50,8 +50,10 @@ class Grade:
   fragments: int
   subjects: tuple[Subject, ...]
   teachers: tuple[str, ...]
-  epochs: int
-  start_epoch: int = 0
+  epochs: float
+  start_epoch: float = 0.0
+  image_size: int = 0
+  teacher_size: int = 0
   learning_rate: float = 0.1
   final_rate: float = 0.0
   warmup_epochs: float = 0.0
@@ -84,8 +86,10 @@ class Recipe:
     weight_decay: of every parameter, as in the field.
     dot_delta: what the momenta of optimiser "dot" differ by from `momentum`.
     clip: largest norm of the whole gradient; 0: no limit.
-    schedule: "cosine" (from the grade's peak to its `final_rate`, in every grade anew) or "steps"
-      (times `factor` after each of `milestones`).
+    schedule: "cosine" (from the grade's peak to its `final_rate`, in every grade anew), "steps"
+      (times `factor` after each of `milestones`) or "cycle" (up to the peak and down to 0 once,
+      over the compute of all grades, uninterrupted by grafts).
+    rise: share of that compute over which the rate rises, under "cycle".
     milestones: after so many epochs of the whole school rates fall, under "steps".
     factor: by which they fall.
     pad: of the random crop, in pixels; 0: no crop.
@@ -113,6 +117,7 @@ class Recipe:
   dot_delta: float = 0.075
   clip: float = 0.0
   schedule: str = "cosine"
+  rise: float = 0.2
   milestones: tuple[int, ...] = ()
   factor: float = 0.1
   pad: int = 0
@@ -133,7 +138,7 @@ class Recipe:
     within(self.batch_size, "recipe.batch_size", least=1)
     for name in ("weight_decay", "clip", "mixup", "pad", "crops", "randaugment"):
       within(getattr(self, name), f"recipe.{name}", least=0)
-    for name in ("momentum", "resized"):
+    for name in ("momentum", "resized", "rise"):
       within(getattr(self, name), f"recipe.{name}", least=0, below=1)
     within(self.magnitude, "recipe.magnitude", least=0, most=30)
     within(self.factor, "recipe.factor", above=0, below=1)
@@ -281,7 +286,7 @@ def build(
       f"{num_classes} classes make {counted}, not {len(ratios)} (--config.subjects): each needs "
       "two classes or more",
     )
-  built, epoch = [], 0
+  built, epoch = [], 0.0
   for number, row in enumerate(grades):
     where = f"grade {number + 1} of {len(grades)}"
     seen, fragments = _seen(subjects, len(ratios), row.subjects, where), row.fragments
@@ -306,27 +311,24 @@ def build(
   return Curriculum(subjects, tuple(built), notes)
 
 
-def ordinary(
-  subject: Subject,
-  num_fragments: int,
-  epochs: int,
-  learning_rate: float,
-  warmup_epochs: float = 0.0,
-) -> Curriculum:
-  """Ordinary training as a curriculum: one grade, the whole network, one subject, no teacher."""
-  try:
-    grade = Grade(
-      name="grade_1",
-      fragments=num_fragments,
-      subjects=(subject,),
-      teachers=(),
-      epochs=epochs,
-      learning_rate=learning_rate,
-      warmup_epochs=warmup_epochs,
-    )
-  except UserError as error:  # whose grade it is
-    raise UserError(str(error).replace("grade_1", f"teacher {subject.name}", 1)) from error
-  return Curriculum((subject,), (grade,))
+def ordinary(subject: Subject, num_fragments: int, grades: Sequence[GradeRow]) -> Curriculum:
+  """Ordinary training as a curriculum: the whole network, one subject, no teacher.
+
+  Args:
+    subject: all that there is to learn.
+    num_fragments: of the network.
+    grades: rows, one where all images are of one size; of each counts what says how long it is.
+  """
+  taught, start = [], 0.0
+  for number, row in enumerate(grades):
+    name = f"grade_{number + 1}"
+    own = {key: getattr(row, key) for key in _COPIED}
+    try:
+      taught.append(Grade(name, num_fragments, (subject,), (), start_epoch=start, **own))
+    except UserError as error:  # whose grade it is
+      raise UserError(str(error).replace(name, f"teacher {subject.name}", 1)) from error
+    start += row.epochs
+  return Curriculum((subject,), tuple(taught))
 
 
 _REFERENCE = ("width", "grid", "relu")  # options of a teaching reference

@@ -39,7 +39,15 @@ def _learning(settings: Settings) -> tuple[Recipe, TeacherSettings, TeacherSetti
 
 
 def _never_drops(settings: Settings, _: Curriculum) -> bool:
-  return all(part.schedule == "cosine" or not part.milestones for part in _learning(settings))
+  return all(part.schedule != "steps" or not part.milestones for part in _learning(settings))
+
+
+def _cycle(settings: Settings, _: Curriculum) -> bool:
+  return settings.recipe.schedule == "cycle"
+
+
+def _no_cycle(settings: Settings, _: Curriculum) -> bool:
+  return all(part.schedule != "cycle" for part in _learning(settings))
 
 
 def _no_dot(settings: Settings, _: Curriculum) -> bool:
@@ -94,9 +102,10 @@ ROWS: tuple[tuple[str, tuple[Any, ...], Idle, str], ...] = (
   (
     "recipe.milestones",
     ((),),
-    lambda settings, _: settings.recipe.schedule == "cosine",
-    "recipe.schedule is 'cosine', and 'steps' alone reads it",
+    lambda settings, _: settings.recipe.schedule != "steps",
+    "recipe.schedule 'steps' alone reads it",
   ),
+  ("recipe.rise", (0.2,), _no_cycle, "nobody's recipe.schedule is 'cycle'"),
   (
     "recipe.factor",
     (0.1,),
@@ -137,8 +146,20 @@ ROWS: tuple[tuple[str, tuple[Any, ...], Idle, str], ...] = (
   (
     "grades.final_rate",
     (0.0, 1.0),  # "steps" ends at the whole rate, unless it falls
-    lambda settings, _: settings.recipe.schedule == "steps",
-    "recipe.schedule is 'steps', and 'cosine' alone reads it",
+    lambda settings, _: settings.recipe.schedule != "cosine",
+    "recipe.schedule 'cosine' alone reads it",
+  ),
+  (
+    "grades.warmup_epochs",
+    (0.0,),
+    _cycle,
+    "recipe.schedule is 'cycle', which rises once (recipe.rise)",
+  ),
+  (
+    "grades.teacher_size",
+    (0,),
+    lambda _, plan: not any(grade.teachers for grade in plan.grades),
+    "no grade has a teacher (grades.teachers)",
   ),
   ("grades.lower_rate", (1.0,), _one_grade, _ALONE),
   ("grades.rehearsal", (1.0,), _never_more, "no grade sees more subjects than the one before it"),

@@ -1,9 +1,11 @@
 """Curricula with a name: grades as rows, whatever the student and the data set are."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from edjax import rows
+from edjax.errors import UserError
 from edjax.rows import GradeRow
 
 
@@ -46,6 +48,36 @@ class Curriculum:
   def named(self) -> dict[str, dict]:
     """Returns the grades as a config has them: {"grade_1": {…}, …}."""
     return rows.named(self.grades)
+
+
+def sized(row: GradeRow, sizes: Sequence[int]) -> tuple[GradeRow, ...]:
+  """Grades that are to cost what one costs, in which images grow.
+
+  What an image costs goes with its area, so while they are small many more can be seen. The grade
+  of whole images gets 4/7 of the compute after one smaller size and 2/5 after two; the smaller ones
+  share the rest.
+
+  Args:
+    row: the one grade.
+    sizes: longer sides in pixels, rising; the last is the data set's own.
+
+  Raises:
+    UserError: if they do not rise.
+  """
+  if list(sizes) != sorted({*sizes}) or not sizes or sizes[0] < 1:
+    raise UserError(f"image_sizes is {tuple(sizes)}; give pixels, each more than the one before")
+  whole = 1 / (1 + 0.75 * (len(sizes) - 1))
+  grades: list[GradeRow] = []
+  for size in sizes:
+    last = size == sizes[-1]
+    share = whole if last else (1 - whole) / (len(sizes) - 1)
+    epochs = row.epochs * share * (sizes[-1] / size) ** 2
+    warmup = 0.0 if grades else min(row.warmup_epochs, epochs)
+    image_size = 0 if last else size
+    grades.append(
+      dataclasses.replace(row, epochs=epochs, warmup_epochs=warmup, image_size=image_size)
+    )
+  return tuple(grades)
 
 
 def education(

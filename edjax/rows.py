@@ -24,7 +24,10 @@ class GradeRow:
     fragments: how many the student has, from the bottom; 0: all.
     subjects: how many are seen, from the first; 0: all.
     teachers: who answers: "specialists", "generalist", "both" or "none".
-    epochs: passes over the images of the seen subjects.
+    epochs: passes over the images of the seen subjects, the last of which may be a part of one.
+    image_size: longer side in pixels of the images that the student sees, which are shrunk after
+      the crop; 0: the data set's own.
+    teacher_size: of those that its teachers see; 0: the student's.
     learning_rate: its peak.
     final_rate: where its cosine ends, as a share of the peak.
     warmup_epochs: linear rise of the rate from 0 to the peak, part of `epochs`.
@@ -42,7 +45,9 @@ class GradeRow:
   fragments: int = 0
   subjects: int = 0
   teachers: str = "specialists"
-  epochs: int = 1
+  epochs: float = 1.0
+  image_size: int = 0
+  teacher_size: int = 0
   learning_rate: float = 0.1
   final_rate: float = 0.0
   warmup_epochs: float = 0.0
@@ -76,14 +81,19 @@ def check(row: Mapping[str, Any], where: str) -> None:
   Raises:
     UserError: naming the setting that cannot be.
   """
-  if not row["epochs"] >= 1:
-    raise UserError(f"{where} has {row['epochs']} epochs; it needs at least 1")
+  if not 0 < row["epochs"] < math.inf:
+    raise UserError(f"{where} has {row['epochs']:g} epochs; it needs more than 0")
+  for name in ("image_size", "teacher_size"):
+    if row[name] < 0:
+      raise UserError(f"{where} has {name} {row[name]}; give pixels, or 0 for whole images")
   if not 0 <= row["final_rate"] <= 1:
     raise UserError(f"{where} has final_rate {row['final_rate']}; it is a share of learning_rate")
   if not 0 < row["rehearsal"] <= 1:
     raise UserError(f"{where} has rehearsal {row['rehearsal']}; it is a share above 0, at most 1")
   if not 0 <= row["warmup_epochs"] <= row["epochs"]:
-    raise UserError(f"{where} warms up for {row['warmup_epochs']} of its {row['epochs']} epochs")
+    raise UserError(
+      f"{where} warms up for {row['warmup_epochs']:g} of its {row['epochs']:g} epochs"
+    )
   if row.get("reference_grid", 1) < 1 or row.get("reference_width", 0) < 0:
     raise UserError(f"{where}: reference_grid must be at least 1 and reference_width at least 0")
   if not (0 < row["learning_rate"] < math.inf and 0 < row["lower_rate"] < math.inf):

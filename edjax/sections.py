@@ -68,10 +68,12 @@ class TeacherSettings:
   Attributes:
     model: a network, as of a `Student`; None: the student's.
     checkpoint: folders or files, one for each teacher; empty where they are trained.
-    epochs: passes over the images of their classes.
+    epochs: passes over the images of their classes; with `image_sizes`, so many as cost as much.
+    image_sizes: longer sides in pixels of the images they see, small ones first and the data set's
+      own last, see `plans.sized`; (): whole images only.
     learning_rate: its peak.
     warmup_epochs: linear rise of the rate from 0 to the peak, part of `epochs`.
-    schedule: "cosine" or "steps", see `curriculum.Recipe`.
+    schedule: "cosine", "steps" or "cycle", see `curriculum.Recipe`.
     milestones: epochs after which the rate falls, under "steps".
     optimiser, weight_decay, clip: see `curriculum.Recipe`; None: the recipe's.
     mean, std: by which one with a checkpoint is shown images; (): its own, else the data's.
@@ -80,6 +82,7 @@ class TeacherSettings:
   model: str
   checkpoint: str | tuple[str, ...]
   epochs: int = 1
+  image_sizes: tuple[int, ...] = ()
   learning_rate: float = 0.1
   warmup_epochs: float = 0.0
   schedule: str = "cosine"

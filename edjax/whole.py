@@ -23,8 +23,8 @@ class Whole:
   """What a config as a whole shall be; what is None stays as it is.
 
   Attributes:
-    epochs: of all grades together, shared out in proportion, one or more to each; the epochs of
-      teachers, warm-ups and milestones go with them.
+    epochs: of all grades together, shared out in proportion, one or more to each, and whole ones
+      where they were whole; the epochs of teachers, warm-ups and milestones go with them.
     batch_size: images per step of the student and of teachers in training.
     image_size: in pixels; 0: what the data set says.
     learning_rate: the highest peak of all grades; the others' and the teachers' go with it.
@@ -86,12 +86,15 @@ def change(config: ConfigDict, whole: Whole) -> None:
     config.data.image_size = whole.image_size
 
 
-def shares(epochs: Sequence[int], total: int) -> list[int]:
-  """Shares out so many epochs in proportion to `epochs`, one or more to each.
+def shares(epochs: Sequence[float], total: int) -> list[float]:
+  """Shares out so many epochs in proportion to `epochs`: where all of these are whole, whole ones,
+  one or more to each.
 
   What rounding leaves over goes where most is missing, to the earlier of equals.
   """
   exact = [total * each / sum(epochs) for each in epochs]
+  if not all(float(each).is_integer() for each in epochs):
+    return exact
   given = [max(1, int(share)) for share in exact]
   while sum(given) != total:
     missing = [share - got for share, got in zip(exact, given, strict=True)]
@@ -99,11 +102,11 @@ def shares(epochs: Sequence[int], total: int) -> list[int]:
       given[missing.index(max(missing))] += 1
     else:
       given[min((lack, at) for at, lack in enumerate(missing) if given[at] > 1)[1]] -= 1
-  return given
+  return list(map(float, given))
 
 
 def moved(
-  milestones: Sequence[int], before: Sequence[int], after: Sequence[int]
+  milestones: Sequence[int], before: Sequence[float], after: Sequence[float]
 ) -> tuple[int, ...]:
   """Returns milestones where they are in grades of other lengths.
 
@@ -130,7 +133,7 @@ def _change_length(config: ConfigDict, epochs: int) -> None:
   before = [row.epochs for row in grades]
   after = shares(before, epochs)
   for row, length in zip(grades, after, strict=True):
-    row.warmup_epochs = min(row.warmup_epochs * (length / row.epochs), float(length))
+    row.warmup_epochs = min(row.warmup_epochs * (length / row.epochs), length)
     row.epochs = length
   config.recipe.milestones = moved(config.recipe.milestones, before, after)
   factor = epochs / sum(before)

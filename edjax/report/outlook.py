@@ -192,10 +192,15 @@ def _grade(grade: Grade) -> str:
   who = words.teachers_label(grade.teachers) or "no teacher"
   return (
     f"{number}: {many(grade.fragments, 'fragment')}, {many(grade.num_classes, 'class', 'es')}, "
-    f"{many(grade.epochs, 'epoch')}, {who}"
+    f"{many(grade.epochs, 'epoch')}{_seen(grade)}, {who}"
   )
 
 
-def many(number: int, noun: str, plural: str = "s") -> str:
+def _seen(grade: Grade) -> str:
+  return f" of images of {grade.image_size} pixels" if grade.image_size else ""
+
+
+def many(number: float, noun: str, plural: str = "s") -> str:
   """Says how many of something: "1 epoch", "2 epochs"."""
-  return f"{number:,} {noun}{'' if number == 1 else plural}"
+  shown = f"{number:,.2f}".rstrip("0").rstrip(".")
+  return f"{shown} {noun}{'' if number == 1 else plural}"

@@ -32,7 +32,7 @@ from edjax.sections import Faculty
 from edjax.storage import trees
 from edjax.teachers import faculty
 from edjax.teachers.answers import Ledger, Table
-from edjax.types import Label, Variables
+from edjax.types import Label, Size, Variables
 
 Seats = tuple[Int32[np.ndarray, "devices n"], Float32[np.ndarray, "devices n"]]  # places, mask
 
@@ -94,7 +94,7 @@ class Shown:
   how: pipeline.Augment
   precision: str
   labels: tuple[Label, ...]
-  epochs: int
+  epochs: float
   chunk: int
   rows: Callable[[int], Int32[np.ndarray, "devices steps seats"]]
   numbers: Callable[[int], Int32[np.ndarray, "devices steps seats"]]
@@ -113,6 +113,7 @@ class Asked:
     teacher: as it was acquired.
     network, variables: of it, folded and in a precision.
     figures: (mean, std) by which it is shown images; () for the run's.
+    size: (height, width) of the views that it sees; () for whole ones.
     seats: for which it answers, from `sampler.teacher_seats`; None for every seat.
   """
 
@@ -120,6 +121,7 @@ class Asked:
   network: Network
   variables: Variables
   figures: Figures | tuple[()]
+  size: Size
   seats: Seats | None
 
 
@@ -148,6 +150,7 @@ def meaning(
     "images": identity.sample_digest(dataset.train),
     **{key: getattr(how, key) for key in ("mean", "std", "pad", "flip", "resized", "crops")},
     **({"flat": how.flat} if any(how.flat) else {}),
+    **({"size": how.size} if how.size else {}),
     "numbers": numbers,
     "precision": precision,
     "computed_on": platform,
@@ -248,9 +251,10 @@ class Bank:
 
   def _open(self, asked: Asked) -> _Kept:
     dataset, fleet, teacher, shown = self._dataset, self._fleet, asked.teacher, self._shown
-    how, numbers = shown.how.by(asked.figures), self._settings.numbers
+    how, numbers = shown.how.by(asked.figures).at(asked.size), self._settings.numbers
     platform = fleet.devices[0].platform
     about = meaning(teacher, dataset, how, numbers, shown.precision, platform)
+    whole = dataset.train.images.shape[1:]
     members = np.flatnonzero(np.isin(dataset.train.labels, teacher.classes))
     columns, tag = len(teacher.classes), faculty.fingerprint(about)
     place = self._settings.folder / f"bank_{dataset.name}_{teacher.model}_{columns}_{tag}"
@@ -263,7 +267,7 @@ class Bank:
       table=Table(place, len(members) * shown.views, columns, numbers, about),
       ledger=Ledger(ledger, self._size),
       ask=functools.partial(ask, fleet.replicate(asked.variables)),
-      macs=network_macs(teacher.network, dataset.train.images.shape[1:]),
+      macs=network_macs(teacher.network, (*(how.size or whole[:2]), whole[2])),
       members=members,
       seats=asked.seats or (everywhere, np.ones(everywhere.shape, np.float32)),
     )

@@ -20,7 +20,7 @@ from edjax.data.datasets import Dataset
 from edjax.data.figures import Figures
 from edjax.errors import UserError
 from edjax.storage import checkpoint
-from edjax.types import Column, Label, Place, Variables
+from edjax.types import Column, Label, Place, Size, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Role:
     places: the columns of the student's logits that mean the same classes.
     weight: beside other teachers who answer the same image.
     figures: (mean, std) of pixels as it knows them, where they are not the run's; else ().
+    size: (height, width) of the views that it sees; () for whole ones.
   """
 
   name: str
@@ -74,6 +75,7 @@ class Role:
   places: tuple[Place, ...]
   weight: float = 1.0
   figures: Figures | tuple[()] = ()
+  size: Size = ()
 
 
 def save(
@@ -241,6 +243,7 @@ def roles(
   teachers: Mapping[str, Teacher],
   order: Sequence[Label],
   specialist_weight: float,
+  size: Size = (),
 ) -> tuple[Role, ...]:
   """What each teacher of a grade does.
 
@@ -249,6 +252,7 @@ def roles(
     teachers: {name: Teacher}.
     order: the data set's labels in the class order of the run.
     specialist_weight: see `curriculum.Recipe`.
+    size: (height, width) of the views that they see; () for whole ones.
   """
   place = {label: Place(number) for number, label in enumerate(order[: grade.num_classes])}
   made = []
@@ -258,7 +262,8 @@ def roles(
     columns = tuple(Column(n) for n, _ in known)
     places = tuple(place for _, place in known)
     weight = 1.0 if is_generalist(name) else specialist_weight
-    made.append(Role(name, teacher.network, columns, places, weight, teacher.figures))
+    network, figures = teacher.network, teacher.figures
+    made.append(Role(name, network, columns, places, weight, figures, size))
   return tuple(made)
 
 

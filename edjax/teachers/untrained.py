@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from edjax import curriculum, models
+from edjax import curriculum, models, plans, rows
 from edjax import methods as methods_table
 from edjax.data import identity
 from edjax.data.datasets import Dataset
@@ -96,6 +96,8 @@ def known_by(search: Search, study: Study) -> dict[str, Any]:
   chosen, recipe = search.of(study.directory.name), study.recipe
   without = {"target", "specialist_weight", "consensus", "dot_delta", "mixup", "views", "crops"}
   # As in fingerprints of before there were such settings:
+  if recipe.schedule != "cycle":
+    without.add("rise")
   if not recipe.resized:
     without.add("resized")
   if not recipe.randaugment:
@@ -104,6 +106,7 @@ def known_by(search: Search, study: Study) -> dict[str, Any]:
     "model": chosen.model,
     "epochs": chosen.epochs,
     "learning_rate": chosen.learning_rate,
+    **({"image_sizes": chosen.image_sizes} if chosen.image_sizes else {}),
     "warmup_epochs": chosen.warmup_epochs,
     "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in without},
     # The images themselves, below, say what the source makes of them.
@@ -136,10 +139,11 @@ def _recipe(recipe: curriculum.Recipe, options: TeacherSettings) -> curriculum.R
 
 
 def _ordinary(options: TeacherSettings, subject: curriculum.Subject) -> curriculum.Curriculum:
-  return curriculum.ordinary(
-    subject,
-    models.fragments(options.model),
-    options.epochs,
-    options.learning_rate,
-    options.warmup_epochs,
+  own = rows.GradeRow(
+    epochs=options.epochs,
+    learning_rate=options.learning_rate,
+    warmup_epochs=options.warmup_epochs,
+    carry_momentum=True,
   )
+  grades = plans.sized(own, options.image_sizes) if options.image_sizes else (own,)
+  return curriculum.ordinary(subject, models.fragments(options.model), grades)

@@ -40,7 +40,7 @@ class Batches:
     seating: sampler.Seating,
     members: Sequence[np.ndarray],
     seed: tuple[int, ...],
-    epochs: int,
+    epochs: float,
   ) -> None:
     """Takes the training images of each subject, and ints that name this period of training."""
     self._loader, self.seating, self.epochs = loader, seating, epochs

@@ -10,6 +10,7 @@ from jaxtyping import Float32, Int32, UInt8
 
 from edjax.curriculum import Grade
 from edjax.data import placement, sampler
+from edjax.data.augment import pipeline
 from edjax.data.augment.pipeline import Augment
 from edjax.data.datasets import Dataset
 from edjax.data.figures import Figures
@@ -90,10 +91,20 @@ class Loader:
     """Of one image."""
     return int(np.prod(self.image_shape))
 
-  def augment(self, **how: Any) -> Augment:
-    """How images enter the student; without arguments, as they do in an exam."""
+  def augment(self, size: int = 0, **how: Any) -> Augment:
+    """How images enter the student, at a `size`; without more arguments, as they do in an exam."""
     height, width, _ = self.image_shape
-    return Augment(self.dataset.mean, self.dataset.std, flat=(height == 1, width == 1), **how)
+    return Augment(
+      self.dataset.mean,
+      self.dataset.std,
+      size=pipeline.shrunk(size, self.image_shape),
+      flat=(height == 1, width == 1),
+      **how,
+    )
+
+  def shape_at(self, size: int) -> tuple[int, ...]:
+    """Returns (height, width, channels) of the images at a `size`; 0 for their own."""
+    return (*(pipeline.shrunk(size, self.image_shape) or self.image_shape[:2]), self.image_shape[2])
 
   def places(self, split: str, order: Sequence[Label]) -> Int32[np.ndarray, " n"]:
     """Returns int32 [n]: the place of each image's label in `order`, or −1."""
@@ -106,12 +117,13 @@ class Loader:
     answer = self.examiner(teacher.network, teacher.figures)
     return functools.partial(answer, self.fleet.replicate(teacher.variables))
 
-  def examiner(self, network: Network, figures: Figures | tuple[()] = ()) -> Answer:
+  def examiner(self, network: Network, figures: Figures | tuple[()] = (), size: int = 0) -> Answer:
     """Compiles (lazily) `answer(variables, split, order, most=None) -> (logits, labels)`.
 
     Args:
       network: whatever takes images of this shape.
       figures: (mean, std) by which it is shown them; () for the run's.
+      size: to which they are shrunk; 0: not at all.
 
     `logits` are [n, classes] for the n images whose label is in `order`, each exactly once;
     `labels` are their places in `order`. None for a split without such images. With `most`, so many
@@ -119,9 +131,9 @@ class Loader:
     not asked again: a best epoch may be the last, and what is reported was examined before.
     """
     pixels = int(np.prod(self.image_shape[:2]))
-    size = min(self.fleet.at_once, max(1, _EXAM_PIXELS // pixels))
+    batch = min(self.fleet.at_once, max(1, _EXAM_PIXELS // pixels))
     # The mapped axis is of training alone: pupils, graduates and teachers ask the same program.
-    ask = self._asker(network.clone(axis_name=None), self.augment().by(figures))
+    ask = self._asker(network.clone(axis_name=None), self.augment(size).by(figures))
 
     def answer(
       variables: Variables, split: str, order: Sequence[Label], most: int | None = None
@@ -136,7 +148,7 @@ class Loader:
       digest = trees.sha256(jax.device_get(variables)) if split == "test" else ""
       if digest and self._told.get(about, ("",))[0] == digest:
         return self._told[about][1], places[chosen]
-      batches = sampler.exam_batches(len(chosen), size * self.fleet.size)
+      batches = sampler.exam_batches(len(chosen), batch * self.fleet.size)
 
       def lay_out(number: int) -> jax.Array:
         rows = chosen[batches[number]].astype(np.int32).reshape(self.fleet.size, -1)

@@ -5,6 +5,7 @@ Making one ready has no effect but to put arrays on devices; `trainer` spends th
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from jaxtyping import Int32
 from edjax import curriculum, models
 from edjax import methods as methods_table
 from edjax.data import sampler
+from edjax.data.augment import pipeline
 from edjax.data.augment.strong import MULTI_LEVEL, Strong, randaugment
 from edjax.devices.pmap import AXIS
 from edjax.errors import UserError
@@ -26,7 +28,7 @@ from edjax.models.analysis.macs import network_macs, training_macs
 from edjax.models.layers import classifier
 from edjax.storage import trees
 from edjax.study import Study
-from edjax.teachers import bank, faculty
+from edjax.teachers import bank, faculty, statistics
 from edjax.training import growth, optimizers
 from edjax.training.batches import Batches
 from edjax.training.evaluation import Answer, Loader
@@ -54,7 +56,8 @@ class ReadyGrade:
     self.grade = grade = study.curriculum.grades[number]
     self.order, self.first_step = study.order[: grade.num_classes], first_step
     self._loader, self._places, members, seating = loader, *seat(study, loader, number)
-    self.schedule = optimizers.learning_rate(grade, study.recipe, seating.steps)
+    span = spans(study, loader)[number] if study.recipe.schedule == "cycle" else (0.0, 1.0)
+    self.schedule = optimizers.learning_rate(grade, study.recipe, seating.steps, span)
     self._spec = make_spec(study, loader, number, seating, self.schedule)
     self._key = jax.random.fold_in(jax.random.key(study.seed), number)
     self.batches = Batches(loader, seating, members, (study.seed, number), grade.epochs)
@@ -62,7 +65,10 @@ class ReadyGrade:
     self._teachers = {each.teacher.name: each.variables for each in asked}
     self._seats = {each.teacher.name: each.seats for each in asked if each.seats is not None}
     self.bank = self._bank(cast(bank.Settings, study.bank), asked) if study.bank and asked else None
-    self.macs = network_macs(self._spec.network, loader.image_shape)
+    self.macs = network_macs(self._spec.network, loader.shape_at(grade.image_size))
+    # The graduate is examined on whole images, and so is the last grade.
+    last = number + 1 == len(study.curriculum.grades)
+    self._exam_size = 0 if last else grade.image_size
     self.macs_per_step = macs_per_step(study, loader, grade, seating, self._spec)
     if self.bank:
       self.macs_per_step["teachers"] = 0
@@ -75,7 +81,7 @@ class ReadyGrade:
   @property
   def steps(self) -> int:
     """Of the whole grade."""
-    return self.grade.epochs * self.seating.steps
+    return optimizers.steps(self.grade, self.seating.steps)
 
   def begin(self, last: State | None = None) -> State:
     """Returns the state with which the grade begins, grafted on that in which the last ended."""
@@ -84,7 +90,8 @@ class ReadyGrade:
     if last is not None and self._fits(last.variables):
       fresh = last.variables  # nothing is grown, so nothing new is needed, nor compiled
     else:
-      fresh = models.begin(self._spec.network, self._key, self._loader.image_shape)
+      size = self.grade.image_size
+      fresh = models.begin(self._spec.network, self._key, self._loader.shape_at(size))
       fresh = fresh if last is None else jax.device_get(fresh)
     shape = self._loader.dataset.train.images.shape
     state = grow(self._spec, shape, self._key, fresh, self._teachers, last)
@@ -121,7 +128,7 @@ class ReadyGrade:
   @functools.cached_property
   def answer(self) -> Answer:
     """Asks the student, see `Loader.examiner`."""
-    return self._loader.examiner(self._spec.network)
+    return self._loader.examiner(self._spec.network, size=self._exam_size)
 
   @functools.cached_property
   def _on_devices(self) -> tuple[Any, ...]:
@@ -132,7 +139,7 @@ class ReadyGrade:
     return run, constants, fleet.divide(self._seats)
 
   def _fresh(self) -> State:
-    image = jnp.zeros((1, *self._loader.image_shape), jnp.float32)
+    image = jnp.zeros((1, *self._loader.shape_at(self.grade.image_size)), jnp.float32)
     variables: Any = self._spec.network.init(self._key, image)
     shape = self._loader.dataset.train.images.shape
     return start(self._spec, self._key, variables, self._teachers, shape)
@@ -187,18 +194,19 @@ def make_spec(
   )
   network = make() if own_head else make(**cast(dict[str, Any], dict(grade.reference)))
   teachers = {name: study.teachers[name] for name in grade.teachers}
-  roles = faculty.roles(grade, teachers, study.order, recipe.specialist_weight)
+  size = pipeline.shrunk(grade.teacher_size or grade.image_size, loader.image_shape)
+  shape = loader.shape_at(max(size, default=0))
+  roles = faculty.roles(grade, teachers, study.order, recipe.specialist_weight, size)
   return StepSpec(
     network=network,
     num_classes=grade.num_classes,
     batch_size=recipe.batch_size,
     methods=methods_table.chosen(study.methods, grade.methods),
-    roles=tuple(
-      dataclasses.replace(role, network=folded(role.network, loader.image_shape)) for role in roles
-    ),
+    roles=tuple(dataclasses.replace(role, network=folded(role.network, shape)) for role in roles),
     tx=optimizers.optimiser(recipe, schedule),
     apart=optimizers.apart(recipe),
     augment=loader.augment(
+      grade.image_size,
       pad=recipe.pad,
       flip=recipe.flip,
       resized=recipe.resized,
@@ -253,11 +261,27 @@ def _asked(
   """The teachers of a grade, as its steps ask them."""
   asked, where = [], seats(grade, spec.roles, seating, loader.fleet.size)
   for role in spec.roles:
-    teacher = study.teachers[role.name]
-    variables = freeze(teacher.network, teacher.variables, loader.image_shape, spec.precision)
+    teacher, shape = study.teachers[role.name], loader.shape_at(max(role.size, default=0))
+    known = teacher.variables
+    if role.size:
+      how = spec.augment.by(role.figures).at(role.size)
+      known = statistics.anew(teacher, loader.dataset.train, how)
+    variables = freeze(teacher.network, known, shape, spec.precision)
     network = cast(models.Network, role.network)
-    asked.append(bank.Asked(teacher, network, variables, role.figures, where[role.name]))
+    asked.append(bank.Asked(teacher, network, variables, role.figures, role.size, where[role.name]))
   return tuple(asked)
+
+
+def spans(study: Study, loader: Loader) -> list[tuple[float, float]]:
+  """Between which shares of the school's compute, learning and answers, each grade lies."""
+  work = []
+  for number, grade in enumerate(study.curriculum.grades):
+    seating = seat(study, loader, number)[2]
+    spec = make_spec(study, loader, number, seating, optax.constant_schedule(0.0))
+    per_step = macs_per_step(study, loader, grade, seating, spec)
+    work.append(optimizers.steps(grade, seating.steps) * sum(per_step.values()))
+  ends = np.cumsum([0, *work]) / sum(work)
+  return list(itertools.pairwise(map(float, ends)))
 
 
 def macs_per_step(
@@ -270,10 +294,11 @@ def macs_per_step(
   """Returns {"student", "teachers"}: what a step of a grade costs where no bank answers."""
   answered = sum(
     _taken(seating, faculty.answers_for(role, grade))
-    * network_macs(study.teachers[role.name].network, loader.image_shape)
+    * network_macs(study.teachers[role.name].network, loader.shape_at(max(role.size, default=0)))
     for role in spec.roles
   )
-  one = training_macs(spec.network, grade.frozen, loader.image_shape, 1 + spec.apart, spec.blocks)
+  shape = loader.shape_at(grade.image_size)
+  one = training_macs(spec.network, grade.frozen, shape, 1 + spec.apart, spec.blocks)
   return {
     "student": spec.views * spec.batch_size * one,
     "teachers": spec.views * answered,

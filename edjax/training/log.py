@@ -1,6 +1,7 @@
 """What is kept and shown of one training while it goes on: journal, checkpoints, the live line."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, Self
@@ -208,7 +209,7 @@ class Log:
     self.progress.update(
       label=self._where(ready),
       epoch=(chunk.step - 1) // per_epoch + 1,
-      epochs=grade.epochs,
+      epochs=math.ceil(grade.epochs),
       step=chunk.step,
       steps=ready.steps,
       seconds_left=left,

@@ -12,9 +12,9 @@ from edjax.data.augment import pipeline, strong
 from edjax.devices.pmap import AXIS
 from edjax.models import precision
 from edjax.training.spec import StepSpec
-from edjax.types import RandomKey
+from edjax.types import RandomKey, Size
 
-Show = Callable[[tuple], list[jax.Array]]  # figures -> views
+Show = Callable[[tuple, Size], list[jax.Array]]  # figures, size -> views
 
 
 def look(
@@ -27,8 +27,9 @@ def look(
   """What is seen of this device's images.
 
   Returns:
-    (`show(figures) -> views` as a network takes them that is shown images by its own mean and
-    deviation, or by the run's if it has none of its own; what mixup says of them to a `Batch`).
+    (`show(figures, size) -> views` as a network takes them that is shown images of a size by its
+    own mean and deviation, or by the run's if it has none of its own; what mixup says of them to a
+    `Batch`).
   """
   own = jax.lax.axis_index(AXIS) * len(labels)
 
@@ -57,9 +58,9 @@ def look(
     partners = mine(jnp.asarray(spec.partners)) - own
     mixture = {"others": labels[partners], "share": share}
 
-  @functools.cache  # networks with the same figures share their views
-  def show(figures: tuple) -> list[jax.Array]:
-    views = [pipeline.normalise(how.by(figures), view) for view in seen]
+  @functools.cache  # networks with the same figures and size share their views
+  def show(figures: tuple, size: Size) -> list[jax.Array]:
+    views = [pipeline.normalise(how.by(figures).at(size), view) for view in seen]
     if mixture:
       views = [share * view + (1 - share) * view[partners] for view in views]
     return [precision.enter(view, spec.precision) for view in views]

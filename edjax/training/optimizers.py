@@ -7,6 +7,7 @@ where it wants them `apart`, {"hard": those of hard labels, "teachers": those of
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from edjax.curriculum import Grade, Recipe
@@ -14,10 +15,21 @@ from edjax.curriculum import Grade, Recipe
 Parts = dict[str, Any]  # of "student" and "methods"
 
 
-def learning_rate(grade: Grade, recipe: Recipe, steps_per_epoch: int) -> optax.Schedule:
-  """Returns the schedule of a grade: step within the grade -> learning rate."""
+def learning_rate(
+  grade: Grade, recipe: Recipe, steps_per_epoch: int, span: tuple[float, float] = (0.0, 1.0)
+) -> optax.Schedule:
+  """Returns the schedule of a grade: step within the grade -> learning rate.
+
+  Args:
+    grade: whose `learning_rate` is the peak, of the whole school's cycle too.
+    recipe: says which schedule.
+    steps_per_epoch: of the grade.
+    span: between which shares of the school's compute the grade lies, for "cycle".
+  """
   warmup = round(grade.warmup_epochs * steps_per_epoch)
-  total = grade.epochs * steps_per_epoch
+  total = steps(grade, steps_per_epoch)
+  if recipe.schedule == "cycle":
+    return _cycle(grade.learning_rate, recipe.rise, span, total)
   if recipe.schedule == "cosine":
     after = optax.cosine_decay_schedule(
       grade.learning_rate, max(1, total - warmup), alpha=grade.final_rate
@@ -25,7 +37,7 @@ def learning_rate(grade: Grade, recipe: Recipe, steps_per_epoch: int) -> optax.S
   else:
     past = sum(milestone <= grade.start_epoch for milestone in recipe.milestones)
     drops = {
-      (milestone - grade.start_epoch) * steps_per_epoch - warmup: recipe.factor
+      round((milestone - grade.start_epoch) * steps_per_epoch) - warmup: recipe.factor
       for milestone in recipe.milestones
       if milestone > grade.start_epoch
     }
@@ -34,6 +46,27 @@ def learning_rate(grade: Grade, recipe: Recipe, steps_per_epoch: int) -> optax.S
     return after
   rise = optax.linear_schedule(0.0, after(0), warmup)
   return optax.join_schedules([rise, after], [warmup])
+
+
+def steps(grade: Grade, steps_per_epoch: int) -> int:
+  """How many steps a grade has, one at least."""
+  return max(1, round(grade.epochs * steps_per_epoch))
+
+
+def _cycle(peak: float, rise: float, span: tuple[float, float], total: int) -> optax.Schedule:
+  """Up in a straight line and down by a cosine, as far as `total` steps go through it.
+
+  As the field's one cycle (Smith and Topin 2018, arXiv:1708.07120), but over compute.
+  """
+  start, end = span
+
+  def rate(step: Any) -> Any:
+    done = start + (end - start) * step / total
+    up = done / rise if rise else 1.0
+    down = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip((done - rise) / (1 - rise), 0, 1)))
+    return peak * jnp.where(done < rise, up, down)
+
+  return rate
 
 
 def apart(recipe: Recipe) -> bool:

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from edjax import models
+from edjax.curriculum import Grade
 from edjax.data import sampler
 from edjax.devices import processes
 from edjax.devices.pmap import AXIS
@@ -66,18 +67,20 @@ def _check(search: Search, study: Study, loader: Loader) -> dict[str, list[float
     wanted = acquire.wanted(name, study.curriculum.subjects, study.order)
     own = untrained.study(search, wanted)
     if own.model not in traced:  # teachers of a kind differ by their classes
-      traced[own.model] = trace(own, loader)[0] / _steps(own, loader)
+      work[name] = trace(own, loader)
+      traced[own.model] = sum(work[name]) / _steps(own, loader)
     else:
       with _asked(own.label):
         _seat(own, loader, 0)
-    work[name] = [traced[own.model] * _steps(own, loader)]
+      work[name] = [traced[own.model] * _steps(own, loader)]
     teachers[name] = abstract(name, own.model, own.order, loader.image_shape)
   return work | {"student": trace(dataclasses.replace(study, teachers=teachers), loader)}
 
 
 def _steps(study: Study, loader: Loader) -> int:
-  """Of a study of one grade."""
-  return study.curriculum.grades[0].epochs * grades.seat(study, loader, 0)[2].steps
+  """Of a study whose grades see the same images."""
+  per_epoch = grades.seat(study, loader, 0)[2].steps
+  return sum(optimizers.steps(grade, per_epoch) for grade in study.curriculum.grades)
 
 
 def _seat(study: Study, loader: Loader, number: int) -> sampler.Seating:
@@ -124,15 +127,18 @@ def trace(study: Study, loader: Loader) -> list[float]:
     for name in grade.teachers:
       known[name] = known.get(name) or _frozen(study, loader, study.teachers[name])
     frozen = {name: known[name] for name in grade.teachers}
+    with _asked(where):
+      _check_sizes(study, loader, grade)
     with _asked(f"{where}, model {study.model!r}"):
       schedule = optimizers.learning_rate(grade, study.recipe, seating.steps)
       spec = grades.make_spec(study, loader, number, seating, schedule)
-      fresh = models.shapes(spec.network, loader.image_shape)
-      _examine(spec.network, fresh, spec.num_classes, loader.image_shape)
+      shape = loader.shape_at(grade.image_size)
+      fresh = models.shapes(spec.network, shape)
+      _examine(spec.network, fresh, spec.num_classes, shape)
       if state is not None:
         jax.eval_shape(functools.partial(growth.graft, blocks=spec.blocks), state.variables, fresh)
       per_step = grades.macs_per_step(study, loader, grade, seating, spec)
-    work.append(grade.epochs * seating.steps * sum(per_step.values()))
+    work.append(optimizers.steps(grade, seating.steps) * sum(per_step.values()))
     seats = grades.seats(grade, spec.roles, seating, loader.fleet.size)
     own = {name: jax.tree.map(lambda leaf: leaf[0], each) for name, each in seats.items() if each}
     state = _taught(where, loader, spec, _Begun(fresh, frozen, own, state))
@@ -141,6 +147,29 @@ def trace(study: Study, loader: Loader) -> list[float]:
       lambda variables: growth.graduate(variables, np.argsort(study.order)), state.variables
     )
   return work
+
+
+def _check_sizes(study: Study, loader: Loader, grade: Grade) -> None:
+  """Finds images that cannot be shrunk to a grade's size, and networks that keep to one size."""
+  whole = max(loader.image_shape[:2])
+  for name in ("image_size", "teacher_size"):
+    if getattr(grade, name) > whole:
+      raise UserError(
+        f"grades.{name} is {getattr(grade, name)}, but the images have {whole} pixels; give fewer, "
+        "or 0 for whole images"
+      )
+  networks = {f"model {study.model!r}": (models.body(study.model), grade.image_size)}
+  for name in grade.teachers:
+    size = grade.teacher_size or grade.image_size
+    networks[f"teacher {name}"] = models.body(study.teachers[name].model), size
+  for what, (body, size) in networks.items():
+    network = models.graduate(body, grade.num_classes)
+    seen, own = (models.shapes(network, loader.shape_at(each)) for each in (size, 0))
+    if seen != own:
+      raise UserError(
+        f"{what} has parameters for images of {whole} pixels, such as positions, and cannot look "
+        f"at those of {size}; set grades.image_size and grades.teacher_size to 0"
+      )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ from edjax.training import growth, objective
 from edjax.training.alignment import Where, sit
 from edjax.training.look import Show, look
 from edjax.training.spec import StepSpec
-from edjax.types import Logits, RandomKey, Variables
+from edjax.types import Logits, RandomKey, Size, Variables
 
 
 @flax.struct.dataclass
@@ -77,10 +77,13 @@ def start(
     teachers: {name: variables}.
     shape: (images, height, width, channels) of the training set.
   """
-  images = jax.ShapeDtypeStruct((2, *shape[1:]), jnp.float32)
-  student = jax.eval_shape(spec.network.apply, variables, images)
+
+  def images(size: Size) -> Any:
+    return jax.ShapeDtypeStruct((2, *(size or shape[1:3]), shape[3]), jnp.float32)
+
+  student = jax.eval_shape(spec.network.apply, variables, images(spec.augment.size))
   answers = {
-    role.name: jax.eval_shape(role.network.apply, teachers[role.name], images)
+    role.name: jax.eval_shape(role.network.apply, teachers[role.name], images(role.size))
     for role in spec.roles
   }
   methods = objective.begin(spec, key, student, answers, shape[0])
@@ -135,7 +138,7 @@ def train_step(
     axis=AXIS,
     **mixture,
   )
-  views = show(())
+  views = show((), spec.augment.size)
   answers = _answers(spec, constants.teachers, show, seats, ahead.get("answers", {}))
   learning, held = _learning(spec, state.variables, state.methods)
 
@@ -185,7 +188,7 @@ def _answers(
       variables = jax.lax.stop_gradient(teachers[role.name])
       answers[role.name] = [
         cast(Output, role.network.apply(variables, sit(view, seats.get(role.name))))
-        for view in show(role.figures)
+        for view in show(role.figures, role.size)
       ]
   return answers
 

@@ -101,7 +101,7 @@ def _train_grade(
     state = after
     reached = reached.paced(chunk)
     log.note(ready, chunk)
-    if chunk.step % ready.seating.steps == 0:
+    if chunk.step % ready.seating.steps == 0 or chunk.step == ready.steps:
       reached = _examine_epoch(log, ready, state, reached, chunk.step)
     ending = stop is not None and processes.any_of(stop())
     if chunk.step < ready.steps and (ending or log.is_due):
@@ -125,6 +125,7 @@ def _chunks(ready: ReadyGrade, fleet: Fleet, state: State) -> Iterator[tuple[Sta
   while step < ready.steps:
     epoch, position = divmod(step, per_epoch)
     last = min(per_epoch, (position // ready.batches.chunk + 1) * ready.batches.chunk)
+    last = min(last, position + ready.steps - step)
     began = time.monotonic()
     state = ready.teach(state, epoch, position, last)
     step += last - position

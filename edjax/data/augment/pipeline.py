@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int32, Real, UInt8
 
 from edjax.data.augment import resized
 from edjax.data.augment.strong import Strong
-from edjax.types import RandomKey
+from edjax.types import RandomKey, Size
 
 _LIST = 0  # the seed of all lists of views, in every run
 
@@ -33,6 +33,8 @@ class Augment:
     strong: what is done to a second view instead, or None for one view.
     resized: least share of the image's area that a random window shows, which is stretched to the
       image's size, see `resized`; 0: none. Not together with `pad`.
+    size: (height, width) to which a view is shrunk after the crop, antialiased; (): as large as the
+      images are.
     flat: whether the images are one pixel high, and whether one wide. Along such a side nothing is
       cropped: padding it would make most views black. A single column is not mirrored either.
     crops: how many views an image has, drawn once as functions of the image and their number; 0:
@@ -48,11 +50,16 @@ class Augment:
   strong: Strong | None = None
   resized: float = 0.0
   crops: int = 0
+  size: Size = ()
   flat: tuple[bool, bool] = (False, False)
 
   def by(self, figures: tuple[tuple[float, ...], tuple[float, ...]] | tuple[()]) -> "Augment":
     """The same for a network that has a (mean, std) of its own; () stands for none."""
     return dataclasses.replace(self, mean=figures[0], std=figures[1]) if figures else self
+
+  def at(self, size: Size) -> "Augment":
+    """The same for a network that sees views of this size."""
+    return self if size == self.size else dataclasses.replace(self, size=size)
 
   @property
   def pads(self) -> tuple[int, int]:
@@ -74,10 +81,29 @@ class Augment:
     return (2 * rows + 1) * (2 * columns + 1) * (1 + self.flips)
 
 
+def shrunk(size: int, shape: tuple[int, ...]) -> Size:
+  """Returns the (height, width) of images of `shape` whose longer side is `size` pixels.
+
+  () where they are that large; `size` 0 says so, too. A side of one pixel stays one.
+  """
+  longer = max(shape[:2])
+  if size in (0, longer):
+    return ()
+  height, width = (max(1, round(side * size / longer)) for side in shape[:2])
+  return height, width
+
+
 def normalise(
   augment: Augment, images: Real[Array, "batch height width channels"]
-) -> Float32[Array, "batch height width channels"]:
-  """uint8 [batch, height, width, channels] to float32, zero mean and unit variance per channel."""
+) -> Float32[Array, "batch rows columns channels"]:
+  """Pixels as a network takes them: shrunk to `augment.size`, float32, by mean and deviation.
+
+  A pixel of a shrunk image is the mean of those under it, weighted by a triangle as wide as two of
+  the new pixels.
+  """
+  if augment.size:
+    size = (len(images), *augment.size, images.shape[-1])
+    images = jax.image.resize(images.astype(jnp.float32), size, "linear", antialias=True)
   mean, std = (
     jnp.asarray(value, jnp.float32)[None, None, None] for value in (augment.mean, augment.std)
   )
