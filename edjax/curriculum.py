@@ -323,10 +323,7 @@ def ordinary(subject: Subject, num_fragments: int, grades: Sequence[GradeRow]) -
   for number, row in enumerate(grades):
     name = f"grade_{number + 1}"
     own = {key: getattr(row, key) for key in _COPIED}
-    try:
-      taught.append(Grade(name, num_fragments, (subject,), (), start_epoch=start, **own))
-    except UserError as error:  # whose grade it is
-      raise UserError(str(error).replace(name, f"teacher {subject.name}", 1)) from error
+    taught.append(Grade(name, num_fragments, (subject,), (), start_epoch=start, **own))
     start += row.epochs
   return Curriculum((subject,), tuple(taught))
 

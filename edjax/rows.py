@@ -13,7 +13,7 @@ from edjax.errors import UserError, is_a, one_of, typed
 Row = TypeVar("Row")  # of settings by name, or a `ConfigDict` of them
 
 TEACHING = ("none", "specialists", "generalist", "both")
-_NAME = "a grade"  # of one that does not know which it is
+NAME = "a grade"  # of one that does not know which it is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +61,11 @@ class GradeRow:
   reference_relu: bool = True
 
   def __post_init__(self) -> None:
-    typed(self, f"{_NAME}: ")
+    typed(self, f"{NAME}: ")
     for name, kind in _KINDS.items():  # 1 is written as 1.0 is
       object.__setattr__(self, name, kind(getattr(self, name)))
     one_of(self.teachers, TEACHING, "grades.teachers")
-    check(vars(self), _NAME)
+    check(vars(self), NAME)
 
 
 _KINDS: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(GradeRow)}
@@ -119,7 +119,7 @@ def build(named: Mapping[str, Mapping[str, Any]]) -> tuple[GradeRow, ...]:
       built.append(GradeRow(**row))
     except UserError as error:  # which grade it is
       where = f"grade {number + 1} of {len(named)}"
-      raise UserError(str(error).replace(_NAME, where, 1)) from error
+      raise UserError(str(error).replace(NAME, where, 1)) from error
   return tuple(built)
 
 

@@ -81,7 +81,7 @@ class TeacherSettings:
 
   model: str
   checkpoint: str | tuple[str, ...]
-  epochs: int = 1
+  epochs: float = 1.0
   image_sizes: tuple[int, ...] = ()
   learning_rate: float = 0.1
   warmup_epochs: float = 0.0

@@ -30,7 +30,7 @@ class Whole:
     learning_rate: the highest peak of all grades; the others' and the teachers' go with it.
   """
 
-  epochs: int | None = None
+  epochs: float | None = None
   batch_size: int | None = None
   image_size: int | None = None
   learning_rate: float | None = None
@@ -38,7 +38,7 @@ class Whole:
   def __post_init__(self) -> None:
     for field in dataclasses.fields(self):
       value = getattr(self, field.name)
-      kind = float if field.name == "learning_rate" else int
+      kind = float if field.name in ("epochs", "learning_rate") else int
       if value is not None and not is_a(kind, value):
         wanted = "a number" if kind is float else "a whole number"
         raise UserError(f"{field.name} is {value!r}; give {wanted}")
@@ -46,6 +46,8 @@ class Whole:
       within(self.batch_size, "batch_size", least=1)
     if self.image_size is not None:
       within(self.image_size, "image_size", least=0)
+    if self.epochs is not None:
+      within(self.epochs, "epochs", above=0)
     if self.learning_rate is not None:
       within(self.learning_rate, "learning_rate", above=0)
 
@@ -86,14 +88,14 @@ def change(config: ConfigDict, whole: Whole) -> None:
     config.data.image_size = whole.image_size
 
 
-def shares(epochs: Sequence[float], total: int) -> list[float]:
+def shares(epochs: Sequence[float], total: float) -> list[float]:
   """Shares out so many epochs in proportion to `epochs`: where all of these are whole, whole ones,
   one or more to each.
 
   What rounding leaves over goes where most is missing, to the earlier of equals.
   """
   exact = [total * each / sum(epochs) for each in epochs]
-  if not all(float(each).is_integer() for each in epochs):
+  if not _whole(*epochs, total):
     return exact
   given = [max(1, int(share)) for share in exact]
   while sum(given) != total:
@@ -117,18 +119,23 @@ def moved(
     before, after: epochs of each grade.
   """
   old, new = ([0, *itertools.accumulate(lengths)] for lengths in (before, after))
-  places = [  # behind the end nothing happens, now as then
-    max(1, round(float(np.interp(each, old, new)))) + max(0, each - old[-1]) for each in milestones
-  ]
+  places = []
+  for each in milestones:
+    behind = round(max(0, each - old[-1]))  # the end nothing happens, now as then
+    places.append(max(1, round(float(np.interp(each, old, new)))) + behind)
   return tuple(dict.fromkeys(places))
 
 
-def _change_length(config: ConfigDict, epochs: int) -> None:
+def _whole(*epochs: float) -> bool:
+  return all(float(each).is_integer() for each in epochs)
+
+
+def _change_length(config: ConfigDict, epochs: float) -> None:
   grades = rows.in_order(config.grades)
-  if epochs < len(grades):
+  if _whole(epochs, *(row.epochs for row in grades)) and epochs < len(grades):
     raise UserError(
-      f"epochs is {epochs}, but there are {len(grades)} grades, and each needs one; give more, or "
-      "a variant with one grade, such as kd"
+      f"epochs is {epochs:g}, but there are {len(grades)} grades, and each needs one; give more, "
+      "or a variant with one grade, such as kd"
     )
   before = [row.epochs for row in grades]
   after = shares(before, epochs)
@@ -138,7 +145,8 @@ def _change_length(config: ConfigDict, epochs: int) -> None:
   config.recipe.milestones = moved(config.recipe.milestones, before, after)
   factor = epochs / sum(before)
   for part in (config.faculty.specialist, config.faculty.generalist):
-    length = max(1, round(factor * part.epochs))
+    length = factor * part.epochs
+    length = max(1.0, round(length)) if _whole(part.epochs, epochs, *before) else length
     part.milestones = moved(part.milestones, [part.epochs], [length])
     part.warmup_epochs = min(part.warmup_epochs * (length / part.epochs), float(length))
     part.epochs = length

@@ -6,9 +6,10 @@ import re
 import numpy as np
 import pytest
 
-from edjax import curriculum, models, rows
+from edjax import curriculum, models, plans, rows
 from edjax.errors import UserError, choose
 from edjax.recipes import common
+from edjax.rows import GradeRow
 
 GRADES = rows.columns(common.base("test", "digits").grades.to_dict()) | {
   "fragments": (1, 2, 3),
@@ -118,8 +119,8 @@ def test_zero_subjects_are_all():
     ({"frozen": (-2,)}, "freezes -2"),
     ({"rehearsal": (0.0,)}, "rehearsal 0.0"),
     ({"rehearsal": (1.5,)}, "rehearsal 1.5"),
-    ({"warmup_epochs": (0.0, 31.0, 0.0)}, "warms up for 31.0 of its 30"),
-    ({"warmup_epochs": (-1.0,)}, "warms up for -1.0"),
+    ({"warmup_epochs": (0.0, 31.0, 0.0)}, "warms up for 31 of its 30"),
+    ({"warmup_epochs": (-1.0,)}, "warms up for -1 of"),
     ({"final_rate": (-0.1,)}, "final_rate -0.1"),
     ({"final_rate": (2.0,)}, "final_rate 2.0"),
     ({"learning_rate": (0.0,)}, "learning_rate and lower_rate must be positive"),
@@ -155,15 +156,34 @@ def test_a_reference_that_stays_may_not_change():
   assert build(fragments=(3,), reference_grid=(4, 1, 1)).grades[0].fragments == 3  # has none
 
 
-def test_ordinary_training_is_one_grade():
+def test_ordinary_training_is_one_grade_or_one_per_size():
   subject = curriculum.Subject("subject_2", (0, 1, 2))
-  plan = curriculum.ordinary(subject, 3, epochs=5, learning_rate=0.2, warmup_epochs=1.0)
+  row = GradeRow(epochs=5, learning_rate=0.2, warmup_epochs=1.0)
+  plan = curriculum.ordinary(subject, 3, [row])
   (only,) = plan.grades
   assert plan.subjects == only.subjects == (subject,)
   assert (only.fragments, only.epochs, only.learning_rate, only.warmup_epochs) == (3, 5, 0.2, 1.0)
   assert only.teachers == plan.teachers == () and only.frozen == 0
-  with pytest.raises(UserError, match="teacher subject_2 has 0 epochs"):
-    curriculum.ordinary(subject, 3, epochs=0, learning_rate=0.2)
+  plan = curriculum.ordinary(subject, 3, plans.sized(row, (16, 24, 32)))
+  assert [grade.image_size for grade in plan.grades] == [16, 24, 0]
+  assert [grade.fragments for grade in plan.grades] == [3] * 3
+  assert plan.grades[2].start_epoch == pytest.approx(5 * 0.3 * (4 + 16 / 9))
+
+
+def test_images_that_grow_cost_what_whole_ones_do():
+  """An image of half the side costs a quarter; the smaller ones get most of the compute."""
+  for sizes in ((32,), (20, 32), (16, 24, 32), (8, 16, 24, 32)):
+    grades = plans.sized(GradeRow(epochs=7, warmup_epochs=3.0), sizes)
+    work = [row.epochs * (size / 32) ** 2 for row, size in zip(grades, sizes, strict=True)]
+    assert sum(work) == pytest.approx(7)
+    assert [row.image_size for row in grades] == [*sizes[:-1], 0]
+    assert [row.warmup_epochs > 0 for row in grades] == [True] + [False] * (len(sizes) - 1)
+  assert [row.epochs for row in plans.sized(GradeRow(epochs=10), (16, 24, 32))] == pytest.approx(
+    [12, 16 / 3, 4]
+  )
+  for wrong in ((), (24, 16), (16, 16), (0, 16)):
+    with pytest.raises(UserError, match="image_sizes is .*; give pixels, each more than the one"):
+      plans.sized(GradeRow(), wrong)
 
 
 def test_class_orders():

@@ -87,7 +87,7 @@ def test_help_of_a_config_as_it_is_typed(capfd, place):
     said = command.give(capfd, *arguments)
     assert said.code == 0 and not said.err
     assert "--config.recipe.batch_size=20  " in said.out and "images per step" in said.out
-    assert "--config.grades.epochs=8  " in said.out and "Digits: 1,797 scanned" in said.out
+    assert "--config.grades.epochs=8.0  " in said.out and "Digits: 1,797 scanned" in said.out
   assert not (place / "runs").exists()
   command.refused(command.give(capfd, *given, "--config.nope=1", "--help"), "no setting 'nope'")
 

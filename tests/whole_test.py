@@ -126,9 +126,9 @@ def test_what_is_set_of_one_thing_counts_after_it(typed):
   "flags, said",
   [
     (["epochs=2"], "^epochs is 2, but there are 3 grades, and each needs one; give more"),
-    (["epochs=0"], "^epochs is 0, but there are 3 grades"),
-    (["epochs=1.5"], "^epochs is 1.5; give a whole number$"),
-    (["epochs=many"], "^epochs is 'many'; give a whole number$"),
+    (["epochs=0"], "^epochs is 0; it must be above 0$"),
+    (["epochs=many"], "^epochs is 'many'; give a number$"),
+    (["batch_size=1.5"], "^batch_size is 1.5; give a whole number$"),
     (["batch_size=0"], "^batch_size is 0; it must be at least 1$"),
     (["image_size=-1"], "^image_size is -1; it must be at least 0$"),
     (["learning_rate=0"], "^learning_rate is 0; it must be above 0$"),
@@ -141,6 +141,13 @@ def test_what_is_set_of_one_thing_counts_after_it(typed):
 def test_what_cannot_be(flags, said, typed):
   with pytest.raises(UserError, match=said):
     typed(DIGITS, *(f"--config.{flag}" for flag in flags))
+
+
+def test_a_length_that_is_not_whole_is_shared_exactly(typed):
+  grades = rows.in_order(typed(DIGITS, "--config.epochs=1.5").grades)
+  assert [row.epochs for row in grades] == pytest.approx([1.5 * part / 40 for part in (5, 10, 25)])
+  grades = rows.in_order(typed(DIGITS, "--config.epochs=30").grades)
+  assert [row.epochs for row in grades] == [4, 7, 19]
 
 
 def test_the_last_counts_and_none_leaves_it(typed):

@@ -34,7 +34,7 @@ from edjax.methods.srrl import SRRL
 from edjax.methods.standardise import Standardised
 from edjax.methods.vid import VID
 
-__all__ = ["METHODS", "Batch", "Method", "build", "chosen", "kind"]
+__all__ = ["METHODS", "Batch", "Method", "alone", "build", "chosen", "kind"]
 
 Built = tuple[tuple[str, float, Method], ...]
 
@@ -170,3 +170,10 @@ def chosen(built: Built, names: str) -> Built:
     for name, weight, method in built
     if name in phases
   )
+
+
+def alone(built: Built) -> Built:
+  """What is left where nobody teaches: methods of labels, whose weights then add up to 1."""
+  rows = [row for row in built if not row[2].needs_teacher]
+  total = sum(weight for _, weight, _ in rows)
+  return tuple((name, weight / total, method) for name, weight, method in rows)

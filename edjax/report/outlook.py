@@ -172,10 +172,10 @@ def _teachers(
   shape: tuple[int, ...],
 ) -> Iterator[str]:
   """A line for all teachers that are alike."""
-  alike: dict[tuple[str, int, str | None], list[str]] = {}
+  alike: dict[tuple[str, float, str | None], list[str]] = {}
   for name, source in sources.items():
     if name in study.teachers:
-      model, epochs = study.teachers[name].model, 0
+      model, epochs = study.teachers[name].model, 0.0
     else:
       model, epochs = options(name).model, options(name).epochs
     alike.setdefault((model, epochs, source), []).append(name)

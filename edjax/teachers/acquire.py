@@ -216,8 +216,10 @@ class _Untrained:
 
   def get(self, train: Train) -> Teacher:
     variables, reached = train(self.study)
-    row = reached.grades[0]
-    cost = {"training_macs": row["train_macs"], "training_seconds": row["seconds"]}
+    cost = {
+      "training_macs": sum(row["train_macs"] for row in reached.grades),
+      "training_seconds": sum(row["seconds"] for row in reached.grades),
+    }
 
     def keep() -> Teacher:
       study, dataset = self.study, self.search.dataset

@@ -8,6 +8,7 @@ from edjax import curriculum, models, plans, rows
 from edjax import methods as methods_table
 from edjax.data import identity
 from edjax.data.datasets import Dataset
+from edjax.errors import UserError
 from edjax.sections import Checkpoints, Data, Faculty, TeacherSettings
 from edjax.study import Study
 from edjax.types import Label, Place
@@ -94,6 +95,7 @@ def known_by(search: Search, study: Study) -> dict[str, Any]:
     study: the teacher's, from `study`.
   """
   chosen, recipe = search.of(study.directory.name), study.recipe
+  whole = float(chosen.epochs).is_integer()
   without = {"target", "specialist_weight", "consensus", "dot_delta", "mixup", "views", "crops"}
   # As in fingerprints of before there were such settings:
   if recipe.schedule != "cycle":
@@ -104,7 +106,7 @@ def known_by(search: Search, study: Study) -> dict[str, Any]:
     without |= {"randaugment", "magnitude"}
   return {
     "model": chosen.model,
-    "epochs": chosen.epochs,
+    "epochs": int(chosen.epochs) if whole else chosen.epochs,
     "learning_rate": chosen.learning_rate,
     **({"image_sizes": chosen.image_sizes} if chosen.image_sizes else {}),
     "warmup_epochs": chosen.warmup_epochs,
@@ -139,11 +141,14 @@ def _recipe(recipe: curriculum.Recipe, options: TeacherSettings) -> curriculum.R
 
 
 def _ordinary(options: TeacherSettings, subject: curriculum.Subject) -> curriculum.Curriculum:
-  own = rows.GradeRow(
-    epochs=options.epochs,
-    learning_rate=options.learning_rate,
-    warmup_epochs=options.warmup_epochs,
-    carry_momentum=True,
-  )
-  grades = plans.sized(own, options.image_sizes) if options.image_sizes else (own,)
+  try:
+    own = rows.GradeRow(
+      epochs=options.epochs,
+      learning_rate=options.learning_rate,
+      warmup_epochs=options.warmup_epochs,
+      carry_momentum=True,
+    )
+    grades = plans.sized(own, options.image_sizes) if options.image_sizes else (own,)
+  except UserError as error:  # whose grade it is
+    raise UserError(str(error).replace(rows.NAME, f"teacher {subject.name}", 1)) from error
   return curriculum.ordinary(subject, models.fragments(options.model), grades)

@@ -197,11 +197,12 @@ def make_spec(
   size = pipeline.shrunk(grade.teacher_size or grade.image_size, loader.image_shape)
   shape = loader.shape_at(max(size, default=0))
   roles = faculty.roles(grade, teachers, study.order, recipe.specialist_weight, size)
+  chosen = methods_table.chosen(study.methods, grade.methods)
   return StepSpec(
     network=network,
     num_classes=grade.num_classes,
     batch_size=recipe.batch_size,
-    methods=methods_table.chosen(study.methods, grade.methods),
+    methods=chosen if roles else methods_table.alone(chosen),
     roles=tuple(dataclasses.replace(role, network=folded(role.network, shape)) for role in roles),
     tx=optimizers.optimiser(recipe, schedule),
     apart=optimizers.apart(recipe),

@@ -163,8 +163,11 @@ def _check_sizes(study: Study, loader: Loader, grade: Grade) -> None:
     size = grade.teacher_size or grade.image_size
     networks[f"teacher {name}"] = models.body(study.teachers[name].model), size
   for what, (body, size) in networks.items():
-    network = models.graduate(body, grade.num_classes)
-    seen, own = (models.shapes(network, loader.shape_at(each)) for each in (size, 0))
+    shape, network = loader.shape_at(size), models.graduate(body, grade.num_classes)
+    if shape == loader.image_shape:
+      continue
+    with _asked(what):
+      seen, own = (models.shapes(network, each) for each in (shape, loader.image_shape))
     if seen != own:
       raise UserError(
         f"{what} has parameters for images of {whole} pixels, such as positions, and cannot look "

@@ -161,7 +161,7 @@ def test_a_bank_keeps_what_a_teacher_says_by_its_own_figures(graduate, tmp_path)
 
   def bank_of(figures):
     kept = bank.Settings("float32", "lazily", tmp_path / "bank", tmp_path / "own")
-    asked = bank.Asked(teacher, teacher.network, teacher.variables, figures, None)
+    asked = bank.Asked(teacher, teacher.network, teacher.variables, figures, (), None)
     rows, how = np.zeros((1, 1, 6), np.int32), loader.augment()
     shown = bank.Shown(
       "grade_1", how, "float32", tuple(range(6)), 1, 1, lambda _: rows, lambda _: rows
