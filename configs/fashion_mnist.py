@@ -1,4 +1,4 @@
-r"""Fashion-MNIST (Xiao et al. 2017, arXiv:1708.07747): 60,000 pictures of clothes, four grades.
+r"""Fashion-MNIST (Xiao et al. 2017, arXiv:1708.07747): 60,000 pictures of clothes, three grades.
 
 python -m edjax.main --config=configs/fashion_mnist.py --config.data_dir=DIR
 
@@ -71,14 +71,14 @@ def mixed(config: ConfigDict) -> None:
 
 
 def specialists(config: ConfigDict) -> None:
-  """The default curriculum where nobody has a generalist."""
-  common.education(config, _epochs(config), 0.1, teachers="specialists")
+  """Growing stages where nobody has a generalist."""
+  common.stages(config, _epochs(config), 0.1, teachers="specialists")
   config.methods.ce.weight = 1.0
 
 
 def growth(config: ConfigDict) -> None:
   """Growth only: all classes from the start, one generalist, nothing frozen."""
-  common.education(config, _epochs(config), 0.1)
+  common.stages(config, _epochs(config), 0.1)
   common.every(config, subjects=0, rehearsal=1.0, frozen=0)
   longer = 3 if config.data.train_limit else 2
   for row, epochs in zip(rows.in_order(config.grades), (1, 1, longer, longer), strict=True):

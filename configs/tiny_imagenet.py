@@ -1,4 +1,4 @@
-r"""Tiny-ImageNet (Stanford CS231n): resnet18 teaches shufflenetv2 in four grades.
+r"""Tiny-ImageNet (Stanford CS231n): resnet18 teaches shufflenetv2 in three grades.
 
 python -m edjax.main --config=configs/tiny_imagenet.py --config.data_dir=DIR
 

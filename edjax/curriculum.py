@@ -52,8 +52,8 @@ class Grade:
   teachers: tuple[str, ...]
   epochs: float
   start_epoch: float = 0.0
-  image_size: int = 0
-  teacher_size: int = 0
+  image_size: float = 0.0
+  teacher_size: float = 0.0
   learning_rate: float = 0.1
   final_rate: float = 0.0
   warmup_epochs: float = 0.0

@@ -8,6 +8,8 @@ from edjax import rows
 from edjax.errors import UserError
 from edjax.rows import GradeRow
 
+SIZES = (0.5, 0.75, 1.0)  # of images in the default curriculum, as shares of their side
+
 
 @dataclasses.dataclass(frozen=True)
 class Curriculum:
@@ -26,10 +28,21 @@ class Curriculum:
 
   @classmethod
   def default(
+    cls,
+    epochs: float = 24,
+    learning_rate: float = 0.05,
+    teachers: str = "generalist",
+    sizes: Sequence[float] = SIZES,
+  ) -> "Curriculum":
+    """Grades in which images grow, at the cost of `epochs` of whole ones, see `education`."""
+    return cls(education(epochs, learning_rate, teachers, sizes))
+
+  @classmethod
+  def stages(
     cls, epochs: int = 24, learning_rate: float = 0.05, teachers: str = "generalist"
   ) -> "Curriculum":
-    """Four grades, within the student compute of `epochs` without grades, see `education`."""
-    return cls(education(epochs, learning_rate, teachers), class_order="similar")
+    """Grades in which the student grows by stages and sees ever more classes, see `by_stages`."""
+    return cls(by_stages(epochs, learning_rate, teachers), class_order="similar")
 
   @classmethod
   def paper(
@@ -50,7 +63,7 @@ class Curriculum:
     return rows.named(self.grades)
 
 
-def sized(row: GradeRow, sizes: Sequence[int]) -> tuple[GradeRow, ...]:
+def sized(row: GradeRow, sizes: Sequence[float] = SIZES) -> tuple[GradeRow, ...]:
   """Grades that are to cost what one costs, in which images grow.
 
   What an image costs goes with its area, so while they are small many more can be seen. The grade
@@ -59,21 +72,21 @@ def sized(row: GradeRow, sizes: Sequence[int]) -> tuple[GradeRow, ...]:
 
   Args:
     row: the one grade.
-    sizes: longer sides in pixels, rising; the last is the data set's own.
+    sizes: longer sides, in pixels or as shares, rising; the last is the data set's own.
 
   Raises:
     UserError: if they do not rise.
   """
-  if list(sizes) != sorted({*sizes}) or not sizes or sizes[0] < 1:
-    raise UserError(f"image_sizes is {tuple(sizes)}; give pixels, each more than the one before")
+  if list(sizes) != sorted({*sizes}) or not sizes or sizes[0] <= 0:
+    raise UserError(f"image_sizes is {tuple(sizes)}; give sizes, each larger than the one before")
   whole = 1 / (1 + 0.75 * (len(sizes) - 1))
   grades: list[GradeRow] = []
   for size in sizes:
     last = size == sizes[-1]
     share = whole if last else (1 - whole) / (len(sizes) - 1)
-    epochs = row.epochs * share * (sizes[-1] / size) ** 2
+    epochs = round(row.epochs * share * (sizes[-1] / size) ** 2, 6)
     warmup = 0.0 if grades else min(row.warmup_epochs, epochs)
-    image_size = 0 if last else size
+    image_size = 0.0 if last else size
     grades.append(
       dataclasses.replace(row, epochs=epochs, warmup_epochs=warmup, image_size=image_size)
     )
@@ -81,9 +94,24 @@ def sized(row: GradeRow, sizes: Sequence[int]) -> tuple[GradeRow, ...]:
 
 
 def education(
+  epochs: float,
+  learning_rate: float,
+  teachers: str = "generalist",
+  sizes: Sequence[float] = SIZES,
+) -> tuple[GradeRow, ...]:
+  """edjax's default curriculum: images of half the side, of three quarters, and whole.
+
+  It costs what `epochs` of whole images cost, its teachers' answers included, as these see the same
+  small images. It is meant for the schedule "cycle", which grafts do not interrupt.
+  """
+  row = GradeRow(epochs=epochs, learning_rate=learning_rate, teachers=teachers, carry_momentum=True)
+  return sized(row, sizes)
+
+
+def by_stages(
   epochs: int, learning_rate: float, teachers: str = "generalist"
 ) -> tuple[GradeRow, ...]:
-  """edjax's default curriculum: four grades, within the student compute of `epochs` without grades.
+  """Four grades of a growing student, within its compute of `epochs` without grades.
 
   Two short grades raise the lower fragments on the first subjects, gently and under references that
   see where things are (a 7×7 and a 4×4 map): at full rate, or pooled to one cell, they unlearn what

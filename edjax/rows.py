@@ -25,8 +25,8 @@ class GradeRow:
     subjects: how many are seen, from the first; 0: all.
     teachers: who answers: "specialists", "generalist", "both" or "none".
     epochs: passes over the images of the seen subjects, the last of which may be a part of one.
-    image_size: longer side in pixels of the images that the student sees, which are shrunk after
-      the crop; 0: the data set's own.
+    image_size: longer side of the images that the student sees, which are shrunk after the crop:
+      in pixels, or below 1 as a share of the data set's own; 0: its own.
     teacher_size: of those that its teachers see; 0: the student's.
     learning_rate: its peak.
     final_rate: where its cosine ends, as a share of the peak.
@@ -46,8 +46,8 @@ class GradeRow:
   subjects: int = 0
   teachers: str = "specialists"
   epochs: float = 1.0
-  image_size: int = 0
-  teacher_size: int = 0
+  image_size: float = 0.0
+  teacher_size: float = 0.0
   learning_rate: float = 0.1
   final_rate: float = 0.0
   warmup_epochs: float = 0.0
@@ -85,7 +85,7 @@ def check(row: Mapping[str, Any], where: str) -> None:
     raise UserError(f"{where} has {row['epochs']:g} epochs; it needs more than 0")
   for name in ("image_size", "teacher_size"):
     if row[name] < 0:
-      raise UserError(f"{where} has {name} {row[name]}; give pixels, or 0 for whole images")
+      raise UserError(f"{where} has {name} {row[name]:g}; give pixels, a share below 1, or 0")
   if not 0 <= row["final_rate"] <= 1:
     raise UserError(f"{where} has final_rate {row['final_rate']}; it is a share of learning_rate")
   if not 0 < row["rehearsal"] <= 1:

@@ -69,8 +69,8 @@ class TeacherSettings:
     model: a network, as of a `Student`; None: the student's.
     checkpoint: folders or files, one for each teacher; empty where they are trained.
     epochs: passes over the images of their classes; with `image_sizes`, so many as cost as much.
-    image_sizes: longer sides in pixels of the images they see, small ones first and the data set's
-      own last, see `plans.sized`; (): whole images only.
+    image_sizes: longer sides of the images they see, in pixels or as shares, small ones first and
+      the data set's own last, see `plans.sized`; (): whole images only.
     learning_rate: its peak.
     warmup_epochs: linear rise of the rate from 0 to the peak, part of `epochs`.
     schedule: "cosine", "steps" or "cycle", see `curriculum.Recipe`.
@@ -82,7 +82,7 @@ class TeacherSettings:
   model: str
   checkpoint: str | tuple[str, ...]
   epochs: float = 1.0
-  image_sizes: tuple[int, ...] = ()
+  image_sizes: tuple[float, ...] = ()
   learning_rate: float = 0.1
   warmup_epochs: float = 0.0
   schedule: str = "cosine"

@@ -172,9 +172,9 @@ def test_ordinary_training_is_one_grade_or_one_per_size():
 
 def test_images_that_grow_cost_what_whole_ones_do():
   """An image of half the side costs a quarter; the smaller ones get most of the compute."""
-  for sizes in ((32,), (20, 32), (16, 24, 32), (8, 16, 24, 32)):
+  for sizes in ((32,), (20, 32), (16, 24, 32), (8, 16, 24, 32), plans.SIZES):
     grades = plans.sized(GradeRow(epochs=7, warmup_epochs=3.0), sizes)
-    work = [row.epochs * (size / 32) ** 2 for row, size in zip(grades, sizes, strict=True)]
+    work = [row.epochs * (size / sizes[-1]) ** 2 for row, size in zip(grades, sizes, strict=True)]
     assert sum(work) == pytest.approx(7)
     assert [row.image_size for row in grades] == [*sizes[:-1], 0]
     assert [row.warmup_epochs > 0 for row in grades] == [True] + [False] * (len(sizes) - 1)
@@ -182,7 +182,7 @@ def test_images_that_grow_cost_what_whole_ones_do():
     [12, 16 / 3, 4]
   )
   for wrong in ((), (24, 16), (16, 16), (0, 16)):
-    with pytest.raises(UserError, match="image_sizes is .*; give pixels, each more than the one"):
+    with pytest.raises(UserError, match="image_sizes is .*; give sizes, each larger than the one"):
       plans.sized(GradeRow(), wrong)
 
 

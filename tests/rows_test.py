@@ -37,7 +37,7 @@ def test_ten_grades_are_in_the_order_of_their_numbers():
     ({"subjects": 1.5}, "grade 2 of 2: subjects is 1.5; give a whole number"),
     ({"epochs": True}, "grade 2 of 2: epochs is True; give a number"),
     ({"epochs": 0.0}, "grade 2 of 2 has 0 epochs; it needs more than 0"),
-    ({"image_size": -4}, "grade 2 of 2 has image_size -4; give pixels, or 0 for whole images"),
+    ({"image_size": -4}, "grade 2 of 2 has image_size -4; give pixels, a share below 1, or 0"),
     ({"carry_momentum": 1}, "carry_momentum is 1; give True or False"),
     ({"methods": ("kd",)}, "methods is .*; give a text"),
     ({"learning_rate": "0.1"}, "learning_rate is '0.1'; give a number"),

@@ -14,7 +14,7 @@ from ml_collections.config_dict import placeholder
 
 from edjax import rows, sections, settings
 from edjax.curriculum import Recipe
-from edjax.plans import Curriculum
+from edjax.plans import SIZES, Curriculum
 from edjax.recipes import published
 
 Variants = Mapping[str, Mapping[str, Callable[[ConfigDict], None]]]
@@ -98,10 +98,20 @@ def one_grade(config: ConfigDict, teachers: str, epochs: int, learning_rate: flo
 
 
 def education(
+  config: ConfigDict, epochs: float, learning_rate: float, teachers: str = "generalist"
+) -> None:
+  """edjax's default curriculum, see `plans.education`; teachers that are trained see it, too."""
+  take(config, Curriculum.default(epochs, learning_rate, teachers))
+  config.recipe.update(schedule="cycle", milestones=())
+  for part in (config.faculty.specialist, config.faculty.generalist):
+    part.update(image_sizes=SIZES, schedule="cycle", milestones=(), warmup_epochs=0.0)
+
+
+def stages(
   config: ConfigDict, epochs: int, learning_rate: float, teachers: str = "generalist"
 ) -> None:
-  """edjax's default curriculum, see `plans.Curriculum.default`."""
-  take(config, Curriculum.default(epochs, learning_rate, teachers))
+  """A curriculum of growing stages, see `plans.by_stages`."""
+  take(config, Curriculum.stages(epochs, learning_rate, teachers))
 
 
 def paper(config: ConfigDict, epochs: tuple[int, int, int], learning_rate: float) -> None:

@@ -197,7 +197,10 @@ def _grade(grade: Grade) -> str:
 
 
 def _seen(grade: Grade) -> str:
-  return f" of images of {grade.image_size} pixels" if grade.image_size else ""
+  size = grade.image_size
+  if not size:
+    return ""
+  return f" of images of {size:g} pixels" if size >= 1 else f" of images of {size:g} of their side"
 
 
 def many(number: float, noun: str, plural: str = "s") -> str:

@@ -41,7 +41,7 @@ def grade_row(
     "classes": list(ready.order),
     "teachers": list(grade.teachers),
     "epochs": grade.epochs,
-    "image_size": grade.image_size,
+    "image_size": ready.image_size,
     **{key: scores[key] for key in _OF_GRADES},
     "params": _size(state.variables),
     "macs": ready.macs,

@@ -91,7 +91,7 @@ class Loader:
     """Of one image."""
     return int(np.prod(self.image_shape))
 
-  def augment(self, size: int = 0, **how: Any) -> Augment:
+  def augment(self, size: float = 0, **how: Any) -> Augment:
     """How images enter the student, at a `size`; without more arguments, as they do in an exam."""
     height, width, _ = self.image_shape
     return Augment(
@@ -102,7 +102,7 @@ class Loader:
       **how,
     )
 
-  def shape_at(self, size: int) -> tuple[int, ...]:
+  def shape_at(self, size: float) -> tuple[int, ...]:
     """Returns (height, width, channels) of the images at a `size`; 0 for their own."""
     return (*(pipeline.shrunk(size, self.image_shape) or self.image_shape[:2]), self.image_shape[2])
 
@@ -117,7 +117,9 @@ class Loader:
     answer = self.examiner(teacher.network, teacher.figures)
     return functools.partial(answer, self.fleet.replicate(teacher.variables))
 
-  def examiner(self, network: Network, figures: Figures | tuple[()] = (), size: int = 0) -> Answer:
+  def examiner(
+    self, network: Network, figures: Figures | tuple[()] = (), size: float = 0
+  ) -> Answer:
     """Compiles (lazily) `answer(variables, split, order, most=None) -> (logits, labels)`.
 
     Args:

@@ -46,6 +46,7 @@ class ReadyGrade:
     batches: who sits where, and what is laid out for the steps.
     first_step: steps of the study before this grade.
     schedule: step of the grade -> learning rate.
+    image_size: longer side in pixels of the images that the student sees.
     macs: of one image forward.
     macs_per_step: {"student", "teachers"}, training; a bank's are not among them.
     bank: that answers in place of the teachers, or None.
@@ -65,7 +66,8 @@ class ReadyGrade:
     self._teachers = {each.teacher.name: each.variables for each in asked}
     self._seats = {each.teacher.name: each.seats for each in asked if each.seats is not None}
     self.bank = self._bank(cast(bank.Settings, study.bank), asked) if study.bank and asked else None
-    self.macs = network_macs(self._spec.network, loader.shape_at(grade.image_size))
+    shape = loader.shape_at(grade.image_size)
+    self.image_size, self.macs = max(shape[:2]), network_macs(self._spec.network, shape)
     # The graduate is examined on whole images, and so is the last grade.
     last = number + 1 == len(study.curriculum.grades)
     self._exam_size = 0 if last else grade.image_size

@@ -153,10 +153,11 @@ def _check_sizes(study: Study, loader: Loader, grade: Grade) -> None:
   """Finds images that cannot be shrunk to a grade's size, and networks that keep to one size."""
   whole = max(loader.image_shape[:2])
   for name in ("image_size", "teacher_size"):
-    if getattr(grade, name) > whole:
+    size = getattr(grade, name)
+    if size > whole:
       raise UserError(
-        f"grades.{name} is {getattr(grade, name)}, but the images have {whole} pixels; give fewer, "
-        "or 0 for whole images"
+        f"grades.{name} is {size:g}, but the images have {whole} pixels; give fewer, or 0 for "
+        "whole images"
       )
   networks = {f"model {study.model!r}": (models.body(study.model), grade.image_size)}
   for name in grade.teachers:
@@ -171,7 +172,7 @@ def _check_sizes(study: Study, loader: Loader, grade: Grade) -> None:
     if seen != own:
       raise UserError(
         f"{what} has parameters for images of {whole} pixels, such as positions, and cannot look "
-        f"at those of {size}; set grades.image_size and grades.teacher_size to 0"
+        f"at those of {max(shape[:2])}; set grades.image_size and grades.teacher_size to 0"
       )
 
 

@@ -81,12 +81,14 @@ class Augment:
     return (2 * rows + 1) * (2 * columns + 1) * (1 + self.flips)
 
 
-def shrunk(size: int, shape: tuple[int, ...]) -> Size:
-  """Returns the (height, width) of images of `shape` whose longer side is `size` pixels.
+def shrunk(size: float, shape: tuple[int, ...]) -> Size:
+  """Returns the (height, width) of images of `shape` whose longer side is `size`.
 
-  () where they are that large; `size` 0 says so, too. A side of one pixel stays one.
+  It is in pixels, or below 1 a share of that of `shape`. () where they are that large; `size` 0
+  says so, too. A side of one pixel stays one.
   """
   longer = max(shape[:2])
+  size = round(size if size >= 1 else size * longer)
   if size in (0, longer):
     return ()
   height, width = (max(1, round(side * size / longer)) for side in shape[:2])
