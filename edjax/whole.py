@@ -94,7 +94,7 @@ def shares(epochs: Sequence[float], total: float) -> list[float]:
 
   What rounding leaves over goes where most is missing, to the earlier of equals.
   """
-  exact = [total * each / sum(epochs) for each in epochs]
+  exact = [each * (total / sum(epochs)) for each in epochs]
   if not _whole(*epochs, total):
     return exact
   given = [max(1, int(share)) for share in exact]

@@ -101,7 +101,7 @@ def education(
   config: ConfigDict, epochs: float, learning_rate: float, teachers: str = "generalist"
 ) -> None:
   """edjax's default curriculum, see `plans.education`; teachers that are trained see it, too."""
-  take(config, Curriculum.default(epochs, learning_rate, teachers))
+  curriculum(config, *Curriculum.default(epochs, learning_rate, teachers).grades)
   config.recipe.update(schedule="cycle", milestones=())
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(image_sizes=SIZES, schedule="cycle", milestones=(), warmup_epochs=0.0)
