@@ -74,13 +74,18 @@ def _round(name, loader, options):
   """Compiles a method's grade; returns a function that times its steps, in seconds per step."""
   config = _config(options, name)
   count = len(loader.dataset.class_names)
-  fragments = len(models.body(config.student.model).fragments)
+  fragments = models.fragments(config.student.model, config.student.cut)
   plan = curriculum.build(
-    config.grades, config.subjects, count, fragments, config.faculty.generalists
+    config.grades,
+    config.subjects,
+    count,
+    fragments,
+    config.faculty.generalists,
+    config.student.cut,
   )
   study = Study(
     label=name,
-    model=config.student.model,
+    **vars(config.student),
     curriculum=plan,
     order=tuple(range(count)),
     teachers={teacher: _teacher(teacher, config, loader) for teacher in plan.teachers},

@@ -118,6 +118,7 @@ def test_a_school_leaves_no_trace_in_the_callers_process(dataset, compiled, tmp_
     ({"faculty": {"caches": "here"}}, "there is no setting faculty.caches"),
     ({"faculty": {"generalist": {"epochs": 0}}}, "generalist"),
     ({"seed": -1}, "seed"),
+    ({"cut": "depth"}, "tests.small:SMALL cannot be cut by depth"),
   ],
 )
 def test_mistakes_are_a_line(dataset, tmp_path, options, words):

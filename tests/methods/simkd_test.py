@@ -81,17 +81,21 @@ def test_partition_leaves_the_classifier_alone():
 
 
 @pytest.mark.slow
-def test_a_school_ends_in_the_teachers_classifier(compiled, tmp_path):
+@pytest.mark.parametrize(
+  "cut, student, first",
+  [("stages", "resnet8_half+simkd32", "ce"), ("depth", "tests.small:DEEP+simkd32", "simkd")],
+)
+def test_a_school_ends_in_the_teachers_classifier(cut, student, first, compiled, tmp_path):
   """Two grades; the graduate holds the generalist's matrix to the bit, columns in label order."""
   config = digits.get_config("kd,smoke")
-  config.student.model = "resnet8_half+simkd32"
+  config.student.update(model=student, cut=cut)
   config.class_order = "3,1,4,0,5,9,2,6,8,7"
   config.devices = 1
   with config.unlocked():
     config.methods = {"ce": {"weight": 1.0}, "simkd": {"weight": 1.0}}
   common.curriculum(
     config,
-    common.grade(fragments=1, methods="ce", teachers="generalist", learning_rate=0.05),
+    common.grade(fragments=1, subjects=2, methods=first, teachers="generalist", learning_rate=0.05),
     common.grade(epochs=2, methods="simkd", teachers="generalist", learning_rate=0.05),
   )
   report = loop.run(settle(config), tmp_path / "run")
@@ -104,8 +108,9 @@ def test_a_school_ends_in_the_teachers_classifier(compiled, tmp_path):
   assert bits(graduate.variables["params"]["head"]["dense"]) == bits(
     teacher["params"]["head"]["dense"]
   )
-  assert report["student"]["model"] == "resnet8_half+simkd32"
+  assert report["student"]["model"] == student
   assert report["student"]["exam_count"] == 451
   common.every(config, teachers="specialists")
-  with pytest.raises(UserError, match="grade_2.*needs a teacher of all classes"):
+  lacking = "grade_2" if cut == "stages" else "grade_1"
+  with pytest.raises(UserError, match=f"{lacking}.*needs a teacher of all classes"):
     loop.run(settle(config), tmp_path / "other")
