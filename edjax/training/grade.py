@@ -101,7 +101,8 @@ class ReadyGrade:
 
   def _fits(self, variables: Variables) -> bool:
     """Whether the network of this grade has just these variables."""
-    wanted = models.shapes(self._spec.network, self._loader.image_shape)
+    shape = self._loader.shape_at(self.grade.image_size)
+    wanted = models.shapes(self._spec.network, shape)
     return jax.eval_shape(lambda: variables) == wanted
 
   def restore(self, arrays: dict[str, np.ndarray]) -> State:

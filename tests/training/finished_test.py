@@ -17,8 +17,8 @@ from edjax.data import datasets
 from edjax.recipes import common
 from edjax.settings import settle
 from edjax.storage import checkpoint
-from edjax.training import evaluation, loop
-from tests import archives, command
+from edjax.training import loop
+from tests import archives, command, programs
 from tests.command import DIGITS, files, refused
 from tests.configs_test import check_run
 
@@ -37,13 +37,13 @@ _MAPS = pathlib.Path("/proc/self/maps")
 
 
 @pytest.fixture(scope="module")
-def programs():
-  """What the exams of `smoke` are compiled from: (network, shape of the images), once each time."""
+def exams():
+  """What the exams of `smoke` are compiled of, see `programs.of_exams`."""
   return []
 
 
 @pytest.fixture(scope="module")
-def smoke(compiled, programs, tmp_path_factory):
+def smoke(compiled, exams, tmp_path_factory):
   """A finished run of digits with specialists and a generalist, which tests leave as it is.
 
   Returns:
@@ -54,21 +54,14 @@ def smoke(compiled, programs, tmp_path_factory):
   common.every(config, teachers="both")
   for part in (config.student, config.faculty.specialist, config.faculty.generalist):
     part.model = SMALL
-  exam_step = evaluation.exam_step
-
-  def noted(network, how, variables, images):
-    programs.append((network, images.shape))
-    return exam_step(network, how, variables, images)
-
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(evaluation, "exam_step", noted)
+  with programs.of_exams(exams):
     return workdir, loop.run(settle(config), workdir), config
 
 
-def test_the_exams_of_a_network_are_compiled_once_in_a_school(smoke, programs):
-  """Traced, which is as often: of pupils, graduate and teachers, in training and for the report."""
+def test_the_exam_of_a_network_is_compiled_once_in_a_school(smoke, exams):
+  """Of pupils, graduate and teachers, in training and for the report."""
   # Specialists of 4, 3 and 3 classes, two pupils, and one whole network: generalist and graduate.
-  assert len(programs) == len(set(programs)) == 5
+  assert len(exams) == len(set(exams)) == 5
 
 
 @pytest.mark.skipif(not _MAPS.exists(), reason="Linux says how many mappings a process has")

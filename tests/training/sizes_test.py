@@ -20,6 +20,7 @@ from edjax.teachers import statistics
 from edjax.teachers.faculty import Teacher
 from edjax.training import loop
 from edjax.training.evaluation import Loader
+from tests import programs
 from tests.small import SMALL, config
 from tests.training.resume_test import journal, same
 
@@ -42,13 +43,25 @@ def shrunk(images, size):
 
 
 @pytest.fixture(scope="module")
-def school(compiled, tmp_path_factory):
+def exams():
+  """What the exams of `school` are compiled of, see `programs.of_exams`."""
+  return []
+
+
+@pytest.fixture(scope="module")
+def school(compiled, exams, tmp_path_factory):
   """Returns (work directory, report) of the school of `SIZES`, which has ended."""
   workdir = tmp_path_factory.mktemp("sizes") / "run"
   with pytest.MonkeyPatch.context() as patch:
     patch.setitem(models.MODELS, "small", SMALL)
-    told = loop.run(settle(config("kd,smoke", **SIZES)), workdir)
+    with programs.of_exams(exams):
+      told = loop.run(settle(config("kd,smoke", **SIZES)), workdir)
   return workdir, told
+
+
+def test_an_exam_is_compiled_once_for_each_size(school, exams):
+  """The teacher's and the student's, which are one network, in grades and for the report."""
+  assert [how.size for _, how, _ in exams] == [(4, 4), ()] and len({n for n, _, _ in exams}) == 1
 
 
 def test_what_is_reported(school):
