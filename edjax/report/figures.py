@@ -55,7 +55,7 @@ def growth(grades: Rows) -> str:
     present = [fragment in grade["fragments"] for fragment in fragments]
     referred = grade.get("reference", not all(present))
     _body(panels[0], y, present, fragments, "reference" if referred else "head")
-  panels[0].set_xlim(-0.46, len(fragments) + 0.6)
+  panels[0].set_xlim(-0.46, len(fragments) - 0.32 + _top_width(len(fragments)))
   panels[0].set_yticks(
     range(len(grades)), [shorten(words.readable(grade["name"]), 20) for grade in grades], ha="left"
   )
@@ -76,20 +76,21 @@ def _body(axes: Axes, y: int, present: Sequence[bool], fragments: Sequence[str],
   """Draws a row of fragments, and on the highest its `top`, a head or a teaching reference."""
   bar: dict[str, Any] = dict(height=0.62, linewidth=0.9, edgecolor=BLUE)
   highest = max((x for x, has in enumerate(present) if has), default=-1)
+  width, named = _top_width(len(fragments)), 1 + len(fragments) // 20  # that have a name
   for x, has in enumerate(present):
     if has:
       axes.barh([y], 0.92, left=x - 0.46, height=0.62, color=LIGHT_BLUE, linewidth=0)
       axes.text(
         x,
         y,
-        shorten(words.fragment_label(fragments[x]), 12),
+        shorten(words.fragment_label(fragments[x]), 12) if x % named == 0 else "",
         ha="center",
         va="center",
         fontsize=8.5,
       )
-  axes.barh([y], 0.92, left=highest + 0.54, color=BLUE if top == "head" else PAPER, **bar)
+  axes.barh([y], width, left=highest + 0.54, color=BLUE if top == "head" else PAPER, **bar)
   axes.text(
-    highest + 1,
+    highest + 0.54 + width / 2,
     y,
     top,
     ha="center",
@@ -97,6 +98,11 @@ def _body(axes: Axes, y: int, present: Sequence[bool], fragments: Sequence[str],
     fontsize=8,
     color=ON_BLUE if top == "head" else BLUE,
   )
+
+
+def _top_width(fragments: int) -> float:
+  """Of what is on the highest of so many: as wide as one, but no narrower than its name."""
+  return max(0.92, fragments / 5)
 
 
 def _sizes(axes: Axes, values: Sequence[float]) -> None:
