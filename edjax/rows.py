@@ -21,7 +21,7 @@ class GradeRow:
   """What a config says of a grade.
 
   Attributes:
-    fragments: how many the student has, from the bottom, see `student.cut`; 0: all.
+    fragments: how many the student has, from the bottom; 0: all. What one is, `student.cut` says.
     subjects: how many are seen, from the first; 0: all.
     teachers: who answers: "specialists", "generalist", "both" or "none".
     epochs: passes over the images of the seen subjects, the last of which may be a part of one.

@@ -76,7 +76,7 @@ def _body(axes: Axes, y: int, present: Sequence[bool], fragments: Sequence[str],
   """Draws a row of fragments, and on the highest its `top`, a head or a teaching reference."""
   bar: dict[str, Any] = dict(height=0.62, linewidth=0.9, edgecolor=BLUE)
   highest = max((x for x, has in enumerate(present) if has), default=-1)
-  width, named = _top_width(len(fragments)), 1 + len(fragments) // 20  # that have a name
+  width, named = _top_width(len(fragments)), 1 + len(fragments) // 12  # every so many
   for x, has in enumerate(present):
     if has:
       axes.barh([y], 0.92, left=x - 0.46, height=0.62, color=LIGHT_BLUE, linewidth=0)

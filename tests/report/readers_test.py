@@ -22,6 +22,17 @@ def test_only_a_grade_without_all_fragments_has_a_reference():
   assert picture.count(">reference<") == 1 and picture.count(">head<") == 2
 
 
+def test_a_student_cut_by_depth_has_its_head_in_every_grade_and_many_fragments():
+  grades = [
+    {"name": f"grade_{number}", "fragments": [f"fragment_{k}" for k in range(count)]}
+    | {"params": 10 * count, "macs": 100 * count, "reference": False}
+    for number, count in enumerate((1, 18))
+  ]
+  picture = figures.growth(grades)
+  assert picture.count(">reference<") == 0 and picture.count(">head<") == 2
+  assert picture.count(">17<") == 1 and picture.count(">18<") == 0  # every second has a name
+
+
 def test_every_accuracy_has_its_count_and_its_interval():
   made, rows = school(num_classes=10)
   made["student"] |= {"top1": 448 / 451, "exam_count": 451}
