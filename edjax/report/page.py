@@ -53,6 +53,7 @@ def render(report: Content, rows: Rows) -> str:
     told=_told(report, student),
     tiles=_tiles(report, student),
     costs=_costs(report),
+    sizes=len({row.get("image_size") for row in grades}) > 1,
     times=_times(report),
     elsewhere=_elsewhere(report),
     curve=Markup(curve.learning_curve(grades, rows)) if grades and rows else "",
@@ -134,8 +135,8 @@ def _costs(report: Content) -> Rows:
   parts: Rows = [
     {"kind": kind, "words": said, "macs": number_or_nan(report.get(key))}
     for kind, said, key in (
-      ("student", "student", "train_macs_student"),
-      ("answers", "teachers’ answers", "train_macs_teachers"),
+      ("student", "learning of the student", "train_macs_student"),
+      ("answers", "answers of the teachers", "train_macs_teachers"),
       ("training", "training of the teachers", "teacher_training_macs"),
     )
   ]

@@ -112,6 +112,17 @@ def test_names_are_made_for_readers():
   assert "1, 2" in texts and ">0<" not in figures.growth(made["grades"])
 
 
+def test_sizes_of_images_stand_where_they_differ():
+  made, rows = school(grades=3)
+  assert "<th class=\"n\">pixels</th>" not in page.render(made, rows)
+  for grade, size in zip(made["grades"], (16, 24, 32), strict=True):
+    grade["image_size"] = size
+  text = page.render(made, rows)
+  assert "<th class=\"n\">pixels</th>" in text and "images of that size" in " ".join(text.split())
+  cells = [f'<td class="n">{size}</td>' for size in (16, 24, 32)]
+  assert all(cell in text for cell in cells)
+
+
 def test_a_subject_names_as_many_classes_as_fit():
   classes = ["cat", "dog", "a bird with a very long name indeed", "猫"]
   assert words.subject_label("subject_2", [0, 1], classes) == "subject 2: cat, dog"
