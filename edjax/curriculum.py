@@ -298,7 +298,7 @@ def build(
         name=f"grade_{number + 1}",
         fragments=fragments,
         subjects=seen,
-        teachers=_teachers(row.teachers, seen, generalists),
+        teachers=_teachers(row.teachers, seen, generalists, where),
         start_epoch=epoch,
         reference=tuple((key, getattr(row, f"reference_{key}")) for key in _REFERENCE)
         if referred
@@ -347,12 +347,15 @@ def _seen(
   return subjects[: count or len(subjects)]
 
 
-def _teachers(teaching: str, seen: tuple[Subject, ...], generalists: int) -> tuple[str, ...]:
+def _teachers(
+  teaching: str, seen: tuple[Subject, ...], generalists: int, where: str
+) -> tuple[str, ...]:
   specialists = tuple(s.name for s in seen) if teaching in ("specialists", "both") else ()
-  if teaching not in ("generalist", "both"):
-    return specialists
-  others = (f"{GENERALIST}_{number}" for number in range(2, generalists + 1))
-  return (*specialists, GENERALIST, *others)
+  numbers = rows.generalists(teaching, generalists)
+  if max(numbers, default=1) > generalists:
+    counted = "there is one generalist" if generalists == 1 else f"there are {generalists}"
+    raise UserError(f"{where} is taught by {teaching}, but {counted}; set faculty.generalists")
+  return (*specialists, *(f"{GENERALIST}_{n}" if n > 1 else GENERALIST for n in numbers))
 
 
 def _check_fragments(count: int, frozen: int, num_fragments: int | None, where: str) -> None:

@@ -5,6 +5,7 @@ Pure. `curriculum.build` makes the grades of a student and of a data set of them
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -23,7 +24,8 @@ class GradeRow:
   Attributes:
     fragments: how many the student has, from the bottom; 0: all. What one is, `student.cut` says.
     subjects: how many are seen, from the first; 0: all.
-    teachers: who answers: "specialists", "generalist", "both" or "none".
+    teachers: who answers: "specialists", "generalist" (all of them, where there are several),
+      "generalist_2" (that one alone; "generalist_1" is the first), "both" or "none".
     epochs: passes over the images of the seen subjects, the last of which may be a part of one.
     image_size: longer side of the images that the student sees, which are shrunk after the crop:
       in pixels, or below 1 as a share of the data set's own; 0: its own.
@@ -64,11 +66,23 @@ class GradeRow:
     typed(self, f"{NAME}: ")
     for name, kind in _KINDS.items():  # 1 is written as 1.0 is
       object.__setattr__(self, name, kind(getattr(self, name)))
-    one_of(self.teachers, TEACHING, "grades.teachers")
+    if not generalists(self.teachers, 1):
+      one_of(self.teachers, TEACHING, "grades.teachers")
     check(vars(self), NAME)
 
 
 _KINDS: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(GradeRow)}
+
+
+def generalists(teachers: str, count: int) -> tuple[int, ...]:
+  """Returns which generalists answer where a grade's `teachers` are so, of 1…count.
+
+  One that is named may be beyond them. Without any it is ().
+  """
+  if teachers in ("generalist", "both"):
+    return tuple(range(1, count + 1))
+  alone = re.fullmatch(r"generalist_([1-9]\d*)", teachers)
+  return (int(alone[1]),) if alone else ()
 
 
 def check(row: Mapping[str, Any], where: str) -> None:

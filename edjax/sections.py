@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 from edjax import methods as methods_table
-from edjax import models
+from edjax import models, rows
 from edjax.curriculum import PRECISIONS, Recipe, check_ratios
 from edjax.data import placement
 from edjax.errors import UserError, choose, one_of, typed, within
@@ -66,7 +66,8 @@ class TeacherSettings:
   Of those that are trained the rest of the recipe is the student's.
 
   Attributes:
-    model: a network, as of a `Student`; None: the student's.
+    model: a network, as of a `Student`; None: the student's. Of several generalists it may be one
+      for each, separated by commas: a smaller one for lower grades, say.
     checkpoint: folders or files, one for each teacher; empty where they are trained.
     epochs: passes over the images of their classes; with `image_sizes`, so many as cost as much.
     image_sizes: longer sides of the images they see, in pixels or as shares, small ones first and
@@ -132,6 +133,12 @@ class Faculty:
     one_of(self.bank, ("", *PRECISIONS), "faculty.bank")
     one_of(self.bank_fill, FILLS, "faculty.bank_fill")
     given = str(self.generalist.checkpoint)
+    several = self.generalist.model.split(",")
+    if len(several) not in (1, self.generalists):
+      raise UserError(
+        f"faculty.generalist.model is {self.generalist.model!r}, but there are {self.generalists} "
+        "generalists (faculty.generalists); give one network, or one for each"
+      )
     if given and len(given.split(",")) != self.generalists:
       raise UserError(
         f"faculty.generalist.checkpoint is {given!r}, but there are {self.generalists} "
@@ -211,7 +218,7 @@ class Settings:
     whole = 0, models.fragments(self.student.model, cut)
     for number, row in enumerate(self.grades, 1):
       own_head = cut == "depth" or row.fragments in whole
-      if body.reuses and own_head and row.teachers not in ("generalist", "both"):
+      if body.reuses and own_head and not rows.generalists(row.teachers, 1):
         raise UserError(
           f"{self.student.model} ends in its teacher's classifier, so grade_{number}, with its own "
           "head, needs a teacher of all classes: set grades.teachers to 'generalist' or "

@@ -175,15 +175,16 @@ def _teacher(part: Tree, recipe: Tree, like: str) -> None:
 
 
 def _general(generalist: Tree) -> str:
-  """The model of the generalists: that of the network where one is given."""
+  """The model of the first generalist: that of the network where one is given."""
+  first = generalist["model"].split(",")[0]
   given = generalist["checkpoint"].split(",")[0]
   if given and convert.is_file(given):
     return convert.model_of(given)
   path = pathlib.Path(given).expanduser() / "info.json"
   try:
-    return json.loads(path.read_text())["model"] if given else generalist["model"]
+    return json.loads(path.read_text())["model"] if given else first
   except (OSError, ValueError, KeyError, TypeError):  # whoever loads it says what is wrong
-    return generalist["model"]
+    return first
 
 
 def _answering(settings: Tree) -> int:

@@ -156,6 +156,22 @@ def test_a_reference_that_stays_may_not_change():
   assert build(fragments=(3,), reference_grid=(4, 1, 1)).grades[0].fragments == 3  # has none
 
 
+def test_a_grade_may_name_one_of_several_generalists():
+  """A smaller or earlier teacher for lower grades, as schools have them."""
+  rowed = [GradeRow(teachers=who) for who in ("generalist_2", "generalist_1", "generalist", "both")]
+  plan = curriculum.build(rowed, (1, 1), 10, 3, generalists=2)
+  assert [grade.teachers for grade in plan.grades] == [
+    ("generalist_2",),
+    ("generalist",),
+    ("generalist", "generalist_2"),
+    ("subject_1", "subject_2", "generalist", "generalist_2"),
+  ]
+  with pytest.raises(UserError, match="grade 1 of 4 is taught by generalist_2, but there is one"):
+    curriculum.build(rowed, (1, 1), 10, 3)
+  with pytest.raises(UserError, match="generalist_0"):
+    GradeRow(teachers="generalist_0")
+
+
 def test_ordinary_training_is_one_grade_or_one_per_size():
   subject = curriculum.Subject("subject_2", (0, 1, 2))
   row = GradeRow(epochs=5, learning_rate=0.2, warmup_epochs=1.0)

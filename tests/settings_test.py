@@ -267,6 +267,7 @@ def test_settings_of_an_earlier_version_are_read():
     ({"faculty": {"generalist": {"checkpoint": ["a"]}}}, "generalist.checkpoint is .*one text"),
     ({"faculty": {"specialist": {"checkpoint": "a"}}}, "specialist.checkpoint is 'a'; give a tup"),
     ({"faculty": {"generalist": {"checkpoint": "a,b"}}}, "there are 1 generalists"),
+    ({"faculty": {"generalist": {"model": "resnet8,resnet14"}}}, "give one network, or one for"),
     ({"subjects": (1, 0)}, "subjects is .1, 0.; give one positive ratio"),
     ({"residence": "cloud"}, "unknown residence 'cloud'"),
     ({"student": {"model": "resnet2"}}, "unknown model 'resnet2'"),

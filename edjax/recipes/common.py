@@ -188,7 +188,7 @@ def _check(curriculum: str, method: str, teachers: set[str]) -> None:
       f"the curriculum {curriculum!r} has no teacher, so the method {method!r} has nothing to "
       "teach; name one of them"
     )
-  if method in published.GENERAL and not teachers & {"generalist", "both"}:
+  if method in published.GENERAL and not any(rows.generalists(each, 1) for each in teachers):
     raise ValueError(
       f"the method {method!r} needs teachers of all classes, and the curriculum {curriculum!r} has "
       "specialists only; name another curriculum, such as 'ed' or 'kd'"

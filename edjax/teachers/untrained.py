@@ -55,7 +55,11 @@ class Wanted:
 
 def options(settings: Faculty, name: str) -> TeacherSettings:
   """Returns the settings of a teacher, by its name."""
-  return settings.generalist if curriculum.is_generalist(name) else settings.specialist
+  if not curriculum.is_generalist(name):
+    return settings.specialist
+  models_of = settings.generalist.model.split(",")
+  number = int(name.partition("_")[2] or 1) if len(models_of) > 1 else 1
+  return dataclasses.replace(settings.generalist, model=models_of[number - 1])
 
 
 def study(search: Search, wanted: Wanted) -> Study:

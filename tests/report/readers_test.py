@@ -114,11 +114,11 @@ def test_names_are_made_for_readers():
 
 def test_sizes_of_images_stand_where_they_differ():
   made, rows = school(grades=3)
-  assert "<th class=\"n\">pixels</th>" not in page.render(made, rows)
+  assert '<th class="n">pixels</th>' not in page.render(made, rows)
   for grade, size in zip(made["grades"], (16, 24, 32), strict=True):
     grade["image_size"] = size
   text = page.render(made, rows)
-  assert "<th class=\"n\">pixels</th>" in text and "images of that size" in " ".join(text.split())
+  assert '<th class="n">pixels</th>' in text and "images of that size" in " ".join(text.split())
   cells = [f'<td class="n">{size}</td>' for size in (16, 24, 32)]
   assert all(cell in text for cell in cells)
 

@@ -1,5 +1,7 @@
 """Grades whose images are shrunk: what is seen, what it costs, and that nothing else is lost."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -123,6 +125,23 @@ def test_elsewhere_it_is_the_same_student(school, small, tmp_path, changes):
   )
   for one, two in zip(ours, theirs, strict=True):
     np.testing.assert_allclose(one, two, rtol=0, atol=2e-4 * np.abs(two).max())
+
+
+@pytest.mark.slow
+def test_another_teacher_for_the_lower_grade(small, monkeypatch, tmp_path):
+  narrow = dataclasses.replace(SMALL, fragments=SMALL.fragments[1:])
+  monkeypatch.setitem(models.MODELS, "narrow", narrow)
+  changes = SIZES | {
+    "grades.teachers": ("generalist_2", "generalist_1"),
+    "faculty.generalists": 2,
+    "faculty.generalist.model": "small,narrow",
+  }
+  told = loop.run(settle(config("kd,smoke", **changes)), tmp_path / "run")
+  assert [row["teachers"] for row in told["grades"]] == [["generalist_2"], ["generalist"]]
+  assert {row["name"]: row["model"] for row in told["teachers"]} == {
+    "generalist": "small",
+    "generalist_2": "narrow",
+  }
 
 
 def test_an_exam_is_of_images_of_its_size():
