@@ -38,6 +38,8 @@ DEEP = {"student.model": "resnet20"}  # which may be cut by depth
 # (setting, its value, variants and settings under which it does nothing, those where it does)
 ROWS = [
   ("recipe.milestones", (3, 5), ("kd", {}), ("kd", {"recipe.schedule": "steps"})),
+  ("recipe.rise", 0.5, ("kd", {}), ("kd", {"recipe.schedule": "cycle"})),
+  ("recipe.rise", 0.5, ("kd", {}), ("kd", {"faculty.generalist.schedule": "cycle"})),
   ("recipe.factor", 0.2, ("kd", {}), ("paper", {})),
   ("recipe.factor", 0.2, ("kd", {"recipe.schedule": "steps"}),
    ("kd", {"faculty.generalist.schedule": "steps", "faculty.generalist.milestones": (3,)})),
@@ -52,6 +54,9 @@ ROWS = [
   ("recipe.consensus", "entropy", ("kd", {}), ("kd", {"faculty.generalists": 3})),
   ("recipe.consensus", "entropy", ("paper", {}), ("ed", {})),
   ("grades.final_rate", (0.5,), ("paper", {}), ("kd", {})),
+  ("grades.final_rate", (0.5,), ("kd", {"recipe.schedule": "cycle"}), ("kd", {})),
+  ("grades.warmup_epochs", (0.5,), ("kd", {"recipe.schedule": "cycle"}), ("kd", {})),
+  ("grades.teacher_size", (4.0,), ("ce", {}), ("kd", {})),
   ("grades.lower_rate", (0.5,), ("kd", {}), ("ed", {})),
   ("grades.rehearsal", (0.5,), ("kd", {}), ("ed", {})),
   ("grades.rehearsal", (0.5,), ("ed", {"grades.subjects": (0,)}), ("paper", {})),
@@ -114,4 +119,4 @@ def test_a_run_says_so(capfd, tmp_path):
   )  # fmt: skip
   assert ended.code == 1
   said = ended.out + ended.err
-  assert "--config.recipe.milestones=3,5 has no effect: recipe.schedule is 'cosine'" in said
+  assert "--config.recipe.milestones=3,5 has no effect: recipe.schedule 'steps' alone" in said
