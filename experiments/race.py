@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import metadata
 
 import numpy as np
 
@@ -33,6 +34,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from configs import cifar100
 from edjax import convert
 from edjax.data import datasets
+from edjax.storage import trees
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _LOOK = 0.1  # seconds between two looks at what a run has written
@@ -55,14 +57,25 @@ def main():
   options = parser.parse_args()
   out = options.out.resolve()
   out.mkdir(parents=True, exist_ok=True)
-  asked = {key: value for key, value in vars(options).items() if key not in ("out", "rounds")}
-  rows = Rows(out / "race.jsonl", asked)
   teacher = hand_out(options, out)
+  rows = Rows(out / "race.jsonl", told_apart_by(options, teacher))
   for number in range(options.rounds):
     for side, run in (("pytorch", pytorch), ("edjax", edjax)):
       if not rows.of(side, number):
-        print(json.dumps(rows.add(side, number, run(options, out, number, teacher))), flush=True)
+        told = run(options, out, number, teacher["model"])
+        print(json.dumps(rows.add(side, number, told)), flush=True)
   print(summary(rows.all[: 2 * options.rounds]))
+
+
+def told_apart_by(options, teacher):
+  """Returns what is the same in all runs of a race, and says which race it is: no places."""
+  own = ("data_dir", "out", "rounds", "teacher")
+  return {
+    **{key: value for key, value in vars(options).items() if key not in own},
+    "teacher": teacher,
+    "cores": len(os.sched_getaffinity(0)),
+    "versions": {name: metadata.version(name) for name in ("jax", "torch")},
+  }
 
 
 class Rows:
@@ -93,7 +106,7 @@ class Rows:
 
 
 def hand_out(options, out):
-  """Writes what PyTorch's side is given of the data set and of the teacher; returns its model."""
+  """Writes what PyTorch's side is given of the data set and of the teacher; says who that is."""
   data = cifar100.get_config("ed").data
   data.train_limit = options.limit
   dataset = datasets.load("cifar100", data_dir=options.data_dir, **data)
@@ -107,7 +120,7 @@ def hand_out(options, out):
   )
   variables, info, _ = convert.read(options.teacher)
   convert.write(out / "teacher.pth", variables, info)
-  return info["model"]
+  return {"model": info["model"], "sha256": trees.sha256(variables)}
 
 
 def pytorch(options, out, number, teacher):
@@ -139,7 +152,7 @@ def edjax(options, out, number, teacher):
     "edjax.main",
     "--config=configs/cifar100.py:ed",
     f"--workdir={workdir}",
-    f"--config.data_dir={options.data_dir}",
+    f"--config.data_dir={pathlib.Path(options.data_dir).resolve()}",
     f"--config.data.train_limit={options.limit}",
     f"--config.student.model={options.student}",
     f"--config.faculty.generalist.model={teacher}",

@@ -112,7 +112,7 @@ def raced(tmp_path, monkeypatch):
   """Runs a race of two rounds whose runs take no time; returns its lines and which runs it made."""
   made = []
   accuracy = {"pytorch": (0.6, 0.6), "edjax": (0.7, 0.5)}
-  monkeypatch.setattr(race, "hand_out", lambda *_: "resnet56")
+  monkeypatch.setattr(race, "hand_out", lambda *_: {"model": "resnet56", "sha256": "ab"})
 
   def run(side):
     def told(options, out, number, teacher):
@@ -144,6 +144,8 @@ def test_a_race_is_a_line_per_run(raced, capsys):
   said = capsys.readouterr().out
   assert "edjax: 6 s, top-1 60.00 %, n = 2" in said and "in 1 of 2 rounds" in said
   assert said.endswith("1.50\n")
+  assert rows[0]["asked"]["teacher"] == {"model": "resnet56", "sha256": "ab"}
+  assert rows[0]["asked"]["epochs"] == 12 and "data_dir" not in rows[0]["asked"]
 
 
 def test_a_race_that_was_stopped_goes_on(raced):
