@@ -21,7 +21,9 @@ MAY_DIFFER = (
 _RUNS = pathlib.Path("runs")  # where work directories are that nobody has named
 _UNSET = "not set"
 # What was meant before there were such settings.
-_BEFORE = {"data.source": "auto", "recipe.magnitude": 9, "student.cut": "stages"}
+_BEFORE = {
+  "data.source": "auto", "recipe.magnitude": 9, "recipe.rise": 0.2, "student.cut": "stages",
+}  # fmt: skip
 _WRITTEN = (
   "metrics.jsonl", "report.json", "report.html", "graduate", "teachers", "checkpoints", "data.json",
 )  # fmt: skip

@@ -148,7 +148,7 @@ def test_a_school_leaves_its_callers_programs_and_handlers_alone(small, tmp_path
 
 
 SINCE = ("source", "mean", "std", "check", "optimiser", "weight_decay", "clip", "standardise")
-SINCE_OF_RECIPE = ("randaugment", "magnitude")
+SINCE_OF_RECIPE = ("randaugment", "magnitude", "rise")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,8 @@ def test_a_config_of_an_earlier_version_lacks_what_there_was_not(now, words, sma
 
 
 @pytest.mark.parametrize(
-  ("epochs", "words"), [((5, 10, 25), ""), ((5, 9, 25), "grades.grade_2.epochs was 9, is now 10")]
+  ("epochs", "words"),
+  [((5, 10, 25), ""), ((5, 9, 25), "grades.grade_2.epochs was 9.0, is now 10.0")],
 )
 def test_a_config_of_an_earlier_version_has_its_grades_in_columns(epochs, words, tmp_path):
   """As 7f2a900 wrote those of configs/digits.py."""
