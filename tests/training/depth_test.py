@@ -96,7 +96,7 @@ def test_devices_freeze_and_learn_alike():
 
 
 def config(**changes):
-  """Of a school of two grades and 12 steps, in the second of which the lowest fragment rests."""
+  """Of two grades without a teacher, in the second of which the lowest fragment rests."""
   columns = {
     "grades.fragments": (1, 0),
     "grades.subjects": (1, 0),
@@ -105,21 +105,21 @@ def config(**changes):
     "grades.epochs": (1, 2),
   }
   chosen = {"student.model": "tests.small:DEEP", "student.cut": "depth", "subjects": (1, 1)}
-  return settle(small.config("kd,smoke", **columns | chosen | changes))
+  return settle(small.config("ce,smoke", **columns | chosen | changes))
 
 
 @pytest.fixture(scope="module")
 def whole(compiled, tmp_path_factory):
-  """Returns (the work directory of a finished run, where its teacher is kept)."""
-  place = tmp_path_factory.mktemp("depth")
+  """Returns the work directory of a finished run."""
+  place = tmp_path_factory.mktemp("depth") / "run"
   with pytest.MonkeyPatch.context() as patch:
     patch.setitem(models.MODELS, "small", small.SMALL)
-    loop.run(config(**{"faculty.cache": str(place / "cache")}), place / "run")
-  return place / "run", {"faculty.cache": str(place / "cache")}
+    loop.run(config(), place)
+  return place
 
 
 def test_a_run_says_how_the_student_grew(whole):
-  told = report(whole[0])
+  told = report(whole)
   first, second = told["grades"]
   assert [row["fragments"] for row in (first, second)] == [
     ["fragment_0"],
@@ -130,9 +130,9 @@ def test_a_run_says_how_the_student_grew(whole):
     told["student"]["cut"] == "depth" and first["macs"] < second["macs"] == told["student"]["macs"]
   )
   assert figures.growth(told["grades"]).count(">head<") == 2
-  text = (whole[0] / "report.html").read_text()
+  text = (whole / "report.html").read_text()
   assert "A fragment is a block of every stage" in text and "teaching reference" not in text
-  variables, _ = checkpoint.load_variables(whole[0] / "graduate")
+  variables, _ = checkpoint.load_variables(whole / "graduate")
   shapes = models.shapes(models.graduate(BODY, 10), (8, 8, 1))
   assert jax.tree.map(np.shape, variables) == jax.tree.map(np.shape, shapes)
 
@@ -140,16 +140,16 @@ def test_a_run_says_how_the_student_grew(whole):
 def test_a_run_that_was_stopped_above_the_graft_goes_on(whole, small, tmp_path):
   asked = iter([False] * 4 + [True])
   with pytest.raises(Stopped, match="stopped after step 5"):
-    loop.run(config(**whole[1]), tmp_path / "run", stop=lambda: next(asked))
+    loop.run(config(), tmp_path / "run", stop=lambda: next(asked))
   assert journal(tmp_path / "run")[-1]["grade"] == "grade_2"
-  loop.run(config(**whole[1]), tmp_path / "run")
-  same(tmp_path / "run", whole[0])
+  loop.run(config(), tmp_path / "run")
+  same(tmp_path / "run", whole)
 
 
 @pytest.mark.slow
 def test_four_devices_train_what_one_trains(whole, small, tmp_path):
-  loop.run(config(devices=4, **whole[1]), tmp_path / "run")
-  close(tmp_path / "run", whole[0])
+  loop.run(config(devices=4), tmp_path / "run")
+  close(tmp_path / "run", whole)
 
 
 @pytest.mark.parametrize(
