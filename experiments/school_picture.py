@@ -135,7 +135,7 @@ def _graft(left, ground):
 
 
 def _epochs(grade):
-  return f"{grade.epochs} epoch{'s' * (grade.epochs != 1)}"
+  return f"{grade.epochs:g} epoch{'s' * (grade.epochs != 1)}"
 
 
 def _size(grade, body, image_shape):
