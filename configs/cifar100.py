@@ -66,6 +66,19 @@ def paper(config: ConfigDict) -> None:
   config.recipe.update(schedule="steps", milestones=(150, 180, 210))
 
 
+def mixed(config: ConfigDict) -> None:
+  """Specialists only, without grades: each answers for its own images of every batch."""
+  _ordinary(config, "specialists")
+  config.methods.ce.weight = 1.0
+
+
+def stages(config: ConfigDict) -> None:
+  """Growing stages and ever more classes, from a generalist."""
+  epochs, rate = _length(config)
+  common.stages(config, epochs, rate)
+  config.recipe.schedule = "cosine"
+
+
 def ed(config: ConfigDict) -> None:
   """The default curriculum."""
   common.education(config, *_length(config))
@@ -79,7 +92,14 @@ def smoke(config: ConfigDict) -> None:
 
 
 VARIANTS: common.Variants = {
-  "curriculum": {"ce": ce, "kd": kd, "paper": paper, "ed": ed},
+  "curriculum": {
+    "ce": ce,
+    "kd": kd,
+    "paper": paper,
+    "mixed": mixed,
+    "stages": stages,
+    "ed": ed,
+  },
   "method": published.variants(),
   "size": {"brief": brief, "smoke": smoke},
 }

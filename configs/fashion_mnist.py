@@ -76,6 +76,11 @@ def specialists(config: ConfigDict) -> None:
   config.methods.ce.weight = 1.0
 
 
+def stages(config: ConfigDict) -> None:
+  """Growing stages and ever more classes, from a generalist."""
+  common.stages(config, _epochs(config), 0.1)
+
+
 def growth(config: ConfigDict) -> None:
   """Growth only: all classes from the start, one generalist, nothing frozen."""
   common.stages(config, _epochs(config), 0.1)
@@ -120,6 +125,7 @@ VARIANTS: common.Variants = {
     "ed": ed,
     "mixed": mixed,
     "specialists": specialists,
+    "stages": stages,
     "growth": growth,
     "fixed": fixed,
     "both": both,

@@ -1,140 +1,226 @@
-r"""Does education distillation beat the best plain use of the same teachers, for the same compute?
+r"""Does education distillation pay? Arms of equal compute, at several budgets.
 
-python experiments/ed_vs_kd.py --data_dir=DIR --out=DIR [--seeds=3] [--jobs=2] [--arms=kd,ed]
+python experiments/ed_vs_kd.py --dataset=cifar100 --data_dir=DIR --out=DIR [--arms=kd,ed]
+  [--budgets=3.6,6] [--seeds=3] [--jobs=2] [--generalist=FOLDER]
 
-Trains every arm of `ARMS` for every seed on Fashion-MNIST (54,000 images, or 20,000 with --quick)
-with one set of teachers, each run a process of its own on its share of the cores. A run that is
-there is not done again, and one that was killed goes on. Writes to --out: ed_vs_kd.jsonl, a row per
-run; ed_vs_kd.md and ed_vs_kd.png, test top-1 of the last epoch, mean ± standard deviation over the
-seeds. All arms have the same teachers (the published curriculum too, which is why it is given
-edjax's class order here). The recipes were chosen on the validation part with another seed; see
-configs/fashion_mnist.py.
+A budget is counted in epochs of plain distillation (KD). Whatever an arm shows and to whom, at a
+budget its student's training and its teachers' answers together cost what KD costs. All arms of a
+data set have the same teachers: trained once, in --out/teachers, or given. The networks are those
+of configs/cifar100.py:brief and configs/fashion_mnist.py. Peaks of the learning rate were chosen on
+the validation part with another seed, see `_RATES`. Each run is a process; one that is there is not
+done again, and one that was killed goes on, so arms, budgets and seeds are added by naming more.
+
+Writes to --out: ed_vs_kd.jsonl, a row per run; ed_vs_kd.md, test top-1 of the last epoch, mean ±
+standard deviation over seeds, and what it is more than KD's of the same seeds, with a 95 %
+interval, at the same compute and at 1/0.6 of it where that was run; ed_vs_kd.png.
 """
 
 import argparse
-import itertools
+import collections
+import json
 import pathlib
 
 import numpy as np
+from budgets import flags, lengths, paired, settled, work
 from matplotlib.figure import Figure
-from runs import COLUMNS, read, run_all, spread, write
+from runs import run_all, spread, write
 
-_COSINE = ("--config.recipe.schedule=cosine", "--config.grades.learning_rate=0.1,")
-# name -> (what it is, who teaches, variant of configs/fashion_mnist.py, settings besides)
-ARMS = {
-  "alone": ("student alone", "nobody", "ce"),
-  "kd": ("KD from a generalist", "generalist", "kd"),
-  "mixed": ("specialists in mixed batches, no grades", "specialists", "mixed"),
-  "paper": ("ED, as published", "specialists", "paper"),
-  "paper_cosine": ("ED, as published, cosine per grade", "specialists", "paper", *_COSINE),
-  "ed_specialists": ("ED, specialists only", "specialists", "specialists"),
-  "both": ("generalist and specialists, no grades", "both", "both"),
-  "growth": ("growth only: all classes, one generalist", "generalist", "growth"),
-  "fixed": ("freezing only: all classes, one generalist", "generalist", "fixed"),
-  "ed": ("ED, default", "generalist", ""),
+from edjax import plans
+from edjax.data import datasets
+from edjax.rows import GradeRow
+
+_KD = {"methods.ce.weight": 0.1, "methods.kd.weight": 0.9}  # the literature's
+_SPECIALISTS = {"methods.ce.weight": 1.0, "methods.kd.weight": 0.9}
+_WHOLE = {"recipe.schedule": "cycle"}
+_SIZES = _WHOLE | {
+  "grades.image_size": (0.5, 0.75, 0.0),
+  "grades.epochs": tuple(row.epochs for row in plans.sized(GradeRow(epochs=3.0))),
+  "grades.carry_momentum": (True,),
 }
+_SUBJECTS = _WHOLE | {
+  "grades.subjects": (1, 2, 0),
+  "grades.epochs": (1.0, 1.0, 1.0),
+  "grades.rehearsal": (0.5,),
+  "grades.carry_momentum": (True,),
+}
+_DEPTH = _WHOLE | {
+  "student.cut": "depth",
+  "grades.fragments": (1, 0),
+  "grades.epochs": (2.0, 1.0),
+  "grades.carry_momentum": (True,),
+}
+_DEEP = {"student.model": "resnet14"}  # the least student with two blocks in a stage
+# name -> (what it is, who teaches, variant of the config, settings besides)
+ARMS = {
+  "alone": ("labels alone", "nobody", "ce", _WHOLE),
+  "alone_sizes": ("labels alone, small images first", "nobody", "ce", _SIZES),
+  "kd": ("KD from a generalist", "generalist", "kd", _WHOLE | _KD),
+  "ed": ("edjax's default: small images first, for teachers too", "generalist", "ed", _KD),
+  "labels_first": (
+    "the default, no teacher in the first grade", "generalist", "ed",
+    _KD | {"grades.teachers": ("none", "generalist", "generalist")},
+  ),
+  "whole_answers": ("the default, teachers see whole images", "generalist", "ed", _KD),
+  "depth": (
+    "a block of each stage first, then all", "generalist", "kd", _DEPTH | _DEEP | _KD
+  ),
+  "kd_deep": ("KD of that student", "generalist", "kd", _WHOLE | _DEEP | _KD),
+  "subjects": ("ever more classes", "generalist", "kd", _SUBJECTS | _KD),
+  "stages": ("ever more stages and classes", "generalist", "stages", _KD),
+  "mixed": ("specialists, no grades", "specialists", "mixed", _WHOLE | _SPECIALISTS),
+  "ed_specialists": (
+    "the default grades, specialists only", "specialists", "ed",
+    _SPECIALISTS | {"grades.teachers": ("specialists",)},
+  ),
+  "paper": ("as published", "specialists", "paper", {}),
+  "paper_cosine": (
+    "as published, a cosine in each grade", "specialists", "paper",
+    {"recipe.schedule": "cosine", "recipe.milestones": ()},
+  ),
+}  # fmt: skip
+CONFIGS = {"cifar100": ("cifar100", "brief"), "fashion_mnist": ("fashion_mnist", "")}
+# Peaks of the learning rate, by data set: where all images are whole, and where small ones come
+# first. Other arms have their own.
+_RATES = {"cifar100": (0.8, 0.4), "fashion_mnist": (0.4, 0.4)}
+_SHARES = (0.3, 0.3, 0.4)  # of a budget, as `plans.sized` has them where all grades cost alike
+_SHARED = ("alone_sizes", "labels_first", "whole_answers")
+_LESS = 0.6  # of KD's compute, at which its accuracy is a claim
 _COLOURS = {
   "nobody": "#777777",
   "generalist": "#0072b2",
   "specialists": "#d55e00",
-  "both": "#009e73",
 }
-_SHOWN = 2.0  # points below the best arm that the picture shows
 
 
 def main():
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser.add_argument("--dataset", choices=CONFIGS, required=True)
   parser.add_argument("--data_dir", required=True)
   parser.add_argument("--out", type=pathlib.Path, required=True)
+  parser.add_argument("--arms", default="kd,ed")
+  parser.add_argument("--budgets", default="3.6,6,10", help="epochs of KD that a run costs")
   parser.add_argument("--seeds", type=int, default=3)
   parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each on its own cores")
-  parser.add_argument("--arms", default=",".join(ARMS))
-  parser.add_argument("--quick", action="store_true", help="a third of the images")
+  parser.add_argument("--generalist", default="", help="folder of one, else it is trained")
   options = parser.parse_args()
-  # The first seed of each arm trains the teachers it lacks; arms that share teachers wait for it.
-  runs = {
-    f"{arm}_{seed}": _arguments(arm, seed, options)
-    for seed in range(options.seeds)
-    for arm in options.arms.split(",")
-  }
+  amounts = [float(amount) for amount in options.budgets.split(",")]
+  dataset = datasets.load(options.dataset, data_dir=options.data_dir)
+  runs = {}
+  for amount in amounts:
+    for arm in options.arms.split(","):
+      for seed in range(options.seeds):
+        given = {"data_dir": options.data_dir, "faculty.cache": str(options.out / "teachers")}
+        given |= {"faculty.generalist.checkpoint": options.generalist} if options.generalist else {}
+        name = f"{arm}_{amount:g}_{seed}"
+        config, changes = arguments(options.dataset, dataset, arm, amount)
+        runs[name] = flags(config, given | changes | {"seed": seed})
   run_all(runs, options.out, options.jobs)
-  rows = {arm: read(options.out, arm) for arm in ARMS}
-  rows = {arm: row for arm, row in rows.items() if row["top1"]}
-  common = {"dataset": "fashion_mnist", "budget": "quick" if options.quick else "whole"}
-  write(options.out, options.out / "ed_vs_kd.jsonl", **common)
+  path = options.out / "ed_vs_kd.jsonl"
+  write(options.out, path, dataset=options.dataset)
+  rows = [_budgeted(json.loads(line)) for line in path.read_text().splitlines()]
+  path.write_text("".join(json.dumps(row) + "\n" for row in rows))
   (options.out / "ed_vs_kd.md").write_text(table(rows))
   picture(rows, options.out / "ed_vs_kd.png")
   print(table(rows))
 
 
-def _arguments(arm, seed, options):
-  _, _, variant, *settings = ARMS[arm]
-  variant = ",".join(filter(None, ("quick" * options.quick, variant)))
-  return [
-    f"--config=configs/fashion_mnist.py:{variant}",
-    f"--config.data_dir={options.data_dir}",
-    f"--config.faculty.cache={options.out / 'teachers'}",
-    "--config.class_order=similar",
-    f"--config.seed={seed}",
-    *settings,
-  ]
+def arguments(name, dataset, arm, amount):
+  """Returns (config, changes) of an arm of a data set at a budget, see `budgets.settled`."""
+  whole = sum(work(settled(*_arm(name, dataset, "kd")), dataset))
+  per_epoch = whole / settled(*_arm(name, dataset, "kd")).grades[0].epochs
+  config, changes = _arm(name, dataset, arm)
+  shares = _SHARES if arm in _SHARED else ()
+  epochs = lengths(settled(config, changes), dataset, amount * per_epoch, shares)
+  if arm == "paper":  # it falls at both grafts and half-way through the last grade
+    first, second, third = epochs
+    ends = (first, first + second, first + second + third / 2)
+    changes["recipe.milestones"] = tuple(dict.fromkeys(max(1, round(end)) for end in ends))
+  return config, changes | {"grades.epochs": epochs}
+
+
+def _arm(name, dataset, arm):
+  """Returns (config, changes) of an arm at any length."""
+  (file, size), (_, _, variant, own) = CONFIGS[name], ARMS[arm]
+  changes = dict(own)
+  if arm == "whole_answers":
+    changes["grades.teacher_size"] = (float(max(dataset.train.images.shape[1:3])),)
+  if arm not in ("paper", "stages"):
+    small = variant == "ed" or "grades.image_size" in own
+    changes["grades.learning_rate"] = (_RATES[name][small],)
+  return f"{file}:{','.join(filter(None, (size, variant)))}", changes
 
 
 def table(rows):
-  """Returns Markdown: one line per arm, mean ± sample standard deviation over the seeds."""
+  """Returns Markdown: a line per budget and arm."""
+  by = collections.defaultdict(dict)
+  for row in rows:
+    by[row["budget"], row["arm"]][row["seed"]] = row
+  amounts = sorted({amount for amount, _ in by})
   lines = [
-    "| arm | teachers | test top-1 %, last epoch | top-1 % at the best validation epoch | n "
-    "| student TMAC | teacher TMAC | seconds |",
-    "|---|---|---|---|---|---|---|---|",
+    "| budget | arm | teachers | test top-1 % | n | than KD, points | than KD of 1/0.6 the compute "
+    "| learning, TMAC | answers, TMAC | seconds |",
+    "|---|---|---|---|---|---|---|---|---|---|",
   ]
-  for arm, row in rows.items():
-    what, who, *_ = ARMS[arm]
-    mean = {column: np.mean(row[column]) for column in COLUMNS}
-    error = {column: spread(row[column]) for column in COLUMNS}
-    lines.append(
-      f"| {what} | {who} | {mean['top1']:.2f} ± {error['top1']:.2f} "
-      f"| {mean['top1_best']:.2f} ± {error['top1_best']:.2f} | {len(row['top1'])} "
-      f"| {mean['student']:.3f} | {mean['teachers']:.3f} | {mean['seconds']:.0f} |"
-    )
+  for amount in amounts:
+    for arm, (what, who, *_) in ARMS.items():
+      runs = by.get((amount, arm))
+      if not runs:
+        continue
+      top1 = _percent(runs)
+      mean = {
+        key: np.mean([row[key] for row in runs.values()])
+        for key in ("macs_student", "macs_teachers", "seconds")
+      }
+      more = min((other for other in amounts if other * _LESS >= 0.999 * amount), default=None)
+      lines.append(
+        f"| {amount:g} | {what} | {who} | {np.mean([*top1.values()]):.2f} ± "
+        f"{spread([*top1.values()]):.2f} | {len(runs)} "
+        f"| {_gap(arm, top1, by.get((amount, 'kd')))} | {_gap('', top1, by.get((more, 'kd')))} "
+        f"| {mean['macs_student'] / 1e12:.3f} | {mean['macs_teachers'] / 1e12:.3f} "
+        f"| {mean['seconds']:.0f} |"
+      )
   return "\n".join(lines) + "\n"
 
 
-def picture(rows, path):
-  """Draws test top-1 against student compute: a mark per arm with its spread, a point per seed.
+def _percent(runs):
+  return {seed: 100 * row["top1"] for seed, row in runs.items()}
 
-  Arms far below the best would flatten all others, and are named on the lower edge instead.
-  """
-  figure = Figure(figsize=(9, 4.5), dpi=150, layout="constrained")
+
+def _gap(arm, top1, kd):
+  """Writes what an arm's figures are more than KD's, with a 95 % interval."""
+  if arm == "kd" or not kd:
+    return "–"
+  mean, half, count = paired(top1, _percent(kd))
+  return f"{mean:+.2f} ± {half:.2f} ({count})" if count > 1 else "–"
+
+
+def picture(rows, path):
+  """Draws test top-1 against compute: a line per arm, a mark per budget with its spread."""
+  figure = Figure(figsize=(9, 4.8), dpi=150, layout="constrained")
   axes = figure.subplots()
-  best = max(np.mean(row["top1"]) for row in rows.values())
-  floor = best - _SHOWN
-  for marker, (arm, row) in zip(itertools.cycle("osD^<PX*>p"), rows.items(), strict=False):
-    what, who, *_ = ARMS[arm]
-    colour, mean, error = _COLOURS[who], np.mean(row["top1"]), spread(row["top1"])
-    label, x = f"{mean:.2f} ± {error:.2f}  {what}", np.mean(row["student"])
-    if mean < floor:
-      axes.plot(x, floor, "v", color=colour, markersize=9, clip_on=False, label=label)
+  for marker, (arm, (what, who, *_)) in zip("osD^v<PX*>phd8", ARMS.items(), strict=True):
+    amounts = sorted({row["budget"] for row in rows if row["arm"] == arm})
+    if not amounts:
       continue
-    axes.scatter(row["student"], row["top1"], color=colour, s=12, alpha=0.35, linewidths=0)
+    cells = [[r for r in rows if (r["arm"], r["budget"]) == (arm, each)] for each in amounts]
+    macs = [np.mean([row["macs"] for row in cell]) / 1e12 for cell in cells]
+    top1 = [[100 * row["top1"] for row in cell] for cell in cells]
     axes.errorbar(
-      x, mean, error, color=colour, marker=marker, markersize=9, capsize=3, linestyle="",
-      markeredgecolor="white", label=label,
+      macs, [*map(np.mean, top1)], [*map(spread, top1)], label=what, color=_COLOURS[who],
+      marker=marker, capsize=3, markersize=7, markeredgecolor="white",
+      linestyle="-" if arm in ("kd", "ed") else ":",
     )  # fmt: skip
-  axes.set_ylim(bottom=floor)
-  axes.set_xlabel("student training compute, 10¹² multiply-accumulates")
+  axes.set_xlabel("learning and answers, 10¹² multiply-accumulates")
   axes.set_ylabel("test top-1, last epoch, %")
   axes.spines[["top", "right"]].set_visible(False)
-  axes.margins(x=0.1)
-  figure.legend(
-    *_best_first(axes), loc="outside right center", frameon=False, fontsize=8, labelspacing=1.1
-  )
+  figure.legend(loc="outside right center", frameon=False, fontsize=8)
   figure.savefig(path)
 
 
-def _best_first(axes):
-  handles, labels = axes.get_legend_handles_labels()
-  order = sorted(range(len(labels)), key=lambda n: -float(labels[n].split()[0]))
-  return [handles[n] for n in order], [labels[n] for n in order]
+def _budgeted(row):
+  """Returns a row whose arm "kd_3.6" is arm "kd" and budget 3.6."""
+  arm, _, amount = row["arm"].rpartition("_")
+  return row | {"arm": arm, "budget": float(amount)}
 
 
 if __name__ == "__main__":

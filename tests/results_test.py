@@ -69,17 +69,29 @@ def done(tmp_path, monkeypatch):
 def test_a_script_writes_a_row_per_run(done, monkeypatch, capsys):
   import ed_vs_kd
 
+  for old, new in (
+    ("kd_0", "kd_6_0"),
+    ("kd_1", "kd_6_1"),
+    ("ed_0", "ed_6_0"),
+    ("kd_ed_0", "ed_6_1"),
+  ):
+    (done / old).rename(done / new)
   monkeypatch.setattr(ed_vs_kd, "run_all", lambda *_: None)
-  monkeypatch.setattr("sys.argv", ["ed_vs_kd", "--data_dir=DIR", f"--out={done}"])
+  monkeypatch.setattr(ed_vs_kd.datasets, "load", lambda *_, **__: None)
+  monkeypatch.setattr(ed_vs_kd, "arguments", lambda *_: ("digits:kd", {}))
+  given = ["--dataset=cifar100", "--data_dir=DIR", f"--out={done}", "--budgets=6", "--seeds=2"]
+  monkeypatch.setattr("sys.argv", ["ed_vs_kd", *given])
   ed_vs_kd.main()
   written = [json.loads(line) for line in (done / "ed_vs_kd.jsonl").read_text().splitlines()]
   assert [(row["arm"], row["seed"], row["top1"]) for row in written] == [
     ("ed", 0, 0.875),
+    ("ed", 1, 0.25),
     ("kd", 0, 0.5),
     ("kd", 1, 0.75),
-    ("kd_ed", 0, 0.25),
   ]
   kinds = {(row["dataset"], row["budget"], row["macs"], row["seconds"]) for row in written}
-  assert kinds == {("fashion_mnist", "whole", 5e12, 4.0)}
+  assert kinds == {("cifar100", 6.0, 5e12, 4.0)}
   table = (done / "ed_vs_kd.md").read_text()
   assert "62.50 ± 17.68" in table and capsys.readouterr().out.endswith(table + "\n")
+  # +37.5 and −50 points: −6.25 ± 12.706 · 61.87 / √2
+  assert "| -6.25 ± 555.89 (2) |" in table

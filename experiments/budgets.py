@@ -1,0 +1,114 @@
+"""What a run will cost before it is run, and lengths at which arms of an experiment cost the same.
+
+Cost is multiply-accumulates of training, the student's and those of its teachers' answers.
+"""
+
+import importlib
+import pathlib
+import statistics
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from edjax import curriculum, models
+from edjax import methods as methods_table
+from edjax import settings as settings_of
+from edjax.devices import pmap
+from edjax.study import Study
+from edjax.teachers import acquire, untrained
+from edjax.training import preflight
+from edjax.training.evaluation import Loader
+from edjax.types import Label
+
+# Two-sided 95 % of Student's t, by degrees of freedom from 1.
+_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+
+
+def settled(config, changes):
+  """Returns the `Settings` of a config, as "cifar100:brief,kd", with changes.
+
+  Args:
+    config: a file of configs/ and its variants.
+    changes: {dotted setting: value}; "grades.epochs" and the like are one value per grade.
+  """
+  name, _, variants = config.partition(":")
+  made = importlib.import_module(f"edjax.configs.{name}").get_config(variants)
+  columns = {key: value for key, value in changes.items() if key.startswith("grades.")}
+  settings_of.set_columns(made, {key.removeprefix("grades."): columns[key] for key in columns})
+  made.update_from_flattened_dict({key: changes[key] for key in changes.keys() - columns})
+  return settings_of.settle(made)
+
+
+def flags(config, changes):
+  """Returns the same as arguments of the command."""
+
+  def written(value):
+    several = value if isinstance(value, tuple) else (value,)
+    return ",".join(f"{each:.8g}" if isinstance(each, float) else str(each) for each in several)
+
+  name, colon, variants = config.partition(":")
+  given = [f"--config.{key}={written(value)}" for key, value in changes.items()]
+  return [f"--config=configs/{name}.py{colon}{variants}", *given]
+
+
+def work(settings, dataset):
+  """Returns the multiply-accumulates of each grade of a run on a `datasets.Dataset`."""
+  student = settings.student
+  order = tuple(map(Label, range(len(dataset.class_names))))
+  plan = curriculum.build(
+    settings.grades,
+    settings.subjects,
+    len(order),
+    models.fragments(student.model, student.cut),
+    settings.faculty.generalists,
+    student.cut,
+  )
+  loader = Loader(dataset, pmap.fleet(1, settings.recipe.batch_size))
+  teachers = {}
+  for name in plan.teachers:
+    known = acquire.wanted(name, plan.subjects, order).labels
+    model = untrained.options(settings.faculty, name).model
+    teachers[name] = preflight.abstract(name, model, known, loader.image_shape)
+  study = Study(
+    label="student",
+    **vars(student),
+    curriculum=plan,
+    order=order,
+    teachers=teachers,
+    recipe=settings.recipe,
+    methods=methods_table.build(settings.methods),
+    seed=settings.seed,
+    directory=pathlib.Path(),
+    **vars(settings.checkpoint),
+  )
+  return preflight.trace(study, loader)
+
+
+def lengths(settings, dataset, macs, shares=()):
+  """Returns the epochs of each grade that cost `macs` in all.
+
+  Args:
+    settings: a `Settings`.
+    dataset: a `datasets.Dataset`.
+    macs: multiply-accumulates of learning and answers.
+    shares: of them, a grade's; () for epochs in the proportion of `settings`.
+  """
+  costs = work(settings, dataset)
+  shares = shares or [cost / sum(costs) for cost in costs]
+  grades = zip(settings.grades, costs, shares, strict=True)
+  return tuple(row.epochs * share * macs / cost for row, cost, share in grades)
+
+
+def paired(ours, theirs):
+  """Returns (mean difference, half of its 95 % interval, n) of figures of the same seeds.
+
+  Args:
+    ours, theirs: {seed: figure}; seeds that one lacks are left out.
+
+  The interval is Student's t over the differences; NaN for fewer than two.
+  """
+  gaps = [ours[seed] - theirs[seed] for seed in {*ours} & {*theirs}]
+  if len(gaps) < 2:
+    return (gaps[0] if gaps else float("nan")), float("nan"), len(gaps)
+  half = _T[min(len(gaps) - 1, len(_T)) - 1] * statistics.stdev(gaps) / len(gaps) ** 0.5
+  return statistics.mean(gaps), half, len(gaps)
