@@ -40,7 +40,7 @@ def brief(config: ConfigDict) -> None:
 
 def _length(config: ConfigDict) -> tuple[int, float]:
   """Epochs of whole images, and the peak of the rate."""
-  return (10, 0.4) if config.student.model == _BRIEF else (_EPOCHS, 0.05)
+  return (10, 0.8) if config.student.model == _BRIEF else (_EPOCHS, 0.05)
 
 
 def _ordinary(config: ConfigDict, teachers: str) -> None:
@@ -75,15 +75,17 @@ def mixed(config: ConfigDict) -> None:
 def stages(config: ConfigDict) -> None:
   """Growing stages and ever more classes, from a generalist."""
   epochs, rate = _length(config)
-  common.stages(config, epochs, rate)
+  common.stages(config, epochs, min(rate, 0.4))
   config.recipe.schedule = "cosine"
 
 
 def ed(config: ConfigDict) -> None:
   """The default curriculum."""
-  common.education(config, *_length(config))
-  if config.student.model == _BRIEF:
+  epochs, rate = _length(config)
+  if config.student.model == _BRIEF:  # half the rate does better where small images come first
+    rate /= 2
     published.kd(config)
+  common.education(config, epochs, rate)
 
 
 def smoke(config: ConfigDict) -> None:
