@@ -109,7 +109,7 @@ def both(config: ConfigDict) -> None:
 
 def ed(config: ConfigDict) -> None:
   """The default curriculum."""
-  common.education(config, _epochs(config), 0.1)
+  common.education(config, _epochs(config), 0.4)
 
 
 def smoke(config: ConfigDict) -> None:
