@@ -12,7 +12,7 @@ done again, and one that was killed goes on, so arms, budgets and seeds are adde
 
 Writes to --out: ed_vs_kd.jsonl, a row per run; ed_vs_kd.md, test top-1 of the last epoch, mean ±
 standard deviation over seeds, and what it is more than KD's of the same seeds, with a 95 %
-interval, at the same compute and at 1/0.6 of it where that was run; ed_vs_kd.png.
+interval, at the same compute and at 1/0.6 of it where that was run; ed_vs_kd_DATASET.png.
 """
 
 import argparse
@@ -120,7 +120,7 @@ def main():
   rows = [_budgeted(json.loads(line)) for line in path.read_text().splitlines()]
   path.write_text("".join(json.dumps(row) + "\n" for row in rows))
   (options.out / "ed_vs_kd.md").write_text(table(rows))
-  picture(rows, options.out / "ed_vs_kd.png")
+  picture(rows, options.out / f"ed_vs_kd_{options.dataset}.png")
   print(table(rows))
 
 

@@ -6,8 +6,8 @@ python experiments/race.py --data_dir=DIR --teacher=FOLDER [--student=resnet20] 
 `python experiments/benchmark.py --race …` does the same. A run is a process from its start to its
 end, with everything in it: imports, reading, compiling (edjax's cache of programs is empty), exams,
 report. Both sides have the machine, the training images, the teacher, the student and the batch
-size in common; edjax takes its default curriculum for CIFAR-100, `share` as long as PyTorch's
-epochs, and PyTorch the loop of `plain_kd`. Sides alternate, and a run that has ended is a line of
+size in common; edjax takes its default curriculum for CIFAR-100 at a `share` of the compute of
+PyTorch's epochs, and PyTorch the loop of `plain_kd`. Sides alternate, and a run that has ended is a line of
 race.jsonl. There `tested` holds [seconds, top-1] on the test split, and `validated` [seconds, top-1
 of the classes that the student knows, grade] on the validation part, whenever one was measured;
 `seconds_to` says when the test accuracy was reached with which PyTorch ended in that round, null if
@@ -32,7 +32,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from configs import cifar100
-from edjax import convert
+from edjax import convert, plans
 from edjax.data import datasets
 from edjax.storage import trees
 
@@ -46,7 +46,7 @@ def main():
   parser.add_argument("--teacher", required=True, help="a folder that edjax wrote")
   parser.add_argument("--student", default="resnet20")
   parser.add_argument("--epochs", type=int, default=12, help="of PyTorch")
-  parser.add_argument("--share", type=float, default=0.5, help="edjax's length, of those")
+  parser.add_argument("--share", type=float, default=0.5, help="edjax's compute, of theirs")
   parser.add_argument("--rounds", type=int, default=3)
   parser.add_argument("--limit", type=int, default=0, help="training images; 0: all")
   parser.add_argument("--batch", type=int, default=64)
@@ -146,6 +146,8 @@ def pytorch(options, out, number, teacher):
 def edjax(options, out, number, teacher):
   """Runs edjax's side of a round, as `pytorch`."""
   workdir = out / f"edjax_{number}"
+  # More passes than PyTorch's for the same compute, as most are over small images.
+  length = sum(row.epochs for row in plans.education(options.share * options.epochs, 1.0))
   shutil.rmtree(workdir, ignore_errors=True)  # of a race that was stopped: it would go on
   words = [
     "-m",
@@ -157,7 +159,7 @@ def edjax(options, out, number, teacher):
     f"--config.student.model={options.student}",
     f"--config.faculty.generalist.model={teacher}",
     f"--config.faculty.generalist.checkpoint={pathlib.Path(options.teacher).resolve()}",
-    f"--config.epochs={options.share * options.epochs:g}",
+    f"--config.epochs={length:g}",
     f"--config.batch_size={options.batch}",
     f"--config.seed={number}",
     *shlex.split(options.edjax),
