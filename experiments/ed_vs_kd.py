@@ -85,11 +85,7 @@ _RATES = {"cifar100": (0.8, 0.4), "fashion_mnist": (0.8, 0.8)}
 _SHARES = (0.3, 0.3, 0.4)  # of a budget, as `plans.sized` has them where all grades cost alike
 _SHARED = ("alone_sizes", "labels_first", "whole_answers")
 _LESS = 0.6  # of KD's compute, at which its accuracy is a claim
-_COLOURS = {
-  "nobody": "#777777",
-  "generalist": "#0072b2",
-  "specialists": "#d55e00",
-}
+_COLOURS = {"kd": "#0072b2", "ed": "#d55e00"}  # the others are grey, and told by their marks
 
 
 def main():
@@ -198,7 +194,7 @@ def picture(rows, path):
   """Draws test top-1 against compute: a line per arm, a mark per budget with its spread."""
   figure = Figure(figsize=(9, 4.8), dpi=150, layout="constrained")
   axes = figure.subplots()
-  for marker, (arm, (what, who, *_)) in zip("osD^v<PX*>phd8", ARMS.items(), strict=True):
+  for marker, (arm, (what, *_)) in zip("osD^v<PX*>phd8", ARMS.items(), strict=True):
     amounts = sorted({row["budget"] for row in rows if row["arm"] == arm})
     if not amounts:
       continue
@@ -206,7 +202,7 @@ def picture(rows, path):
     macs = [np.mean([row["macs"] for row in cell]) / 1e12 for cell in cells]
     top1 = [[100 * row["top1"] for row in cell] for cell in cells]
     axes.errorbar(
-      macs, [*map(np.mean, top1)], [*map(spread, top1)], label=what, color=_COLOURS[who],
+      macs, [*map(np.mean, top1)], [*map(spread, top1)], label=what, color=_COLOURS.get(arm, "#777777"),
       marker=marker, capsize=3, markersize=7, markeredgecolor="white",
       linestyle="-" if arm in ("kd", "ed") else ":",
     )  # fmt: skip

@@ -7,11 +7,12 @@ python experiments/race.py --data_dir=DIR --teacher=FOLDER [--student=resnet20] 
 end, with everything in it: imports, reading, compiling (edjax's cache of programs is empty), exams,
 report. Both sides have the machine, the training images, the teacher, the student and the batch
 size in common; edjax takes its default curriculum for CIFAR-100 at a `share` of the compute of
-PyTorch's epochs, and PyTorch the loop of `plain_kd`. Sides alternate, and a run that has ended is a line of
-race.jsonl. There `tested` holds [seconds, top-1] on the test split, and `validated` [seconds, top-1
-of the classes that the student knows, grade] on the validation part, whenever one was measured;
-`seconds_to` says when the test accuracy was reached with which PyTorch ended in that round, null if
-it was not. A race that was stopped goes on after the last line. Needs the extra [test].
+PyTorch's epochs, and PyTorch the loop of `plain_kd`. Sides alternate, and a run that has ended is a
+line of race.jsonl. There `tested` holds [seconds, top-1] on the test split, and `validated`
+[seconds, top-1 of the classes that the student knows, grade] on the validation part, whenever one
+was measured; `seconds_to` says when the test accuracy was reached with which PyTorch ended in that
+round, null if it was not. A race that was stopped goes on after the last line. Needs the extra
+[test].
 """
 
 import argparse
