@@ -203,7 +203,8 @@ def picture(rows, path):
     top1 = [[100 * row["top1"] for row in cell] for cell in cells]
     axes.errorbar(
       macs, [*map(np.mean, top1)], [*map(spread, top1)], label=what,
-      color=_COLOURS.get(arm, "#777777"), marker=marker, capsize=3, markersize=7, markeredgecolor="white",
+      color=_COLOURS.get(arm, "#777777"), marker=marker, capsize=3, markersize=7,
+      markeredgecolor="white",
       linestyle="-" if arm in ("kd", "ed") else ":",
     )  # fmt: skip
   axes.set_xlabel("learning and answers, 10¹² multiply-accumulates")
