@@ -84,6 +84,9 @@ CONFIGS = {"cifar100": ("cifar100", "brief"), "fashion_mnist": ("fashion_mnist",
 _RATES = {"cifar100": (0.8, 0.4), "fashion_mnist": (0.8, 0.8)}
 _SHARES = (0.3, 0.3, 0.4)  # of a budget, as `plans.sized` has them where all grades cost alike
 _SHARED = ("alone_sizes", "labels_first", "whole_answers")
+_TRAINED_BY = (
+  "epochs", "image_sizes", "learning_rate", "warmup_epochs", "schedule", "milestones"
+)  # fmt: skip
 _LESS = 0.6  # of KD's compute, at which its accuracy is a claim
 _COLOURS = {"kd": "#0072b2", "ed": "#d55e00"}  # the others are grey, and told by their marks
 
@@ -134,10 +137,21 @@ def arguments(name, dataset, arm, amount):
   return config, changes | {"grades.epochs": epochs}
 
 
+def faculty(name):
+  """Returns the changes by which all arms have the teachers of a data set's default."""
+  file, size = CONFIGS[name]
+  default = settled(f"{file}:{','.join(filter(None, (size, 'ed')))}", {}).faculty
+  return {
+    f"faculty.{kind}.{key}": getattr(getattr(default, kind), key)
+    for kind in ("generalist", "specialist")
+    for key in _TRAINED_BY
+  }
+
+
 def _arm(name, dataset, arm):
   """Returns (config, changes) of an arm at any length."""
   (file, size), (_, _, variant, own) = CONFIGS[name], ARMS[arm]
-  changes = dict(own)
+  changes = faculty(name) | {"class_order": "similar"} | own
   if arm == "whole_answers":
     changes["grades.teacher_size"] = (float(max(dataset.train.images.shape[1:3])),)
   if arm not in ("paper", "stages"):

@@ -4,9 +4,12 @@ import collections
 import csv
 import json
 import re
+import types
 
+import numpy as np
 import pytest
 
+from edjax import settings
 from tests import command
 
 RESULTS = command.ROOT / "experiments" / "results"
@@ -61,6 +64,18 @@ def test_arms_of_a_budget_cost_the_same(claimed):
       by_budget[row["budget"]].append(row["macs"])
       assert row["macs"] == pytest.approx(row["macs_student"] + row["macs_teachers"])
     assert all(max(macs) / min(macs) < 1.01 for macs in by_budget.values())
+
+
+@pytest.mark.parametrize("name", ["cifar100", "fashion_mnist"])
+def test_all_arms_have_the_same_teachers(claimed, typed, name):
+  """By the command's own flags: specialists of the same classes, too."""
+  images = np.zeros((1, 32, 32, 3), np.uint8)
+  script, data = claimed[0], types.SimpleNamespace(train=types.SimpleNamespace(images=images))
+  known = set()
+  for arm in script.ARMS:
+    made = settings.settle(typed(*script.flags(*script._arm(name, data, arm))))
+    known.add((made.faculty, made.class_order, made.subjects))
+  assert len(known) == 1
 
 
 def test_readme_has_the_figures_of_the_table(claimed):
