@@ -10,40 +10,39 @@ of configs/cifar100.py:brief and configs/fashion_mnist.py. Peaks of the learning
 the validation part with another seed, see `_RATES`. Each run is a process; one that is there is not
 done again, and one that was killed goes on, so arms, budgets and seeds are added by naming more.
 
-Writes to --out: ed_vs_kd.jsonl, a row per run; ed_vs_kd.md, test top-1 of the last epoch, mean ±
-standard deviation over seeds, and what it is more than KD's of the same seeds, with a 95 %
+Writes to --out/DATASET: ed_vs_kd.jsonl, a row per run; ed_vs_kd.md, test top-1 of the last epoch,
+mean ± standard deviation over seeds, and what it is more than KD's of the same seeds, with a 95 %
 interval, at the same compute and at 1/0.6 of it where that was run; ed_vs_kd_DATASET.png.
 """
 
 import argparse
 import collections
-import json
 import pathlib
 
 import numpy as np
 from budgets import flags, lengths, paired, settled, work
 from matplotlib.figure import Figure
-from runs import run_all, spread, write
+from runs import budgeted, run_all, spread
 
 from edjax import plans
 from edjax.data import datasets
 from edjax.rows import GradeRow
 
-_KD = {"methods.ce.weight": 0.1, "methods.kd.weight": 0.9}  # the literature's
+KD = {"methods.ce.weight": 0.1, "methods.kd.weight": 0.9}  # the literature's
 _SPECIALISTS = {"methods.ce.weight": 1.0, "methods.kd.weight": 0.9}
-_WHOLE = {"recipe.schedule": "cycle"}
-_SIZES = _WHOLE | {
+WHOLE = {"recipe.schedule": "cycle"}
+_SIZES = WHOLE | {
   "grades.image_size": (0.5, 0.75, 0.0),
   "grades.epochs": tuple(row.epochs for row in plans.sized(GradeRow(epochs=3.0))),
   "grades.carry_momentum": (True,),
 }
-_SUBJECTS = _WHOLE | {
+_SUBJECTS = WHOLE | {
   "grades.subjects": (1, 2, 0),
   "grades.epochs": (1.0, 1.0, 1.0),
   "grades.rehearsal": (0.5,),
   "grades.carry_momentum": (True,),
 }
-_DEPTH = _WHOLE | {
+_DEPTH = WHOLE | {
   "student.cut": "depth",
   "grades.fragments": (1, 0),
   "grades.epochs": (2.0, 1.0),
@@ -52,22 +51,22 @@ _DEPTH = _WHOLE | {
 _DEEP = {"student.model": "resnet14"}  # the least student with two blocks in a stage
 # name -> (what it is, who teaches, variant of the config, settings besides)
 ARMS = {
-  "alone": ("labels alone", "nobody", "ce", _WHOLE),
+  "alone": ("labels alone", "nobody", "ce", WHOLE),
   "alone_sizes": ("labels alone, small images first", "nobody", "ce", _SIZES),
-  "kd": ("KD from a generalist", "generalist", "kd", _WHOLE | _KD),
-  "ed": ("edjax's default: small images first, for teachers too", "generalist", "ed", _KD),
+  "kd": ("KD from a generalist", "generalist", "kd", WHOLE | KD),
+  "ed": ("edjax's default: small images first, for teachers too", "generalist", "ed", KD),
   "labels_first": (
     "the default, no teacher in the first grade", "generalist", "ed",
-    _KD | {"grades.teachers": ("none", "generalist", "generalist")},
+    KD | {"grades.teachers": ("none", "generalist", "generalist")},
   ),
-  "whole_answers": ("the default, teachers see whole images", "generalist", "ed", _KD),
+  "whole_answers": ("the default, teachers see whole images", "generalist", "ed", KD),
   "depth": (
-    "a block of each stage first, then all", "generalist", "kd", _DEPTH | _DEEP | _KD
+    "a block of each stage first, then all", "generalist", "kd", _DEPTH | _DEEP | KD
   ),
-  "kd_deep": ("KD of that student", "generalist", "kd", _WHOLE | _DEEP | _KD),
-  "subjects": ("ever more classes", "generalist", "kd", _SUBJECTS | _KD),
-  "stages": ("ever more stages and classes", "generalist", "stages", _KD),
-  "mixed": ("specialists, no grades", "specialists", "mixed", _WHOLE | _SPECIALISTS),
+  "kd_deep": ("KD of that student", "generalist", "kd", WHOLE | _DEEP | KD),
+  "subjects": ("ever more classes", "generalist", "kd", _SUBJECTS | KD),
+  "stages": ("ever more stages and classes", "generalist", "stages", KD),
+  "mixed": ("specialists, no grades", "specialists", "mixed", WHOLE | _SPECIALISTS),
   "ed_specialists": (
     "the default grades, specialists only", "specialists", "ed",
     _SPECIALISTS | {"grades.teachers": ("specialists",)},
@@ -104,37 +103,38 @@ def main():
   options = parser.parse_args()
   amounts = [float(amount) for amount in options.budgets.split(",")]
   dataset = datasets.load(options.dataset, data_dir=options.data_dir)
-  runs = {}
+  runs, place = {}, options.out / options.dataset
   for amount in amounts:
     for arm in options.arms.split(","):
+      config, changes = arguments(options.dataset, dataset, arm, amount)
       for seed in range(options.seeds):
         given = {"data_dir": options.data_dir, "faculty.cache": str(options.out / "teachers")}
         given |= {"faculty.generalist.checkpoint": options.generalist} if options.generalist else {}
         name = f"{arm}_{amount:g}_{seed}"
-        config, changes = arguments(options.dataset, dataset, arm, amount)
         runs[name] = flags(config, given | changes | {"seed": seed})
-  run_all(runs, options.out, options.jobs)
-  path = options.out / "ed_vs_kd.jsonl"
-  write(options.out, path, dataset=options.dataset)
-  rows = [_budgeted(json.loads(line)) for line in path.read_text().splitlines()]
-  path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-  (options.out / "ed_vs_kd.md").write_text(table(rows))
-  picture(rows, options.out / f"ed_vs_kd_{options.dataset}.png")
+  run_all(runs, place, options.jobs)
+  rows = budgeted(place, place / "ed_vs_kd.jsonl", dataset=options.dataset)
+  (place / "ed_vs_kd.md").write_text(table(rows))
+  picture(rows, place / f"ed_vs_kd_{options.dataset}.png")
   print(table(rows))
 
 
 def arguments(name, dataset, arm, amount):
   """Returns (config, changes) of an arm of a data set at a budget, see `budgets.settled`."""
-  whole = sum(work(settled(*_arm(name, dataset, "kd")), dataset))
-  per_epoch = whole / settled(*_arm(name, dataset, "kd")).grades[0].epochs
   config, changes = _arm(name, dataset, arm)
   shares = _SHARES if arm in _SHARED else ()
-  epochs = lengths(settled(config, changes), dataset, amount * per_epoch, shares)
+  epochs = lengths(settled(config, changes), dataset, amount * unit(name, dataset), shares)
   if arm == "paper":  # it falls at both grafts and half-way through the last grade
     first, second, third = epochs
     ends = (first, first + second, first + second + third / 2)
     changes["recipe.milestones"] = tuple(dict.fromkeys(max(1, round(end)) for end in ends))
   return config, changes | {"grades.epochs": epochs}
+
+
+def unit(name, dataset):
+  """Returns the multiply-accumulates of an epoch of plain distillation, which budgets count in."""
+  plain = settled(*_arm(name, dataset, "kd"))
+  return sum(work(plain, dataset)) / plain.grades[0].epochs
 
 
 def faculty(name):
@@ -148,6 +148,11 @@ def faculty(name):
   }
 
 
+def rate(name, small):
+  """Returns the change to the peak for a data set, whether `small` images come first or not."""
+  return {"grades.learning_rate": (_RATES[name][small],)}
+
+
 def _arm(name, dataset, arm):
   """Returns (config, changes) of an arm at any length."""
   (file, size), (_, _, variant, own) = CONFIGS[name], ARMS[arm]
@@ -155,8 +160,7 @@ def _arm(name, dataset, arm):
   if arm == "whole_answers":
     changes["grades.teacher_size"] = (float(max(dataset.train.images.shape[1:3])),)
   if arm not in ("paper", "stages"):
-    small = variant == "ed" or "grades.image_size" in own
-    changes["grades.learning_rate"] = (_RATES[name][small],)
+    changes |= rate(name, variant == "ed" or "grades.image_size" in own)
   return f"{file}:{','.join(filter(None, (size, variant)))}", changes
 
 
@@ -226,12 +230,6 @@ def picture(rows, path):
   axes.spines[["top", "right"]].set_visible(False)
   figure.legend(loc="outside right center", frameon=False, fontsize=8)
   figure.savefig(path)
-
-
-def _budgeted(row):
-  """Returns a row whose arm "kd_3.6" is arm "kd" and budget 3.6."""
-  arm, _, amount = row["arm"].rpartition("_")
-  return row | {"arm": arm, "budget": float(amount)}
 
 
 if __name__ == "__main__":

@@ -1,112 +1,156 @@
-r"""Every distillation algorithm alone and under education distillation, with the same teachers.
+r"""Every distillation algorithm alone and under edjax's default curriculum, at equal compute.
 
-python experiments/methods_table.py --data_dir=DIR --out=DIR [--seeds=3] [--jobs=2]
-  [--methods=kd,at] [--config=fashion_mnist:brief]
+python experiments/methods_table.py --dataset=cifar100 --data_dir=DIR --out=DIR [--methods=kd,at]
+  [--budget=6] [--seeds=3] [--jobs=2] [--generalist=FOLDER] [--limit=0]
 
-Each method is run with its published weights (edjax/recipes/published.py) for every seed, as
-ordinary distillation and under the config's own curriculum, by default on 10,000 pictures of
-Fashion-MNIST for four epochs. A run that is there is not done again, and one that was killed goes
-on, so rows are added by naming more methods. Writes to --out: methods_table.jsonl, a row per run;
-methods_table.md and methods_table.png, test top-1 of the last epoch, mean ± standard deviation over
-the seeds; compute; seconds, which are rough where runs share a machine. What a step costs is
-measured by methods_cost.py.
+Each method is run with its published weights (edjax/recipes/published.py) for every seed, as plain
+distillation and under the default curriculum. The budget is counted in epochs of plain KD, as in
+ed_vs_kd.py, with its networks, teachers and peaks of the learning rate: those of KD, alone and
+under the curriculum, for all methods. Warm-ups of methods are published for 240 epochs, and last as
+large a share of the budget. What methods compute of their own beside the networks is not counted;
+methods_cost.py measures it. A run that is there is not done again, and one that was killed goes on.
+
+Writes to --out/DATASET: methods_table.jsonl, a row per run; methods_table.md, test top-1 of the
+last epoch, mean ± standard deviation over the seeds, and the differences of the same seeds with
+their 95 % intervals; compute; seconds, which are rough where runs share a machine;
+methods_table.png.
 """
 
 import argparse
+import collections
 import pathlib
 
 import numpy as np
+from budgets import flags, lengths, paired, settled
+from ed_vs_kd import CONFIGS, KD, WHOLE, faculty, rate, unit
 from matplotlib.figure import Figure
-from runs import read, run_all, spread, write
+from runs import budgeted, run_all, spread
 
-METHODS = (
-  "ce", "kd", "at", "sp", "rkd", "crd", "dkd", "dist", "reviewkd", "average", "ebkd", "aekd",
-  "camkd",
-)  # fmt: skip
+from edjax.data import datasets
+
+METHODS = ("kd", "dkd", "at", "crd", "reviewkd", "dist")
 ALONE, UNDER = "#0072b2", "#d55e00"
+_PUBLISHED = 240  # epochs, of which a method's warm-up is a part
+_WARM_UPS = ("warm_up", "warmup")
 
 
 def main():
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser.add_argument("--dataset", choices=CONFIGS, required=True)
   parser.add_argument("--data_dir", required=True)
   parser.add_argument("--out", type=pathlib.Path, required=True)
-  parser.add_argument("--config", default="fashion_mnist:brief", help="file in configs/, variants")
+  parser.add_argument("--methods", default=",".join(METHODS))
+  parser.add_argument("--budget", type=float, default=6.0, help="epochs of KD that a run costs")
   parser.add_argument("--seeds", type=int, default=3)
   parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each on its own cores")
-  parser.add_argument("--methods", default=",".join(METHODS))
+  parser.add_argument("--generalist", default="", help="folder of one, else it is trained")
+  parser.add_argument("--limit", type=int, default=0, help="training images; 0: all")
   options = parser.parse_args()
-  chosen = options.methods.split(",")
-  runs = {
-    f"{method}{suffix}_{seed}": _arguments(method, suffix, seed, options)
-    for seed in range(options.seeds)
-    for method in chosen
+  given = {"data_dir": options.data_dir, "faculty.cache": str(options.out / "teachers")}
+  given |= {"data.train_limit": options.limit} if options.limit else {}
+  given |= {"faculty.generalist.checkpoint": options.generalist} if options.generalist else {}
+  dataset = datasets.load(options.dataset, data_dir=options.data_dir, train_limit=options.limit)
+  planned = {
+    f"{method}{suffix}": arguments(options.dataset, dataset, method, suffix, options.budget)
+    for method in options.methods.split(",")
     for suffix in ("", "_ed")
-    if (method, suffix) != ("ce", "_ed")  # without a teacher there is nothing to grade
   }
-  run_all(runs, options.out, options.jobs)
-  found = sorted({path.name.rpartition("_")[0] for path in options.out.glob("*_[0-9]*/")})
-  names = dict.fromkeys([*METHODS, *(name.removesuffix("_ed") for name in found)])
-  rows = {name: (read(options.out, name), read(options.out, f"{name}_ed")) for name in names}
-  rows = {name: row for name, row in rows.items() if row[0]["top1"]}
-  write(options.out, options.out / "methods_table.jsonl", config=options.config)
-  (options.out / "methods_table.md").write_text(table(rows))
-  picture(rows, options.out / "methods_table.png")
+  runs = {
+    f"{name}_{options.budget:g}_{seed}": flags(config, given | changes | {"seed": seed})
+    for seed in range(options.seeds)
+    for name, (config, changes) in planned.items()
+  }
+  place = options.out / options.dataset
+  run_all(runs, place, options.jobs)
+  rows = budgeted(place, place / "methods_table.jsonl", dataset=options.dataset)
+  rows = [row for row in rows if row["budget"] == options.budget]
+  (place / "methods_table.md").write_text(table(rows))
+  picture(rows, place / "methods_table.png")
   print(table(rows))
 
 
-def _arguments(method, suffix, seed, options):
-  file, _, variants = options.config.partition(":")
-  variant = {"": method, "_ed": "ed" if method == "kd" else f"ed,{method}"}[suffix]
-  return [
-    f"--config=configs/{file}.py:{','.join(filter(None, (variants, variant)))}",
-    f"--config.data_dir={options.data_dir}",
-    f"--config.faculty.cache={options.out / 'teachers'}",
-    f"--config.seed={seed}",
-  ]
+def arguments(name, dataset, method, suffix, amount):
+  """Returns (config, changes) of a method at a budget, see `budgets.settled`.
+
+  Args:
+    name: of the data set.
+    dataset: a `datasets.Dataset`.
+    method: a variant of the configs.
+    suffix: "" for plain distillation, "_ed" under the curriculum.
+    amount: epochs of plain KD that it is to cost.
+  """
+  file, size = CONFIGS[name]
+  variants = filter(None, (size, "ed" if suffix else "kd", "" if method == "kd" else method))
+  config = f"{file}:{','.join(variants)}"
+  changes = faculty(name) | {"class_order": "similar"} | WHOLE | rate(name, bool(suffix))
+  changes |= KD if method == "kd" else {}
+  made = settled(config, changes)
+  changes |= {
+    f"methods.{each}.{option}": value * amount / _PUBLISHED
+    for each, options in made.methods.items()
+    for option, value in options.items()
+    if option in _WARM_UPS
+  }
+  epochs = lengths(made, dataset, amount * unit(name, dataset))
+  return config, changes | {"grades.epochs": epochs}
 
 
 def table(rows):
   """Returns Markdown: one line per method, its two arms side by side."""
   lines = [
-    "| method | alone, top-1 % | n | under ED, top-1 % | n | student TMAC alone, ED "
-    "| teacher TMAC alone, ED | seconds alone, ED |",
-    "|---|---|---|---|---|---|---|---|",
+    "| method | alone, top-1 % | under the curriculum, top-1 % | gain, points | n "
+    "| TMAC alone, under it | seconds alone, under it |",
+    "|---|---|---|---|---|---|---|",
   ]
-  for name, (alone, under) in rows.items():
-    arms = [arm for arm in (alone, under) if arm["top1"]]
-    pairs = {
-      column: ", ".join(f"{np.mean(arm[column]):.3f}" for arm in arms)
-      for column in ("student", "teachers")
-    }
-    seconds = ", ".join(f"{np.mean(arm['seconds']):.0f}" for arm in arms)
+  for method, arms in _arms(rows).items():
+    top1 = [{seed: 100 * row["top1"] for seed, row in arm.items()} for arm in arms]
+    gain, half, count = paired(top1[1], top1[0])
+    told = f"{gain:+.2f} ± {half:.2f}" if count > 1 else "–"
+    macs, seconds = (
+      [np.mean([row[key] for row in arm.values()]) for arm in arms] for key in ("macs", "seconds")
+    )
     lines.append(
-      f"| {name} | {_mean(alone)} | {len(alone['top1'])} | {_mean(under)} | {len(under['top1'])} "
-      f"| {pairs['student']} | {pairs['teachers']} | {seconds} |"
+      f"| `{method}` | {_mean(top1[0])} | {_mean(top1[1])} | {told} | {count} "
+      f"| {', '.join(f'{each / 1e12:.3f}' for each in macs)} "
+      f"| {', '.join(f'{each:.0f}' for each in seconds)} |"
     )
   return "\n".join(lines) + "\n"
 
 
-def _mean(arm):
-  return f"{np.mean(arm['top1']):.2f} ± {spread(arm['top1']):.2f}" if arm["top1"] else "–"
+def _arms(rows):
+  """Returns {method: (alone, under)}, each {seed: row}, of methods that have both."""
+  by = collections.defaultdict(dict)
+  for row in rows:
+    by[row["arm"]][row["seed"]] = row
+  names = dict.fromkeys([*METHODS, *(arm.removesuffix("_ed") for arm in by)])
+  return {name: (by[name], by[f"{name}_ed"]) for name in names if {name, f"{name}_ed"} <= {*by}}
+
+
+def _mean(top1):
+  values = [*top1.values()]
+  return f"{np.mean(values):.2f} ± {spread(values):.2f}"
 
 
 def picture(rows, path):
   """Draws both arms of every method, best alone at the top; small dots are the seeds."""
-  order = sorted(rows, key=lambda name: np.mean(rows[name][0]["top1"]))
+  arms = {
+    name: [[100 * row["top1"] for row in arm.values()] for arm in both]
+    for name, both in _arms(rows).items()
+  }
+  order = sorted(arms, key=lambda name: np.mean(arms[name][0]))
   figure = Figure(figsize=(8, 0.42 * len(order) + 1.4), dpi=150, layout="constrained")
   axes = figure.subplots()
   for place, name in enumerate(order):
-    for arm, colour, label, shift in zip(
-      rows[name], (ALONE, UNDER), ("alone", "under education distillation"), (0.12, -0.12),
+    for top1, colour, label, shift in zip(
+      arms[name], (ALONE, UNDER), ("alone", "under the default curriculum"), (0.12, -0.12),
       strict=True,
     ):  # fmt: skip
-      if arm["top1"]:
-        at = place + shift
-        axes.scatter(arm["top1"], [at] * len(arm["top1"]), color=colour, s=10, alpha=0.4)
-        axes.errorbar(
-          np.mean(arm["top1"]), at, xerr=spread(arm["top1"]), color=colour, marker="o", capsize=3,
-          label=label if place == len(order) - 1 else None,
-        )  # fmt: skip
+      at = place + shift
+      axes.scatter(top1, [at] * len(top1), color=colour, s=10, alpha=0.4)
+      axes.errorbar(
+        np.mean(top1), at, xerr=spread(top1), color=colour, marker="o", capsize=3,
+        label=label if place == len(order) - 1 else None,
+      )  # fmt: skip
   axes.set_yticks(range(len(order)), order)
   axes.set_xlabel("test top-1, last epoch, %")
   axes.grid(axis="x", alpha=0.3)

@@ -13,7 +13,6 @@ import sys
 
 import numpy as np
 
-COLUMNS = ("top1", "top1_best", "student", "teachers", "seconds")
 _NAMED = re.compile(r"(.+)_(\d+)")
 
 
@@ -34,13 +33,15 @@ def run_all(runs, out, jobs):
     workdir = out / name
     if not (workdir / "report.json").exists():
       mine = free.popleft()
+      # Of this thread, from which the process has it. To set it in the process would take a fork of
+      # a script in which JAX runs threads, and that may hang.
+      os.sched_setaffinity(0, mine)
       with open(out / f"{name}.log", "a") as log:
         subprocess.run(
           [sys.executable, "-m", "edjax.main", f"--workdir={workdir}", *runs[name]],
           check=True,
           stdout=log,
           stderr=log,
-          preexec_fn=lambda: os.sched_setaffinity(0, mine),
         )
       free.append(mine)
     print(f"{name}: {json.loads((workdir / 'report.json').read_text())['student']['top1']:.4f}")
@@ -49,14 +50,8 @@ def run_all(runs, out, jobs):
     list(pool.map(do, runs))
 
 
-def read(out, arm):
-  """Returns {column: one figure per seed} of the runs `arm_0`, `arm_1`, … that are done."""
-  mine = [row for row in rows(out) if row["arm"] == arm]
-  return {column: [row[column] for row in mine] for column in COLUMNS}
-
-
 def rows(out):
-  """Returns what each run that is done came to: its arm, its seed and `COLUMNS`.
+  """Returns what each run that is done came to: its arm, its seed, accuracy, compute and seconds.
 
   top-1 is in percent, compute in 10¹² multiply-accumulates.
   """
@@ -92,6 +87,17 @@ def write(out, path, **common):
       named = {"arm": row["arm"], "seed": row["seed"], "macs": sum(parts.values())}
       line = common | named | parts | shares | {"seconds": row["seconds"]}
       file.write(json.dumps(line) + "\n")
+
+
+def budgeted(out, path, **common):
+  """Writes as `write` does, of arms that are named with their budget, as "kd_3.6"; returns rows."""
+  write(out, path, **common)
+  rows = []
+  for row in map(json.loads, path.read_text().splitlines()):
+    arm, _, amount = row["arm"].rpartition("_")
+    rows.append(row | {"arm": arm, "budget": float(amount)})
+  path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+  return rows
 
 
 def spread(values):

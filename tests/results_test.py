@@ -3,8 +3,11 @@
 import collections
 import csv
 import json
+import os
 import re
+import sys
 import types
+import warnings
 
 import numpy as np
 import pytest
@@ -110,20 +113,22 @@ def done(tmp_path, monkeypatch):
 def test_a_script_writes_a_row_per_run(done, monkeypatch, capsys):
   import ed_vs_kd
 
+  place = done / "cifar100"  # runs of other data sets are beside it
   for old, new in (
     ("kd_0", "kd_6_0"),
     ("kd_1", "kd_6_1"),
     ("ed_0", "ed_6_0"),
     ("kd_ed_0", "ed_6_1"),
   ):
-    (done / old).rename(done / new)
+    (place / new).parent.mkdir(exist_ok=True)
+    (done / old).rename(place / new)
   monkeypatch.setattr(ed_vs_kd, "run_all", lambda *_: None)
   monkeypatch.setattr(ed_vs_kd.datasets, "load", lambda *_, **__: None)
   monkeypatch.setattr(ed_vs_kd, "arguments", lambda *_: ("digits:kd", {}))
   given = ["--dataset=cifar100", "--data_dir=DIR", f"--out={done}", "--budgets=6", "--seeds=2"]
   monkeypatch.setattr("sys.argv", ["ed_vs_kd", *given])
   ed_vs_kd.main()
-  written = [json.loads(line) for line in (done / "ed_vs_kd.jsonl").read_text().splitlines()]
+  written = [json.loads(line) for line in (place / "ed_vs_kd.jsonl").read_text().splitlines()]
   assert [(row["arm"], row["seed"], row["top1"]) for row in written] == [
     ("ed", 0, 0.875),
     ("ed", 1, 0.25),
@@ -132,7 +137,66 @@ def test_a_script_writes_a_row_per_run(done, monkeypatch, capsys):
   ]
   kinds = {(row["dataset"], row["budget"], row["macs"], row["seconds"]) for row in written}
   assert kinds == {("cifar100", 6.0, 5e12, 4.0)}
-  table = (done / "ed_vs_kd.md").read_text()
+  table = (place / "ed_vs_kd.md").read_text()
   assert "62.50 ± 17.68" in table and capsys.readouterr().out.endswith(table + "\n")
   # +37.5 and −50 points: −6.25 ± 12.706 · 61.87 / √2
   assert "| -6.25 ± 555.89 (2) |" in table
+
+
+def test_methods_are_compared_with_themselves(done, monkeypatch, capsys):
+  import methods_table
+
+  for name, top1 in {"at_6_0": 0.5, "at_6_1": 0.25, "at_ed_6_0": 0.75, "at_ed_6_1": 0.375}.items():
+    (done / "cifar100" / name).mkdir(parents=True)
+    report = json.loads((done / "kd_0" / "report.json").read_text())
+    report["student"]["top1"] = top1
+    (done / "cifar100" / name / "report.json").write_text(json.dumps(report))
+  asked = {}
+  monkeypatch.setattr(methods_table, "run_all", lambda runs, *_: asked.update(runs))
+  monkeypatch.setattr(methods_table.datasets, "load", lambda *_, **__: None)
+  monkeypatch.setattr(methods_table, "lengths", lambda *_: (1.5,))
+  monkeypatch.setattr(methods_table, "unit", lambda *_: 1.0)
+  given = ["--dataset=cifar100", "--data_dir=DIR", f"--out={done}", "--methods=at,dkd", "--seeds=2"]
+  monkeypatch.setattr("sys.argv", ["methods_table", *given])
+  methods_table.main()
+  # +25 and +12.5 points: 18.75 ± 12.706 · 8.84 / √2; dkd has not been run
+  lines = (done / "cifar100" / "methods_table.md").read_text().splitlines()
+  assert len(lines) == 3 and lines[2].startswith(
+    "| `at` | 37.50 ± 17.68 | 56.25 ± 26.52 | +18.75 ± 79.41 | 2 | 5.000, 5.000 | 4, 4 |"
+  )
+  assert capsys.readouterr().out.splitlines()[2] == lines[2]
+  kept = (done / "cifar100" / "methods_table.jsonl").read_text().splitlines()
+  assert [(row["arm"], row["budget"]) for row in map(json.loads, kept)] == [
+    ("at", 6.0), ("at", 6.0), ("at_ed", 6.0), ("at_ed", 6.0)
+  ]  # fmt: skip
+  assert len(asked) == 8 and asked["dkd_ed_6_1"][0] == "--config=configs/cifar100.py:brief,ed,dkd"
+  assert "--config.methods.dkd.warm_up=0.5" in asked["dkd_6_0"]  # 20 of 240 epochs
+
+
+RUN = """#!{python}
+import json, os, pathlib, sys, time
+place = pathlib.Path(sys.argv[3].removeprefix("--workdir="))
+place.mkdir()
+time.sleep(0.3)
+cores = sorted(os.sched_getaffinity(0))
+(place / "report.json").write_text(json.dumps({{"student": {{"top1": 0.5}}, "cores": cores}}))
+"""
+
+
+def test_runs_at_a_time_have_cores_of_their_own(tmp_path, monkeypatch):
+  monkeypatch.syspath_prepend(command.ROOT / "experiments")
+  import runs
+
+  fake = tmp_path / "python"
+  fake.write_text(RUN.format(python=sys.executable))
+  fake.chmod(0o755)
+  monkeypatch.setattr(runs.sys, "executable", str(fake))
+  mine = sorted(os.sched_getaffinity(0))
+  with warnings.catch_warnings():
+    warnings.simplefilter("error")  # JAX's, of a fork
+    runs.run_all({"kd_6_0": [], "ed_6_0": []}, tmp_path / "out", min(2, len(mine)))
+  told = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*/report.json")]
+  half = len(mine) // min(2, len(mine))
+  assert len(told) == 2 and all(len(run["cores"]) == half for run in told)
+  assert len(mine) == 1 or not {*told[0]["cores"]} & {*told[1]["cores"]}
+  assert sorted(os.sched_getaffinity(0)) == mine
