@@ -12,7 +12,6 @@ width for at most ten epochs, see docs/experiments.md.
 
 from ml_collections import ConfigDict
 
-from edjax.plans import SIZES
 from edjax.recipes import common, published
 
 _EPOCHS = 240
@@ -34,8 +33,8 @@ def brief(config: ConfigDict) -> None:
   config.student.model = _BRIEF
   config.recipe.update(batch_size=100, schedule="cycle")
   for part in (config.faculty.specialist, config.faculty.generalist):
-    part.update(model="resnet14", epochs=12, learning_rate=0.2, image_sizes=SIZES)
-    part.update(schedule="cycle", milestones=())
+    part.update(model="resnet14", epochs=12, learning_rate=0.2)
+  common.growing_images(config)
 
 
 def _length(config: ConfigDict) -> tuple[int, float]:

@@ -11,10 +11,9 @@ import numpy as np
 from jaxtyping import Float, Float32, Int32, Key
 
 # Nested dicts of arrays by name: flax's variables, parameters or what a method remembers.
+Variables = dict[str, Any]
 # (height, width) to which images are shrunk; () for whole ones.
 Size = tuple[int, int] | tuple[()]
-
-Variables = dict[str, Any]
 RandomKey = Key[jax.Array, ""]
 
 # A class has three numbers, which a type checker keeps apart.

@@ -3,6 +3,7 @@
 Cost is multiply-accumulates of training, the student's and those of its teachers' answers.
 """
 
+import dataclasses
 import importlib
 import pathlib
 import statistics
@@ -10,15 +11,11 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from edjax import curriculum, models
-from edjax import methods as methods_table
 from edjax import settings as settings_of
 from edjax.devices import pmap
-from edjax.study import Study
 from edjax.teachers import acquire, untrained
-from edjax.training import preflight
+from edjax.training import loop, preflight
 from edjax.training.evaluation import Loader
-from edjax.types import Label
 
 # Two-sided 95 % of Student's t, by degrees of freedom from 1.
 _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
@@ -53,35 +50,15 @@ def flags(config, changes):
 
 def work(settings, dataset):
   """Returns the multiply-accumulates of each grade of a run on a `datasets.Dataset`."""
-  student = settings.student
-  order = tuple(map(Label, range(len(dataset.class_names))))
-  plan = curriculum.build(
-    settings.grades,
-    settings.subjects,
-    len(order),
-    models.fragments(student.model, student.cut),
-    settings.faculty.generalists,
-    student.cut,
-  )
+  plan = loop.planned(settings, len(dataset.class_names))
+  study = loop.study_of(settings, plan, pathlib.Path())
   loader = Loader(dataset, pmap.fleet(1, settings.recipe.batch_size))
   teachers = {}
   for name in plan.teachers:
-    known = acquire.wanted(name, plan.subjects, order).labels
+    known = acquire.wanted(name, plan.subjects, study.order).labels
     model = untrained.options(settings.faculty, name).model
     teachers[name] = preflight.abstract(name, model, known, loader.image_shape)
-  study = Study(
-    label="student",
-    **vars(student),
-    curriculum=plan,
-    order=order,
-    teachers=teachers,
-    recipe=settings.recipe,
-    methods=methods_table.build(settings.methods),
-    seed=settings.seed,
-    directory=pathlib.Path(),
-    **vars(settings.checkpoint),
-  )
-  return preflight.trace(study, loader)
+  return preflight.trace(dataclasses.replace(study, teachers=teachers), loader)
 
 
 def lengths(settings, dataset, macs, shares=()):

@@ -31,9 +31,10 @@ from edjax.rows import GradeRow
 KD = {"methods.ce.weight": 0.1, "methods.kd.weight": 0.9}  # the literature's
 _SPECIALISTS = {"methods.ce.weight": 1.0, "methods.kd.weight": 0.9}
 WHOLE = {"recipe.schedule": "cycle"}
+_SMALL_FIRST = plans.sized(GradeRow(epochs=3.0))
 _SIZES = WHOLE | {
-  "grades.image_size": (0.5, 0.75, 0.0),
-  "grades.epochs": tuple(row.epochs for row in plans.sized(GradeRow(epochs=3.0))),
+  "grades.image_size": tuple(row.image_size for row in _SMALL_FIRST),
+  "grades.epochs": tuple(row.epochs for row in _SMALL_FIRST),
   "grades.carry_momentum": (True,),
 }
 _SUBJECTS = WHOLE | {

@@ -26,6 +26,7 @@ from edjax.models.pooling import average_grid
 from edjax.types import Embedding, Logits, Map, RandomKey, Variables
 
 HEAD = "head"  # the last part of a network; of a student that grows, its teaching reference
+MOMENTUM = 0.9  # of running statistics: so much is kept of the old ones at a step
 LAST = "dense"  # the layer of a head whose columns stand for the classes
 
 # What makes a normalisation in the right mode, and what a fragment and a head return.
@@ -124,7 +125,7 @@ class Network(nn.Module):
     norm: Norm = functools.partial(
       normalisation.BatchNorm,
       use_running_average=infers,
-      momentum=0.9,
+      momentum=MOMENTUM,
       epsilon=1e-5,
       axis_name=self.axis_name,
     )

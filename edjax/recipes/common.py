@@ -103,6 +103,11 @@ def education(
   """edjax's default curriculum, see `plans.education`; teachers that are trained see it, too."""
   curriculum(config, *Curriculum.default(epochs, learning_rate, teachers).grades)
   config.recipe.update(schedule="cycle", milestones=())
+  growing_images(config)
+
+
+def growing_images(config: ConfigDict) -> None:
+  """Lets teachers that are trained see small images first, in one cycle of the rate."""
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(image_sizes=SIZES, schedule="cycle", milestones=(), warmup_epochs=0.0)
 

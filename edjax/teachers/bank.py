@@ -267,7 +267,7 @@ class Bank:
       table=Table(place, len(members) * shown.views, columns, numbers, about),
       ledger=Ledger(ledger, self._size),
       ask=functools.partial(ask, fleet.replicate(asked.variables)),
-      macs=network_macs(teacher.network, (*(how.size or whole[:2]), whole[2])),
+      macs=network_macs(teacher.network, pipeline.shape_at(how.size, whole)),
       members=members,
       seats=asked.seats or (everywhere, np.ones(everywhere.shape, np.float32)),
     )

@@ -6,6 +6,7 @@ trained on whole images knows little of shrunk ones until they are measured agai
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,12 +16,11 @@ from jaxtyping import Int32, UInt8
 
 from edjax.data.augment import pipeline
 from edjax.data.splits import Split
-from edjax.models.layers import Network
+from edjax.models.layers import MOMENTUM, Network
 from edjax.teachers.faculty import Teacher
 from edjax.types import Variables
 
 _IMAGES, _BATCH = 4096, 256  # looked at in all, and at once
-_KEPT = 0.9  # of old statistics at a step, see `layers.Network`
 
 
 def anew(teacher: Teacher, train: Split, how: pipeline.Augment) -> Variables:
@@ -41,13 +41,19 @@ def anew(teacher: Teacher, train: Split, how: pipeline.Augment) -> Variables:
   # Neighbours may be of one class: every batch is drawn from all of them.
   members = np.random.default_rng(0).permutation(members)[:_IMAGES]
   size = min(_BATCH, len(members))
-  measure = jax.jit(functools.partial(_of_batch, teacher.network, how))
+  measure = _measurer(teacher.network, how)
   measured = [
     measure(teacher.variables, train.images[rows], rows)
     for rows in members[: len(members) // size * size].reshape(-1, size)
   ]
   stats = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *map(jax.device_get, measured))
   return teacher.variables | {"batch_stats": stats}
+
+
+@functools.lru_cache(maxsize=8)
+def _measurer(network: Network, how: pipeline.Augment) -> Callable[..., Variables]:
+  """Teachers of one network, and grades of one size, share what is compiled."""
+  return jax.jit(functools.partial(_of_batch, network, how))
 
 
 def _of_batch(
@@ -68,4 +74,4 @@ def _of_batch(
     mutable=["batch_stats"],
   )
   stats: Any = after["batch_stats"]
-  return jax.tree.map(lambda leaf: leaf / (1 - _KEPT), stats)
+  return jax.tree.map(lambda leaf: leaf / (1 - MOMENTUM), stats)

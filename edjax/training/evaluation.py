@@ -104,7 +104,7 @@ class Loader:
 
   def shape_at(self, size: float) -> tuple[int, ...]:
     """Returns (height, width, channels) of the images at a `size`; 0 for their own."""
-    return (*(pipeline.shrunk(size, self.image_shape) or self.image_shape[:2]), self.image_shape[2])
+    return pipeline.shape_at(pipeline.shrunk(size, self.image_shape), self.image_shape)
 
   def places(self, split: str, order: Sequence[Label]) -> Int32[np.ndarray, " n"]:
     """Returns int32 [n]: the place of each image's label in `order`, or −1."""

@@ -198,7 +198,7 @@ def make_spec(
   network = make() if own_head else make(**cast(dict[str, Any], dict(grade.reference)))
   teachers = {name: study.teachers[name] for name in grade.teachers}
   size = pipeline.shrunk(grade.teacher_size or grade.image_size, loader.image_shape)
-  shape = loader.shape_at(max(size, default=0))
+  shape = pipeline.shape_at(size, loader.image_shape)
   roles = faculty.roles(grade, teachers, study.order, recipe.specialist_weight, size)
   chosen = methods_table.chosen(study.methods, grade.methods)
   return StepSpec(
@@ -265,7 +265,7 @@ def _asked(
   """The teachers of a grade, as its steps ask them."""
   asked, where = [], seats(grade, spec.roles, seating, loader.fleet.size)
   for role in spec.roles:
-    teacher, shape = study.teachers[role.name], loader.shape_at(max(role.size, default=0))
+    teacher, shape = study.teachers[role.name], pipeline.shape_at(role.size, loader.image_shape)
     known = teacher.variables
     if role.size:
       how = spec.augment.by(role.figures).at(role.size)
@@ -298,7 +298,9 @@ def macs_per_step(
   """Returns {"student", "teachers"}: what a step of a grade costs where no bank answers."""
   answered = sum(
     _taken(seating, faculty.answers_for(role, grade))
-    * network_macs(study.teachers[role.name].network, loader.shape_at(max(role.size, default=0)))
+    * network_macs(
+      study.teachers[role.name].network, pipeline.shape_at(role.size, loader.image_shape)
+    )
     for role in spec.roles
   )
   shape = loader.shape_at(grade.image_size)

@@ -71,14 +71,7 @@ def run(
   dataset, as_json = _dataset(settings, dataset), to_json(settings)
   if workdir:
     processes.tell(lambda: workdirs.check(pathlib.Path(workdir), as_json, dataset.identity))
-  plan = curriculum.build(
-    settings.grades,
-    settings.subjects,
-    len(dataset.class_names),
-    models.fragments(settings.student.model, settings.student.cut),
-    settings.faculty.generalists,
-    settings.student.cut,
-  )
+  plan = planned(settings, len(dataset.class_names))
   acquire.check(settings.faculty, plan, settings.recipe)
   progress = processes.alone(Progress)
   with contextlib.ExitStack() as held, contextlib.closing(progress):
@@ -96,7 +89,7 @@ def run(
         progress.line(line)
     training = _Training(loader, progress, stop)
     teachers = _Teachers(settings, place, training)
-    study = _taught(_study(settings, plan, place), settings, teachers)
+    study = _taught(study_of(settings, plan, place), settings, teachers)
     variables, reached = training(study)
     graduate = growth.graduate(variables, np.argsort(study.order))
     processes.tell(lambda: _save(place, study.model, dataset, graduate, settings.name))
@@ -194,7 +187,17 @@ class _Teachers:
     self.training.progress.line(line)
 
 
-def _study(settings: Settings, plan: curriculum.Curriculum, workdir: pathlib.Path) -> Study:
+def planned(settings: Settings, num_classes: int) -> curriculum.Curriculum:
+  """Returns the student's curriculum on a data set of so many classes."""
+  student = settings.student
+  fragments = models.fragments(student.model, student.cut)
+  count = settings.faculty.generalists
+  return curriculum.build(
+    settings.grades, settings.subjects, num_classes, fragments, count, student.cut
+  )
+
+
+def study_of(settings: Settings, plan: curriculum.Curriculum, workdir: pathlib.Path) -> Study:
   """Returns the student's study, its class order and its teachers still open."""
   return Study(
     label="student",

@@ -79,7 +79,7 @@ def start(
   """
 
   def images(size: Size) -> Any:
-    return jax.ShapeDtypeStruct((2, *(size or shape[1:3]), shape[3]), jnp.float32)
+    return jax.ShapeDtypeStruct((2, *pipeline.shape_at(size, shape[1:])), jnp.float32)
 
   student = jax.eval_shape(spec.network.apply, variables, images(spec.augment.size))
   answers = {

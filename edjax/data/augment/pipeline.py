@@ -95,6 +95,11 @@ def shrunk(size: float, shape: tuple[int, ...]) -> Size:
   return height, width
 
 
+def shape_at(size: Size, shape: tuple[int, ...]) -> tuple[int, ...]:
+  """Returns (height, width, channels) of images of `shape` that are shrunk to `size`."""
+  return (*(size or shape[:2]), shape[2])
+
+
 def normalise(
   augment: Augment, images: Real[Array, "batch height width channels"]
 ) -> Float32[Array, "batch rows columns channels"]:
