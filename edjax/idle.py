@@ -72,6 +72,10 @@ def _no_generalist(settings: Settings, plan: Curriculum) -> bool:
   return not any(general for _, general in _kinds(plan)) and settings.class_order != "easiest"
 
 
+def _no_specialist(_: Settings, plan: Curriculum) -> bool:
+  return not any(own for own, _ in _kinds(plan))
+
+
 def _never_referred(_: Settings, plan: Curriculum) -> bool:
   return not any(grade.reference for grade in plan.grades)
 
@@ -79,6 +83,10 @@ def _never_referred(_: Settings, plan: Curriculum) -> bool:
 def _never_partial(_: Settings, plan: Curriculum) -> bool:
   whole = plan.grades[-1].fragments
   return all(grade.fragments == whole and grade.frozen in (-1, 0, whole) for grade in plan.grades)
+
+
+def _nothing_learnt(settings: Settings, plan: Curriculum) -> bool:
+  return len(plan.grades) == 1 and not settings.student.start
 
 
 def _one_grade(_: Settings, plan: Curriculum) -> bool:
@@ -89,12 +97,23 @@ def _never_more(_: Settings, plan: Curriculum) -> bool:
   return len({len(grade.subjects) for grade in plan.grades}) == 1
 
 
-def _trained(kind: str) -> Idle:
-  return lambda settings, _: not getattr(settings.faculty, kind).checkpoint
+def _anew(kind: str) -> Idle:
+  def idle(settings: Settings, _: Curriculum) -> bool:
+    part = getattr(settings.faculty, kind)
+    return not (part.checkpoint or part.start)
+
+  return idle
+
+
+def _no_start(kind: str) -> Idle:
+  return lambda settings, _: not getattr(settings.faculty, kind).start
 
 
 _ALONE = "there is one grade, and nothing was learnt before it"
-_OWN = "it is of teachers with a checkpoint, and none is given"
+_OWN = "it is of teachers with a checkpoint or a start, and none is given"
+_NO_START = "it is of teachers with a start, and none is given"
+_NO_GENERALIST = "no grade has a generalist (grades.teachers)"
+_NO_SPECIALIST = "no grade has specialists (grades.teachers)"
 _OWN_HEAD = "the student has its own head in every grade"
 
 # (setting, what it usually is, whether it then does nothing, why). Of grades, every entry counts.
@@ -134,8 +153,8 @@ ROWS: tuple[tuple[str, tuple[Any, ...], Idle, str], ...] = (
   (
     "recipe.target",
     ("slice",),
-    lambda _, plan: not any(own for own, _ in _kinds(plan)),
-    "no grade has specialists (grades.teachers)",
+    _no_specialist,
+    _NO_SPECIALIST,
   ),
   (
     "recipe.consensus",
@@ -161,7 +180,7 @@ ROWS: tuple[tuple[str, tuple[Any, ...], Idle, str], ...] = (
     lambda _, plan: not any(grade.teachers for grade in plan.grades),
     "no grade has a teacher (grades.teachers)",
   ),
-  ("grades.lower_rate", (1.0,), _one_grade, _ALONE),
+  ("grades.lower_rate", (1.0,), _nothing_learnt, _ALONE),
   ("grades.rehearsal", (1.0,), _never_more, "no grade sees more subjects than the one before it"),
   ("grades.carry_momentum", (False,), _one_grade, _ALONE),
   ("student.cut", ("stages",), _never_partial, "the student is whole, and learns, in every grade"),
@@ -172,24 +191,20 @@ ROWS: tuple[tuple[str, tuple[Any, ...], Idle, str], ...] = (
     "faculty.generalists",
     (1,),
     lambda _, plan: not any(general for _, general in _kinds(plan)),
-    "no grade has a generalist (grades.teachers)",
+    _NO_GENERALIST,
   ),
-  (
-    "faculty.generalist.checkpoint",
-    ("",),
-    _no_generalist,
-    "no grade has a generalist (grades.teachers)",
-  ),
-  (
-    "faculty.specialist.checkpoint",
-    ((),),
-    lambda _, plan: not any(own for own, _ in _kinds(plan)),
-    "no grade has specialists (grades.teachers)",
-  ),
-  ("faculty.generalist.mean", ((),), _trained("generalist"), _OWN),
-  ("faculty.generalist.std", ((),), _trained("generalist"), _OWN),
-  ("faculty.specialist.mean", ((),), _trained("specialist"), _OWN),
-  ("faculty.specialist.std", ((),), _trained("specialist"), _OWN),
+  ("faculty.generalist.checkpoint", ("",), _no_generalist, _NO_GENERALIST),
+  ("faculty.specialist.checkpoint", ((),), _no_specialist, _NO_SPECIALIST),
+  ("faculty.generalist.start", ("",), _no_generalist, _NO_GENERALIST),
+  ("faculty.specialist.start", ("",), _no_specialist, _NO_SPECIALIST),
+  ("faculty.generalist.mean", ((),), _anew("generalist"), _OWN),
+  ("faculty.generalist.std", ((),), _anew("generalist"), _OWN),
+  ("faculty.specialist.mean", ((),), _anew("specialist"), _OWN),
+  ("faculty.specialist.std", ((),), _anew("specialist"), _OWN),
+  ("faculty.generalist.frozen_epochs", (0.0,), _no_start("generalist"), _NO_START),
+  ("faculty.specialist.frozen_epochs", (0.0,), _no_start("specialist"), _NO_START),
+  ("faculty.generalist.body_rate", (0.1,), _no_start("generalist"), _NO_START),
+  ("faculty.specialist.body_rate", (0.1,), _no_start("specialist"), _NO_START),
   (
     "faculty.bank_fill",
     ("lazily",),

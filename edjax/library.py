@@ -64,6 +64,7 @@ def distill(
   teacher: str | Body | os.PathLike[str] = "resnet56",
   *,
   cut: str = "stages",
+  start: str | os.PathLike[str] = "",
   workdir: str | os.PathLike[str] | None = None,
   curriculum: plans.Curriculum | None = None,
   methods: Mapping[str, float | type[Method] | Mapping[str, Any]] | None = None,
@@ -89,6 +90,7 @@ def distill(
     teacher: the same, of teachers that are trained first, or the path (`pathlib.Path`) of one that
       knows all classes already: a graduate's folder, or a file of PyTorch's.
     cut: what a fragment of the student is, see `sections.Student`.
+    start: a network as which the student begins, see `sections.Student`.
     workdir: where everything is written; None for the first of runs/NAME, runs/NAME-2 … that no
       other run has, NAME being the data set's. `Run.workdir` says which.
     curriculum: `edjax.Curriculum.default()` if not given.
@@ -117,7 +119,7 @@ def distill(
     "dataset": dataset.name,
     "seed": seed,
     "devices": devices,
-    "student": {"model": _model(student), "cut": cut},
+    "student": {"model": _model(student), "cut": cut, "start": os.fspath(start)},
     "grades": curriculum.named(),
     "subjects": curriculum.subjects,
     "class_order": curriculum.class_order,

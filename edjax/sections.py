@@ -49,14 +49,22 @@ class Student:
   Attributes:
     model: a network, by its row of `models.MODELS`, or "package.module:NAME" of one's own.
     cut: what a fragment is: one of the "stages", or by "depth" a further block of every stage.
+    start: a file or folder of the same network, trained on other classes, with which it begins, all
+      but its last layer; "": none.
   """
 
   model: str
   cut: str = "stages"
+  start: str = ""
 
   def __post_init__(self) -> None:
     typed(self, "student.")
     one_of(self.cut, CUTS, "student.cut")
+    if self.start and self.cut == "depth":
+      raise UserError(
+        "student.start is for a student that is cut by its stages, as blocks that are inserted "
+        "begin by changing nothing; set student.cut to 'stages'"
+      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +85,12 @@ class TeacherSettings:
     schedule: "cosine", "steps" or "cycle", see `curriculum.Recipe`.
     milestones: epochs after which the rate falls, under "steps".
     optimiser, weight_decay, clip: see `curriculum.Recipe`; None: the recipe's.
-    mean, std: by which one with a checkpoint is shown images; (): its own, else the data's.
+    mean, std: by which one with a checkpoint or a start is shown images; (): its own, else the
+      data's.
+    start: a file or folder of a network, trained on other classes, with which training begins, all
+      but its last layer, and whose model is the teacher's; "": none.
+    frozen_epochs: passes before `epochs` in which a teacher with a start learns its head alone.
+    body_rate: factor on the learning rate of all but the head of a teacher with a start.
   """
 
   model: str
@@ -93,6 +106,9 @@ class TeacherSettings:
   clip: float = 0.0
   mean: tuple[float, ...] = ()
   std: tuple[float, ...] = ()
+  start: str = ""
+  frozen_epochs: float = 0.0
+  body_rate: float = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +144,13 @@ class Faculty:
       if not isinstance(part.checkpoint, checkpoint):
         wanted = "one text" if checkpoint is str else "a tuple of texts"
         raise UserError(f"faculty.{kind}.checkpoint is {part.checkpoint!r}; give {wanted}")
+      if part.checkpoint and part.start:
+        raise UserError(
+          f"faculty.{kind} has a checkpoint, of teachers that are not trained, and a start, of "
+          "those that are; give one of them"
+        )
+      within(part.frozen_epochs, f"faculty.{kind}.frozen_epochs", least=0)
+      within(part.body_rate, f"faculty.{kind}.body_rate", above=0)
     within(self.seed, "faculty.seed", least=0)
     within(self.generalists, "faculty.generalists", least=1)
     one_of(self.bank, ("", *PRECISIONS), "faculty.bank")

@@ -166,25 +166,35 @@ def resolve(tree: Tree) -> Tree:
 
 
 def _teacher(part: Tree, recipe: Tree, like: str) -> None:
-  """What is open of teachers is the recipe's, and a teacher without a model is `like` that one."""
+  """What is open of teachers is the recipe's, and a teacher without a model is `like` that one.
+
+  One with a start is what that is.
+  """
   optimiser = "sgd" if recipe["optimiser"] == "dot" else recipe["optimiser"]
   closed = like, optimiser, recipe["weight_decay"], recipe["clip"]
   for key, value in zip(_OF_TEACHERS, closed, strict=True):
     if part.get(key) in _NONE:
       part[key] = value
+  if part.get("start"):
+    part["model"] = _held(part["start"], part["model"])
 
 
 def _general(generalist: Tree) -> str:
   """The model of the first generalist: that of the network where one is given."""
   first = generalist["model"].split(",")[0]
   given = generalist["checkpoint"].split(",")[0]
-  if given and convert.is_file(given):
+  return _held(given, first) if given else first
+
+
+def _held(given: str, otherwise: str) -> str:
+  """The model of the network in a file or folder; `otherwise` where a folder does not say."""
+  if convert.is_file(given):
     return convert.model_of(given)
   path = pathlib.Path(given).expanduser() / "info.json"
   try:
-    return json.loads(path.read_text())["model"] if given else first
+    return json.loads(path.read_text())["model"]
   except (OSError, ValueError, KeyError, TypeError):  # whoever loads it says what is wrong
-    return first
+    return otherwise
 
 
 def _answering(settings: Tree) -> int:

@@ -5,8 +5,10 @@ import pathlib
 from typing import Any
 
 from edjax.curriculum import Curriculum, Recipe
+from edjax.data.figures import Figures
 from edjax.errors import within
 from edjax.methods import Built
+from edjax.start import Start
 from edjax.types import Label
 
 
@@ -18,6 +20,7 @@ class Study:
     label: "student", or a teacher's name.
     model: a row of `models.MODELS`.
     cut: how it is cut in fragments, one of `models.cut.CUTS`.
+    start: the network that it begins as, all but the last layer, or None.
     curriculum: a `curriculum.Curriculum`.
     order: the data set's labels in the class order of this study.
     teachers: {name: `faculty.Teacher`}.
@@ -42,6 +45,12 @@ class Study:
   keep: int
   bank: object | None = None
   cut: str = "stages"
+  start: Start | None = None
+
+  @property
+  def figures(self) -> Figures | tuple[()]:
+    """(mean, std) of pixels by which it is shown images, where they are not the run's; else ()."""
+    return self.start.figures if self.start else ()
 
   def __post_init__(self) -> None:
     within(self.seed, "seed", least=0, below=2**32)

@@ -150,6 +150,7 @@ def _change_length(config: ConfigDict, epochs: float) -> None:
     part.milestones = moved(part.milestones, [part.epochs], [length])
     part.warmup_epochs = min(part.warmup_epochs * (length / part.epochs), float(length))
     part.epochs = length
+    part.frozen_epochs *= factor
   for name, option in _WARM_UPS:
     if name in config.methods and option in config.methods[name]:
       config.methods[name][option] = factor * config.methods[name][option]

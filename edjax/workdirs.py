@@ -23,6 +23,7 @@ _UNSET = "not set"
 # What was meant before there were such settings.
 _BEFORE = {
   "data.source": "auto", "recipe.magnitude": 9, "recipe.rise": 0.2, "student.cut": "stages",
+  "faculty.generalist.body_rate": 0.1, "faculty.specialist.body_rate": 0.1,
 }  # fmt: skip
 _WRITTEN = (
   "metrics.jsonl", "report.json", "report.html", "graduate", "teachers", "checkpoints", "data.json",

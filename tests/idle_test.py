@@ -58,6 +58,7 @@ ROWS = [
   ("grades.warmup_epochs", (0.5,), ("kd", {"recipe.schedule": "cycle"}), ("kd", {})),
   ("grades.teacher_size", (4.0,), ("ce", {}), ("kd", {})),
   ("grades.lower_rate", (0.5,), ("kd", {}), ("ed", {})),
+  ("grades.lower_rate", (0.5,), ("kd", {}), ("kd", {"student.start": "a"})),
   ("grades.rehearsal", (0.5,), ("kd", {}), ("ed", {})),
   ("grades.rehearsal", (0.5,), ("ed", {"grades.subjects": (0,)}), ("paper", {})),
   ("grades.carry_momentum", (True,), ("kd", {}), ("ed", {})),
@@ -69,12 +70,20 @@ ROWS = [
   ("faculty.generalists", 3, ("paper", {}), ("kd", {})),
   ("faculty.generalist.checkpoint", "a", ("paper", {}), ("paper", {"class_order": "easiest"})),
   ("faculty.specialist.checkpoint", ("a", "b", "c"), ("kd", {}), ("paper", {})),
+  ("faculty.generalist.start", "a", ("paper", {}), ("paper", {"class_order": "easiest"})),
+  ("faculty.specialist.start", "a", ("kd", {}), ("paper", {})),
   ("faculty.generalist.mean", (0.5,), ("kd", {}), ("kd", {"faculty.generalist.checkpoint": "a"})),
+  ("faculty.generalist.mean", (0.5,), ("kd", {}), ("kd", {"faculty.generalist.start": "a"})),
   ("faculty.generalist.std", (0.5,), ("kd", {}), ("kd", {"faculty.generalist.checkpoint": "a"})),
   ("faculty.specialist.mean", (0.5,), ("paper", {}),
    ("paper", {"faculty.specialist.checkpoint": ("a", "b", "c")})),
   ("faculty.specialist.std", (0.5,), ("paper", {}),
    ("paper", {"faculty.specialist.checkpoint": ("a", "b", "c")})),
+  *(
+    (f"faculty.{kind}.{name}", value, (arg, {}), (arg, {f"faculty.{kind}.start": "a"}))
+    for name, value in (("frozen_epochs", 2.0), ("body_rate", 0.5))
+    for kind, arg in (("generalist", "kd"), ("specialist", "paper"))
+  ),
   ("faculty.bank_fill", "up_front", ("kd", {}), ("kd", {"faculty.bank": "float32"})),
 ]  # fmt: skip
 

@@ -48,7 +48,8 @@ def refuse(
   Args:
     holder: what belongs to data, for the message.
     was: its data's identity; None where nothing says which they were.
-    now: from `describe`; either may have a "class_order", labels in order, too.
+    now: from `describe`; either may have a "class_order", labels in order, too, and a "start", the
+      digest of what a network began as.
     parts: which must be the same.
     advice: what to do about it.
   """
@@ -85,6 +86,9 @@ def _difference(was: dict[str, Any], now: dict[str, Any], parts: Sequence[str]) 
         f"the {counts[0]} {part} images or their labels are others (sha256 was {digests[0]}…, is "
         f"now {digests[1]}…)"
       )
+  started = [str(each.get("start", "none"))[:12] for each in (was, now)]
+  if started[0] != started[1]:
+    return "the network it started from was {}, is now {} (sha256)".format(*started)
   before, after = was.get("class_order"), now.get("class_order")
   if before is not None and after is not None and before != after:
     names = dict(enumerate(now["class_names"]))

@@ -131,7 +131,7 @@ def announcement(
       f"{loader.fleet.size} × {loader.fleet.devices[0].device_kind}, batches of "
       f"{study.recipe.batch_size}",
     ),
-    ("student", _network(study.model, len(data.class_names), shape)),
+    ("student", _network(study.model, len(data.class_names), shape) + _from(study)),
     *(("teacher", line) for line in _teachers(study, options, sources, shape)),
     *(("grade", _grade(grade)) for grade in study.curriculum.grades),
     ("work in", f"{study.directory} ({'begun before: goes on' if begun else 'new'})"),
@@ -150,6 +150,10 @@ def _network(model: str, classes: int, shape: tuple[int, ...]) -> str:
   return (
     f"{model}, {big(_leaves(sizes))} parameters, {big(network_macs(network, shape))} MACs per image"
   )
+
+
+def _from(study: Study) -> str:
+  return f"; from {study.start.path}" if study.start else ""
 
 
 def _leaves(tree: Any) -> int:
@@ -172,19 +176,27 @@ def _teachers(
   shape: tuple[int, ...],
 ) -> Iterator[str]:
   """A line for all teachers that are alike."""
-  alike: dict[tuple[str, float, str | None], list[str]] = {}
+  alike: dict[tuple[str, str, str | None], list[str]] = {}
   for name, source in sources.items():
     if name in study.teachers:
-      model, epochs = study.teachers[name].model, 0.0
+      model, trained = study.teachers[name].model, ""
     else:
-      model, epochs = options(name).model, options(name).epochs
-    alike.setdefault((model, epochs, source), []).append(name)
+      model, trained = options(name).model, _training(options(name))
+    alike.setdefault((model, trained, source), []).append(name)
   sizes = {subject.name: len(subject.classes) for subject in study.curriculum.subjects}
-  for (model, epochs, source), names in alike.items():
-    how = "given" if source == "given" else _FOUND.get(source, "")
-    how = how or f"to be trained, {many(epochs, 'epoch')}"
+  for (model, trained, source), names in alike.items():
+    how = "given" if source == "given" else _FOUND.get(source, "") or trained
     classes = sizes.get(names[0], study.curriculum.num_classes)
     yield f"{words.teachers_label(names)}: {_network(model, classes, shape)}; {how}"
+
+
+def _training(chosen: TeacherSettings) -> str:
+  said = f"to be trained, {many(chosen.epochs, 'epoch')}"
+  if not chosen.start:
+    return said
+  alone, start = chosen.frozen_epochs, chosen.start
+  first = f" after {many(alone, 'epoch')} of the head alone" if alone else ""
+  return f"{said}{first}, from {start}"
 
 
 def _grade(grade: Grade) -> str:

@@ -12,6 +12,7 @@ from edjax import models
 from edjax.data.datasets import Dataset
 from edjax.data.sampler import Seating
 from edjax.models.analysis.macs import network_macs
+from edjax.report import words
 from edjax.report.journal import plain
 from edjax.report.scores import exam_scores, interval
 from edjax.storage import trees
@@ -135,7 +136,9 @@ def content(
   subjects = {s.name: [order[place] for place in s.classes] for s in study.curriculum.subjects}
   labels = tuple(map(Label, range(len(dataset.class_names))))
   network = models.graduate(models.body(study.model), len(labels))
-  answered, places = loader.examiner(network)(loader.fleet.replicate(student), "test", order)
+  answered, places = loader.examiner(network, study.figures)(
+    loader.fleet.replicate(student), "test", order
+  )
   logits, truth = answered[:, np.argsort(order)], np.asarray(order)[places]
   scores = exam_scores(logits, truth, subjects)
   answers, rows = {}, []
@@ -155,6 +158,7 @@ def content(
     "student": {
       "model": study.model,
       "cut": study.cut,
+      "start": study.start.noted if study.start else None,
       "params": _size(graduate),
       "macs": network_macs(network, loader.image_shape),
       "top1": scores["top1"],
@@ -196,6 +200,7 @@ def _teacher_row(
     "params": _size(teacher.variables),
     "macs": network_macs(teacher.network, image_shape),
     "source": teacher.source,
+    "start": teacher.start,
     "training_macs": teacher.training_macs,
     "training_seconds": teacher.training_seconds,
     "count": len(columns),
@@ -207,6 +212,11 @@ def _teacher_row(
 def _notes(study: Study, grades: Iterable[Mapping[str, Any]], dataset: Dataset) -> list[str]:
   notes = [*dataset.notes, *study.curriculum.notes, left_out(grades)]
   notes = [note for note in notes if note]
+  notes += [
+    f"{words.teacher_label(name)} started from {row['path']} ({row['model']}, sha256 "
+    f"{row['sha256'][:12]}…), its last layer new"
+    for name, row in _starts(study)
+  ]
   notes.append(
     f"{len(dataset.train.labels):,} images for training, {len(dataset.validation.labels):,} for "
     f"choices, {len(dataset.test.labels):,} for the exam"
@@ -214,6 +224,15 @@ def _notes(study: Study, grades: Iterable[Mapping[str, Any]], dataset: Dataset) 
   if list(study.order) != sorted(study.order):
     notes.append(f"class order: {', '.join(dataset.class_names[label] for label in study.order)}")
   return notes
+
+
+def _starts(study: Study) -> Iterable[tuple[str, Mapping[str, str]]]:
+  """Yields (who, what it began as) of those that did not begin anew."""
+  if study.start:
+    yield study.label, study.start.noted
+  for teacher in study.teachers.values():
+    if teacher.start:
+      yield teacher.name, teacher.start
 
 
 def _size(variables: Variables) -> int:

@@ -13,6 +13,7 @@ from edjax import convert, curriculum
 from edjax.devices import processes
 from edjax.errors import UserError
 from edjax.sections import Faculty
+from edjax.start import Start
 from edjax.storage import checkpoint, replacing
 from edjax.study import Study
 from edjax.teachers import faculty, untrained
@@ -131,11 +132,12 @@ def _ways(search: Search, wanted: Wanted) -> list[_Way]:
   if search.of(wanted.name).checkpoint:
     return [_Given(search, wanted)]
   study = untrained.study(search, wanted)
-  kept = [_Kept(search, wanted, study.directory / "network", "trained")]
+  begun = study.start
+  kept = [_Kept(search, wanted, study.directory / "network", "trained", begun)]
   if search.faculty.cache:
     tag = faculty.fingerprint(untrained.known_by(search, study))
     name = f"{search.dataset.name}_{study.model}_{len(study.order)}_{tag}"
-    kept.append(_Kept(search, wanted, pathlib.Path(search.faculty.cache) / name, "cache"))
+    kept.append(_Kept(search, wanted, pathlib.Path(search.faculty.cache) / name, "cache", begun))
   return [*kept, _Untrained(search, study, kept)]
 
 
@@ -181,12 +183,13 @@ _ADVICE = {
 
 @dataclasses.dataclass(frozen=True)
 class _Kept:
-  """A teacher that has been trained before, if it is in that place."""
+  """A teacher that has been trained before, if it is in that place, and what it began as."""
 
   search: Search
   wanted: Wanted
   place: pathlib.Path
   source: str
+  start: Start | None
 
   def is_open(self) -> bool:
     return (self.place / "info.json").exists()
@@ -199,6 +202,15 @@ class _Kept:
     dataset, advice = self.search.dataset, _ADVICE[self.source]
     name, labels = self.wanted.name, self.wanted.labels
     found = faculty.load(self.place, name, labels, dataset, advice=advice)
+    was, now = (found.start or {}).get("sha256"), self.start and self.start.sha256
+    if was != now:
+      shown = (f"sha256 {each[:12]}…" if each else "nothing" for each in (was, now))
+      raise UserError(
+        "the teacher in {} started from {}, but now it is to start from {}; ".format(
+          self.place, *shown
+        )
+        + advice.replace("the old data", "the old start")
+      )
     return dataclasses.replace(found, source=self.source)
 
 
@@ -224,7 +236,7 @@ class _Untrained:
     def keep() -> Teacher:
       study, dataset = self.study, self.search.dataset
       for one in self.kept:
-        faculty.save(one.place, study.model, study.order, dataset, variables, **cost)
+        faculty.save(one.place, study.model, study.order, dataset, variables, study.start, **cost)
       checkpoint.clear(study.directory / "checkpoints")
       return self.kept[0].load()
 

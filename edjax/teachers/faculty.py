@@ -19,6 +19,7 @@ from edjax.data import figures, identity
 from edjax.data.datasets import Dataset
 from edjax.data.figures import Figures
 from edjax.errors import UserError
+from edjax.start import Start
 from edjax.storage import checkpoint
 from edjax.types import Column, Label, Place, Size, Variables
 
@@ -37,6 +38,7 @@ class Teacher:
     figures: (mean, std) of pixels by which it is shown images, where they are not the run's; else
       (), the run's.
     unsure: whether nothing says by which it was trained, so that the run's are a guess.
+    start: what it began its training as, see `start.Start.noted`, or None.
   """
 
   name: str
@@ -48,6 +50,7 @@ class Teacher:
   source: str = "given"
   figures: Figures | tuple[()] = ()
   unsure: bool = False
+  start: Mapping[str, str] | None = None
 
   @property
   def network(self) -> models.Network:
@@ -84,6 +87,7 @@ def save(
   classes: Iterable[Label],
   dataset: Dataset,
   variables: Variables,
+  start: Start | None = None,
   **info: Any,
 ) -> None:
   """Writes a network (a teacher or a graduate) to a folder.
@@ -95,20 +99,23 @@ def save(
     dataset: a `datasets.Dataset`, for the names of the classes, and the images' shape and
       normalisation.
     variables: of the whole network.
+    start: what it began as, whose figures are then its own.
     **info: further JSON.
   """
+  mean, std = (start and start.figures) or (dataset.mean, dataset.std)
   checkpoint.save_variables(
     directory,
     variables,
     info
+    | ({"start": start.noted} if start else {})
     | {
       "model": model,
       "classes": [dataset.class_names[label] for label in classes],
       "dataset": dataset.name,
       "data": dataset.identity,
       "image_shape": list(dataset.train.images.shape[1:]),
-      "mean": list(dataset.mean),
-      "std": list(dataset.std),
+      "mean": list(mean),
+      "std": list(std),
     },
   )
 
@@ -160,6 +167,7 @@ def load(
     training_seconds=info.get("training_seconds"),
     figures=_figures(own, dataset),
     unsure=len(own) < 2,
+    start=info.get("start"),
   )
   _check_fit(teacher, directory, dataset.name, shape)
   return teacher

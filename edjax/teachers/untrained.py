@@ -2,14 +2,16 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from edjax import curriculum, models, plans, rows
+from edjax import curriculum, models, plans, rows, start
 from edjax import methods as methods_table
 from edjax.data import identity
 from edjax.data.datasets import Dataset
 from edjax.errors import UserError
 from edjax.sections import Checkpoints, Data, Faculty, TeacherSettings
+from edjax.start import Start
 from edjax.study import Study
 from edjax.types import Label, Place
 
@@ -24,6 +26,7 @@ class Search:
     dataset: of the run; `data`: how it was read.
     checkpoint: settings of those that are trained.
     workdir: of the run.
+    starts: {"specialist" or "generalist": what teachers of that kind begin as}.
   """
 
   faculty: Faculty
@@ -32,10 +35,15 @@ class Search:
   data: Data
   checkpoint: Checkpoints
   workdir: pathlib.Path
+  starts: Mapping[str, Start] = dataclasses.field(default_factory=dict)
 
   def of(self, name: str) -> TeacherSettings:
     """The settings of a teacher, by its name."""
     return options(self.faculty, name)
+
+  def start(self, name: str) -> Start | None:
+    """What a teacher begins as, by its name."""
+    return self.starts.get(kind(name))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +59,30 @@ class Wanted:
   name: str
   number: int
   labels: tuple[Label, ...]
+
+
+def kind(name: str) -> str:
+  """Returns in which section of the settings a teacher is, by its name."""
+  return "generalist" if curriculum.is_generalist(name) else "specialist"
+
+
+def starts(settings: Faculty, names: Iterable[str], channels: int) -> dict[str, Start]:
+  """Reads what teachers begin as: {kind: `Start`} of those that begin as something.
+
+  Args:
+    settings: of the teachers.
+    names: of those that the run has.
+    channels: of its images.
+
+  Raises:
+    UserError: if there is no sound network.
+  """
+  parts = {kind(name): options(settings, name) for name in names}
+  return {
+    each: start.read(part.start, channels, (part.mean, part.std))
+    for each, part in parts.items()
+    if part.start
+  }
 
 
 def options(settings: Faculty, name: str) -> TeacherSettings:
@@ -77,6 +109,7 @@ def study(search: Search, wanted: Wanted) -> Study:
     methods=methods_table.build({"ce": {"weight": 1.0}}),
     seed=search.faculty.seed + (wanted.number if general else 0),
     directory=search.workdir / "teachers" / name,
+    start=search.start(name),
     **vars(search.checkpoint),
   )
 
@@ -98,7 +131,7 @@ def known_by(search: Search, study: Study) -> dict[str, Any]:
     search: of the run.
     study: the teacher's, from `study`.
   """
-  chosen, recipe = search.of(study.directory.name), study.recipe
+  chosen, recipe, begun = search.of(study.directory.name), study.recipe, study.start
   whole = float(chosen.epochs).is_integer()
   without = {"target", "specialist_weight", "consensus", "dot_delta", "mixup", "views", "crops"}
   # As in fingerprints of before there were such settings:
@@ -113,6 +146,7 @@ def known_by(search: Search, study: Study) -> dict[str, Any]:
     "epochs": int(chosen.epochs) if whole else chosen.epochs,
     "learning_rate": chosen.learning_rate,
     **({"image_sizes": chosen.image_sizes} if chosen.image_sizes else {}),
+    **(_begun(begun, chosen) if begun else {}),
     "warmup_epochs": chosen.warmup_epochs,
     "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in without},
     # The images themselves, below, say what the source makes of them.
@@ -125,6 +159,16 @@ def known_by(search: Search, study: Study) -> dict[str, Any]:
     "classes": study.order,
     "images": identity.sample_digest(search.dataset.train),
     "seed": study.seed,
+  }
+
+
+def _begun(begun: Start, chosen: TeacherSettings) -> dict[str, Any]:
+  """What the training of a teacher that begins as another network depends on besides."""
+  return {
+    "start": begun.sha256,
+    "figures": begun.figures,
+    "frozen_epochs": chosen.frozen_epochs,
+    "body_rate": chosen.body_rate,
   }
 
 
@@ -151,8 +195,21 @@ def _ordinary(options: TeacherSettings, subject: curriculum.Subject) -> curricul
       learning_rate=options.learning_rate,
       warmup_epochs=options.warmup_epochs,
       carry_momentum=True,
+      lower_rate=options.body_rate if options.start else 1.0,
     )
     grades = plans.sized(own, options.image_sizes) if options.image_sizes else (own,)
+    grades = (*_head_alone(options, grades[0]), *grades)
   except UserError as error:  # whose grade it is
     raise UserError(str(error).replace(rows.NAME, f"teacher {subject.name}", 1)) from error
   return curriculum.ordinary(subject, models.fragments(options.model), grades)
+
+
+def _head_alone(options: TeacherSettings, following: rows.GradeRow) -> tuple[rows.GradeRow, ...]:
+  """The grade in which a teacher that begins as another network learns its head, if there is one.
+
+  It sees the images of the grade that follows, and its rate does not have to rise.
+  """
+  if not (options.start and options.frozen_epochs):
+    return ()
+  body, epochs = models.fragments(options.model), options.frozen_epochs
+  return (dataclasses.replace(following, epochs=epochs, warmup_epochs=0.0, frozen=body),)

@@ -91,12 +91,16 @@ class Loader:
     """Of one image."""
     return int(np.prod(self.image_shape))
 
+  @property
+  def figures(self) -> Figures:
+    """(mean, std) of pixels, the run's."""
+    return tuple(self.dataset.mean), tuple(self.dataset.std)
+
   def augment(self, size: float = 0, **how: Any) -> Augment:
     """How images enter the student, at a `size`; without more arguments, as they do in an exam."""
     height, width, _ = self.image_shape
     return Augment(
-      self.dataset.mean,
-      self.dataset.std,
+      *self.figures,
       size=pipeline.shrunk(size, self.image_shape),
       flat=(height == 1, width == 1),
       **how,

@@ -56,6 +56,7 @@ class ReadyGrade:
     """Makes grade `number` of a study ready."""
     self.grade = grade = study.curriculum.grades[number]
     self.order, self.first_step = study.order[: grade.num_classes], first_step
+    self._start, self._figures = study.start, study.figures
     self._loader, self._places, members, seating = loader, *seat(study, loader, number)
     span = spans(study, loader)[number] if study.recipe.schedule == "cycle" else (0.0, 1.0)
     self.schedule = optimizers.learning_rate(grade, study.recipe, seating.steps, span)
@@ -94,6 +95,7 @@ class ReadyGrade:
     else:
       size = self.grade.image_size
       fresh = models.begin(self._spec.network, self._key, self._loader.shape_at(size))
+      fresh = self._start.adopt(fresh) if self._start else fresh
       fresh = fresh if last is None else jax.device_get(fresh)
     shape = self._loader.dataset.train.images.shape
     state = grow(self._spec, shape, self._key, fresh, self._teachers, last)
@@ -131,7 +133,7 @@ class ReadyGrade:
   @functools.cached_property
   def answer(self) -> Answer:
     """Asks the student, see `Loader.examiner`."""
-    return self._loader.examiner(self._spec.network, size=self._exam_size)
+    return self._loader.examiner(self._spec.network, self._figures, self._exam_size)
 
   @functools.cached_property
   def _on_devices(self) -> tuple[Any, ...]:
@@ -200,6 +202,8 @@ def make_spec(
   size = pipeline.shrunk(grade.teacher_size or grade.image_size, loader.image_shape)
   shape = pipeline.shape_at(size, loader.image_shape)
   roles = faculty.roles(grade, teachers, study.order, recipe.specialist_weight, size)
+  if study.figures:  # the student's, whose views are not by the run's then
+    roles = tuple(dataclasses.replace(r, figures=r.figures or loader.figures) for r in roles)
   chosen = methods_table.chosen(study.methods, grade.methods)
   return StepSpec(
     network=network,
@@ -218,7 +222,7 @@ def make_spec(
       mixup=recipe.mixup,
       randaugment=randaugment(recipe.randaugment, recipe.magnitude) if recipe.randaugment else None,
       strong=_strong(loader.image_shape) if recipe.views == "two" else None,
-    ),
+    ).by(study.figures),
     partners=tuple(sampler.partners(seating, loader.fleet.size).tolist()),
     target=recipe.target,
     consensus=recipe.consensus,
@@ -228,7 +232,7 @@ def make_spec(
     blocks=blocks,
     frozen=grade.frozen,
     reuses=body.reuses and own_head,
-    lower=before.fragments if before else 0,
+    lower=grade.fragments if study.start else before.fragments if before else 0,
     lower_rate=grade.lower_rate,
     carry_momentum=grade.carry_momentum,
   )

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from edjax import curriculum, idle, models, workdirs
+from edjax import curriculum, idle, models, start, workdirs
 from edjax import methods as methods_table
 from edjax.data import datasets
 from edjax.data.similarity import similar_order
@@ -27,8 +27,9 @@ from edjax.report.scores import exam_scores, percent_of
 from edjax.report.summary import content, costs
 from edjax.sections import Settings
 from edjax.settings import to_json
+from edjax.start import Start
 from edjax.study import Study
-from edjax.teachers import acquire, bank, examination, faculty
+from edjax.teachers import acquire, bank, examination, faculty, untrained
 from edjax.teachers.untrained import Search, Wanted
 from edjax.training import growth, preflight
 from edjax.training.evaluation import Answered, Loader
@@ -88,11 +89,15 @@ def run(
       if line:
         progress.line(line)
     training = _Training(loader, progress, stop)
-    teachers = _Teachers(settings, place, training)
-    study = _taught(study_of(settings, plan, place), settings, teachers)
+    begun, starts = processes.tell(lambda: _starts(settings, plan, loader))
+    for each in dict.fromkeys((begun, *starts.values())):
+      if each:
+        progress.line(f"start    {each.said(max(loader.image_shape[:2]))}")
+    teachers = _Teachers(settings, place, training, starts)
+    study = _taught(study_of(settings, plan, place, begun), settings, teachers)
     variables, reached = training(study)
     graduate = growth.graduate(variables, np.argsort(study.order))
-    processes.tell(lambda: _save(place, study.model, dataset, graduate, settings.name))
+    processes.tell(lambda: _save(place, study, dataset, graduate, settings.name))
     written = content(settings.name, study, loader, variables, graduate, reached, teachers.all())
     between = time.monotonic() - began - training.seconds
     written |= costs(reached.grades, teachers.all(), between)
@@ -151,7 +156,13 @@ class _Training:
 class _Teachers:
   """The teachers of a run, each acquired once."""
 
-  def __init__(self, settings: Settings, workdir: pathlib.Path, training: _Training) -> None:
+  def __init__(
+    self,
+    settings: Settings,
+    workdir: pathlib.Path,
+    training: _Training,
+    starts: dict[str, Start],
+  ) -> None:
     self.search = Search(
       settings.faculty,
       settings.recipe,
@@ -159,6 +170,7 @@ class _Teachers:
       settings.data,
       settings.checkpoint,
       workdir,
+      starts,
     )
     self.training = training
     self._acquired: dict[Wanted, faculty.Teacher] = {}
@@ -197,11 +209,23 @@ def planned(settings: Settings, num_classes: int) -> curriculum.Curriculum:
   )
 
 
-def study_of(settings: Settings, plan: curriculum.Curriculum, workdir: pathlib.Path) -> Study:
-  """Returns the student's study, its class order and its teachers still open."""
+def study_of(
+  settings: Settings,
+  plan: curriculum.Curriculum,
+  workdir: pathlib.Path,
+  begun: Start | None = None,
+) -> Study:
+  """Returns the student's study, its class order and its teachers still open.
+
+  Args:
+    settings: of the run.
+    plan: its grades.
+    workdir: of the run.
+    begun: what the student begins as.
+  """
   return Study(
     label="student",
-    **vars(settings.student),
+    **vars(settings.student) | {"start": begun},
     curriculum=plan,
     order=tuple(map(Label, range(plan.num_classes))),
     teachers={},
@@ -212,6 +236,22 @@ def study_of(settings: Settings, plan: curriculum.Curriculum, workdir: pathlib.P
     bank=bank.settings(settings.faculty, workdir, processes.count()),
     **vars(settings.checkpoint),
   )
+
+
+def _starts(
+  settings: Settings, plan: curriculum.Curriculum, loader: Loader
+) -> tuple[Start | None, dict[str, Start]]:
+  """Reads what the student begins as, and {kind: what teachers of that kind begin as}."""
+  channels, student = loader.image_shape[-1], settings.student
+  begun = start.read(student.start, channels) if student.start else None
+  own = student.model.partition("+")[0]  # what follows is the head's
+  if begun and begun.model != own:
+    raise UserError(
+      f"student.start {student.start} is {begun.model}, but student.model is {own}; set one of "
+      "them to the other"
+    )
+  names = plan.teachers or (curriculum.GENERALIST,) * (settings.class_order == "easiest")
+  return begun, untrained.starts(settings.faculty, names, channels)
 
 
 def _taught(study: Study, settings: Settings, teachers: _Teachers) -> Study:
@@ -280,13 +320,13 @@ def _announce(study: Study, teachers: _Teachers, sure: dict[str, Wanted]) -> Non
 
 def _save(
   workdir: pathlib.Path,
-  model: str,
+  study: Study,
   dataset: datasets.Dataset,
   graduate: dict[str, Any],
   name: str,
 ) -> None:
-  labels = tuple(map(Label, range(len(dataset.class_names))))
-  faculty.save(workdir / "graduate", model, labels, dataset, graduate, name=name)
+  labels, place = tuple(map(Label, range(len(dataset.class_names)))), workdir / "graduate"
+  faculty.save(place, study.model, labels, dataset, graduate, study.start, name=name)
 
 
 def _dataset(settings: Settings, there: datasets.Dataset | None = None) -> datasets.Dataset:

@@ -66,13 +66,14 @@ def _check(search: Search, study: Study, loader: Loader) -> dict[str, list[float
       continue
     wanted = acquire.wanted(name, study.curriculum.subjects, study.order)
     own = untrained.study(search, wanted)
-    if own.model not in traced:  # teachers of a kind differ by their classes
+    kind = own.model, own.start
+    if kind not in traced:  # teachers of a kind differ by their classes
       work[name] = trace(own, loader)
-      traced[own.model] = sum(work[name]) / _steps(own, loader)
+      traced[kind] = sum(work[name]) / _steps(own, loader)
     else:
       with _asked(own.label):
         _seat(own, loader, 0)
-      work[name] = [traced[own.model] * _steps(own, loader)]
+      work[name] = [traced[kind] * _steps(own, loader)]
     teachers[name] = abstract(name, own.model, own.order, loader.image_shape)
   return work | {"student": trace(dataclasses.replace(study, teachers=teachers), loader)}
 
@@ -135,6 +136,8 @@ def trace(study: Study, loader: Loader) -> list[float]:
       shape = loader.shape_at(grade.image_size)
       fresh = models.shapes(spec.network, shape)
       _examine(spec.network, fresh, spec.num_classes, shape)
+      if study.start:
+        study.start.adopt(fresh)
       if state is not None:
         jax.eval_shape(functools.partial(growth.graft, blocks=spec.blocks), state.variables, fresh)
       per_step = grades.macs_per_step(study, loader, grade, seating, spec)

@@ -33,7 +33,7 @@ class StepSpec:
     blocks: of a student that is cut by depth; None: by stages.
     frozen: fragments that do not learn; −1: nothing of the student does.
     reuses: the student ends in a teacher's classifier, which does not learn.
-    lower: fragments whose updates are multiplied by `lower_rate`.
+    lower: fragments, trained before, whose updates are multiplied by `lower_rate`.
     lower_rate: that factor.
     carry_momentum: see `curriculum.Grade`.
   """

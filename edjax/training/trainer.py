@@ -54,6 +54,8 @@ def train(
     Stopped: if `stop` said so, once everything is saved.
   """
   data = loader.dataset.identity | {"class_order": [int(label) for label in study.order]}
+  if study.start:
+    data |= {"start": study.start.sha256}
   journal = processes.alone(lambda: Journal(study.directory / "metrics.jsonl"))
   with processes.alone(
     lambda: checkpoint.Store(study.directory / "checkpoints", study.keep)
