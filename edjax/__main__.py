@@ -9,6 +9,7 @@ USAGE = """edjax trains small networks the way a school does.
 
 edjax train --config=NAME[:variants] [--workdir=DIR] [--config.key=value …]
 edjax exam --config=NAME[:variants] [--workdir=DIR]      examine a graduate again
+edjax predict GRADUATE [PATH …] …                        which classes it sees in pictures
 edjax convert SOURCE TARGET …                            networks from PyTorch's files, and back
 edjax prepare NAME --data_dir=DIR …                      decode photographs once
 edjax --version
@@ -55,6 +56,12 @@ def _exam() -> None:
   command.run()
 
 
+def _predict() -> None:
+  from edjax.predict import __main__ as command
+
+  command.run()
+
+
 def _convert() -> None:
   from edjax.convert import __main__ as command
 
@@ -68,7 +75,13 @@ def _prepare() -> None:
   command.run()
 
 
-_COMMANDS = {"train": _train, "exam": _exam, "convert": _convert, "prepare": _prepare}
+_COMMANDS = {
+  "train": _train,
+  "exam": _exam,
+  "predict": _predict,
+  "convert": _convert,
+  "prepare": _prepare,
+}
 
 
 def run() -> None:

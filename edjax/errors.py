@@ -82,7 +82,8 @@ def one_line(interrupted: str) -> Iterator[None]:
       raise
     sys.exit(
       f"edjax: a device is out of memory ({' '.join(str(error).split())[:120]}); give a smaller "
-      "--config.recipe.batch_size or --config.residence=streamed, or more devices or memory"
+      "--config.recipe.batch_size (to predict, --batch) or --config.residence=streamed, or more "
+      "devices or memory"
     )
 
 

@@ -15,6 +15,7 @@ from edjax import __main__ as entry
 from edjax import rows, whole
 from edjax.convert import __main__ as convert
 from edjax.data import __main__ as prepare
+from edjax.predict import __main__ as predict
 from edjax.recipes import common
 from tests import command
 
@@ -97,6 +98,8 @@ def test_every_command_can_be_typed(words, only_parsed, typed, monkeypatch):
   with pytest.raises(Parsed):
     if name == "convert":
       convert.main(arguments)
+    elif name == "predict":
+      predict.main(arguments)
     elif name == "prepare":
       prepare.main(["prepare", *arguments])
     else:
@@ -176,6 +179,7 @@ def test_every_option_that_is_named_is_there(monkeypatch, capsys):
   monkeypatch.syspath_prepend(command.ROOT / "experiments")
   helped = {
     "edjax.convert": convert.main,
+    "edjax.predict": lambda: predict.main(["--help"]),
     "edjax.data": lambda: prepare.main(["prepare", "--help"]),
   }
   helped |= {name: importlib.import_module(name).main for name in EXPERIMENTS}

@@ -43,6 +43,7 @@ def test_an_unknown_command():
     (["train", "--config=digits:nope"], "unknown variant 'nope'"),
     (["exam", "--config=digits:ce,smoke"], "--mode=exam"),
     (["convert", "nothing.pth", "out"], "nothing.pth"),
+    (["predict", "nowhere", "a.png"], "nowhere holds no network"),
     (["prepare", "food101", "--data_dir=nowhere"], "no folder nowhere"),
   ],
 )

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from edjax.convert.view import BATCH, asker
+from edjax.data import pictures
 from edjax.data.photographs import decoding
-from edjax.data.readers import folder, layouts
+from edjax.data.readers import layouts
 from edjax.devices import processes
 from edjax.errors import UserError
 from edjax.types import Variables
@@ -88,21 +89,17 @@ def _logits(
   ask = asker(variables, info, view)
   logits = []
   for start in range(0, len(files), BATCH):  # so many are in memory
-    images = [_image(path, side, channels) for path in files[start : start + BATCH]]
-    logits.append(ask(np.stack(images)))
+    images = [_image(path, (side, side, channels)) for path in files[start : start + BATCH]]
+    logits.append(ask(np.stack(images), BATCH))
   return np.concatenate(logits)
 
 
 def _image(
-  path: pathlib.Path, side: int, channels: int
-) -> UInt8[np.ndarray, "{side} {side} {channels}"]:
-  """A square of bytes with as many channels as the network wants."""
+  path: pathlib.Path, shape: tuple[int, int, int]
+) -> UInt8[np.ndarray, "height width channels"]:
   try:
-    image = folder.read_image(path, side)
+    return pictures.bring_in(path, shape)
   except decoding.BadImage as error:
     raise UserError(
       f"cannot read the image {path} ({error}); mend it or take it out of the folder"
     ) from error
-  if image.shape[-1] == channels:
-    return image
-  return image.repeat(3, -1) if channels == 3 else image.mean(-1, keepdims=True).astype(np.uint8)

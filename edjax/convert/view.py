@@ -87,20 +87,22 @@ def asking(
 
 def asker(
   variables: Variables, info: dict[str, Any], view: dict[str, Any]
-) -> Callable[[np.ndarray], np.ndarray]:
-  """Returns `asking` for any number of images on the host, a batch at a time.
+) -> Callable[..., np.ndarray]:
+  """Returns `asking` for any number of images on the host: `(images, batch=0) -> logits`.
 
-  Every batch has one shape, so that one program is compiled, when the first is asked.
+  They are asked about `batch` at a time, the last of them filled up, as a program is compiled for
+  each size of a batch. 0: 64, and the next power of two where there are fewer images.
   """
   ask = jax.jit(asking(variables, info, view))
   classes = info.get("num_classes") or len(info["classes"])
 
-  def answer(images: np.ndarray) -> np.ndarray:
+  def answer(images: np.ndarray, batch: int = 0) -> np.ndarray:
+    size = batch or min(BATCH, 1 << max(0, len(images) - 1).bit_length())
     logits = [np.zeros((0, classes), np.float32)]
-    for start in range(0, len(images), BATCH):
-      batch = images[start : start + BATCH]
-      padded = np.pad(batch, [(0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)])
-      logits.append(np.asarray(ask(padded))[: len(batch)])
+    for start in range(0, len(images), size):
+      part = images[start : start + size]
+      padded = np.pad(part, [(0, size - len(part)), (0, 0), (0, 0), (0, 0)])
+      logits.append(np.asarray(ask(padded))[: len(part)])
     return np.concatenate(logits)
 
   return answer

@@ -4,7 +4,7 @@ numpy and the standard library only: the scores are computed once per exam on th
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,33 @@ def exam_scores(
     "confusion": confusion.tolist(),
     "calibration": calibration,
   }
+
+
+def by_class(
+  confusion: Sequence[Sequence[int]], counts: Sequence[int], names: Sequence[str]
+) -> list[dict[str, Any]]:
+  """Scores each class by itself.
+
+  Args:
+    confusion: as from `exam_scores`: rows are the truth, columns the answers.
+    counts: how many examples each class has. Its row may sum to less: some have no answer.
+    names: of the classes.
+
+  Returns:
+    A dict of plain Python values for each class: `class`; `count`; `recall`, the share of its
+    examples that are found; `answered`, how often it is the answer; `precision`, the share of those
+    answers that are right; and the intervals of both shares, `recall_interval` and
+    `precision_interval`. A share of nothing is None.
+  """
+  rows = []
+  for index, (name, count) in enumerate(zip(names, counts, strict=True)):
+    right, answered = int(confusion[index][index]), sum(int(row[index]) for row in confusion)
+    row: dict[str, Any] = {"class": name, "count": int(count), "answered": answered}
+    for key, whole in (("recall", int(count)), ("precision", answered)):
+      row[key] = right / whole if whole else None
+      row[f"{key}_interval"] = interval(right / whole, whole) if whole else None
+    rows.append(row)
+  return rows
 
 
 def interval(share: float, count: int) -> Any:

@@ -5,11 +5,12 @@ plain JPEGs about twice as fast, with other rounding; all else it leaves to Pill
 was decoded with is written in it.
 """
 
+import contextlib
 import importlib.util
 import io
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -125,21 +126,49 @@ def square(
     pixels = _decode_jpeg(content, size)
     if pixels is not None:
       return pixels
+  with _pillows_errors(content), Image.open(io.BytesIO(content)) as image:
+    _check_pixels(*image.size)
+    if image.format == "JPEG":
+      image.draft(image.mode, (size, size))
+    return fitted(image, size)
+
+
+def fitted(image: Image.Image, size: int) -> UInt8[np.ndarray, "{size} {size} _"]:
+  """Returns what `square` does, of an image that Pillow has opened and decodes whole.
+
+  Raises:
+    BadImage: if it is damaged, or of more than `MAX_PIXELS` pixels.
+  """
+  with _pillows_errors():
+    _check_pixels(*image.size)
+    image.load()
+    upright = _to_bytes(_turned(image))
+    middle = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
+  return np.asarray(middle).reshape(size, size, -1)
+
+
+def with_channels(
+  image: UInt8[np.ndarray, "height width _"], channels: int
+) -> UInt8[np.ndarray, "height width {channels}"]:
+  """Returns an image with one channel or three: grey as equal colours, colours as their luma."""
+  if image.shape[-1] == channels:
+    return image
+  if channels == 3:
+    return image.repeat(3, axis=-1)
+  return np.asarray(Image.fromarray(image).convert("L"))[..., None]  # ITU-R 601
+
+
+@contextlib.contextmanager
+def _pillows_errors(content: bytes = b"") -> Iterator[None]:
+  """Makes whatever Pillow raises a `BadImage`, of the file's content if one is read."""
   try:
-    with Image.open(io.BytesIO(content)) as image:
-      _check_pixels(*image.size)
-      if image.format == "JPEG":
-        image.draft(image.mode, (size, size))
-      image.load()
-      upright = _to_bytes(_turned(image))
-      fitted = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
+    yield
   except (BadImage, MemoryError):
     raise
   except Image.UnidentifiedImageError as error:
     raise BadImage(f"no known image format; it begins with {content[:12]!r}") from error
   except Exception as error:  # Pillow's plugins raise nearly any kind for a damaged file.
     raise BadImage(" ".join(str(error).split()) or type(error).__name__) from error
-  return np.asarray(fitted).reshape(size, size, -1)
 
 
 def _installed(decoder: str) -> bool:

@@ -50,7 +50,7 @@ def read(
       if image is None:
         refusals.add({"file": str(paths[row]), "why": reason})
         continue
-      images[len(kept)] = image
+      images[len(kept)] = decoding.with_channels(image, 3)
       kept.append(row)
       all_grey = all_grey and image.shape[-1] == 1
   images = np.ascontiguousarray(images[: len(kept), ..., :1]) if all_grey else images[: len(kept)]
@@ -112,7 +112,7 @@ def read_image(path: pathlib.Path, size: int) -> UInt8[np.ndarray, "{size} {size
     uint8 [size, size, 1] if the image is plain grey, else [size, size, 3].
 
   Raises:
-    decode.BadImage: if it cannot be read.
+    decoding.BadImage: if it cannot be read.
   """
   try:
     content = path.read_bytes()

@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from PIL import Image, features
 
@@ -190,8 +190,34 @@ def images(
   Raises:
     UserError: if a folder of a split is below.
   """
-  passed = collections.Counter() if passed is None else passed
   tally = tally or Tally()
+
+  def check(folders: list[str]) -> None:
+    for name in folders:
+      if name.lower() in TRAIN + HELD_OUT:
+        raise UserError(
+          f"{folder} stands where a class should, and holds {name}/, which is a split; {LAYOUT}"
+        )
+
+  found = below(folder, collections.Counter() if passed is None else passed, check)
+  tally.deeper += sum(path.parent != folder for path in found)
+  return found
+
+
+def below(
+  folder: pathlib.Path,
+  passed: collections.Counter[str],
+  check: Callable[[list[str]], None] = lambda folders: None,
+) -> list[pathlib.Path]:
+  """Finds all images in a folder and in those below it, whatever they are called.
+
+  Args:
+    passed: counts by ending what is no image.
+    check: is told the names of the folders in each folder, and may refuse them.
+
+  Returns:
+    Paths, sorted.
+  """
   found, seen = [], set()
   for place, folders, files in os.walk(folder, followlinks=True):
     real = os.path.realpath(place)
@@ -200,18 +226,13 @@ def images(
       continue
     seen.add(real)
     folders[:] = sorted(name for name in folders if not _ignored(name))
-    for name in folders:
-      if name.lower() in TRAIN + HELD_OUT:
-        raise UserError(
-          f"{folder} stands where a class should, and holds {name}/, which is a split; {LAYOUT}"
-        )
+    check(folders)
     for name in files:
       path = pathlib.Path(place, name)
       if _ignored(name) or not path.is_file():
         continue
       if path.suffix.lower() in SUFFIXES:
         found.append(path)
-        tally.deeper += path.parent != folder
       else:
         passed[path.suffix.lower()] += 1
   return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
