@@ -9,6 +9,8 @@ import pathlib
 import statistics
 import sys
 
+from scipy import stats
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from edjax import settings as settings_of
@@ -16,9 +18,6 @@ from edjax.devices import pmap
 from edjax.teachers import acquire, untrained
 from edjax.training import loop, preflight
 from edjax.training.evaluation import Loader
-
-# Two-sided 95 % of Student's t, by degrees of freedom from 1.
-_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 def settled(config, changes):
@@ -87,5 +86,5 @@ def paired(ours, theirs):
   gaps = [ours[seed] - theirs[seed] for seed in {*ours} & {*theirs}]
   if len(gaps) < 2:
     return (gaps[0] if gaps else float("nan")), float("nan"), len(gaps)
-  half = _T[min(len(gaps) - 1, len(_T)) - 1] * statistics.stdev(gaps) / len(gaps) ** 0.5
+  half = stats.t.ppf(0.975, len(gaps) - 1) * statistics.stdev(gaps) / len(gaps) ** 0.5
   return statistics.mean(gaps), half, len(gaps)

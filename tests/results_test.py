@@ -139,8 +139,8 @@ def test_a_script_writes_a_row_per_run(done, monkeypatch, capsys):
   assert kinds == {("cifar100", 6.0, 5e12, 4.0)}
   table = (place / "ed_vs_kd.md").read_text()
   assert "62.50 ± 17.68" in table and capsys.readouterr().out.endswith(table + "\n")
-  # +37.5 and −50 points: −6.25 ± 12.706 · 61.87 / √2
-  assert "| -6.25 ± 555.89 (2) |" in table
+  # +37.5 and −50 points: −6.25 ± 12.7062 · 61.87 / √2
+  assert "| -6.25 ± 555.90 (2) |" in table
 
 
 def test_methods_are_compared_with_themselves(done, monkeypatch, capsys):
@@ -200,3 +200,22 @@ def test_runs_at_a_time_have_cores_of_their_own(tmp_path, monkeypatch):
   assert len(told) == 2 and all(len(run["cores"]) == half for run in told)
   assert len(mine) == 1 or not {*told[0]["cores"]} & {*told[1]["cores"]}
   assert sorted(os.sched_getaffinity(0)) == mine
+
+
+def test_an_arm_of_other_networks_is_measured_against_its_own_kind(monkeypatch):
+  monkeypatch.syspath_prepend(command.ROOT / "experiments")
+  import ed_vs_kd
+
+  cost = {"macs": 3.0, "macs_student": 1.0, "macs_teachers": 2.0, "seconds": 1.0, "budget": 2.0}
+  figures = {"kd": (0.5, 0.6), "kd_deep": (0.3, 0.5), "depth": (0.4, 0.6)}
+  told = ed_vs_kd.table(
+    [
+      {"arm": arm, "seed": seed, "top1": top1, **cost}
+      for arm, both in figures.items()
+      for seed, top1 in enumerate(both)
+    ]
+  )
+  (depth,) = [line for line in told.splitlines() if "a block of each stage" in line]
+  assert "| +10.00 ± 0.00 (2), than: KD of that student |" in depth
+  (deep,) = [line for line in told.splitlines() if "| KD of that student |" in line]
+  assert "| -15.00 ± " in deep  # than KD
