@@ -12,7 +12,7 @@ import functools
 import json
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
@@ -137,8 +137,15 @@ def _built(section: Any, tree: Tree, where: str) -> Any:
   for key, value in tree.items():
     if dataclasses.is_dataclass(kinds[key]) and isinstance(value, dict):
       value = _built(kinds[key], value, f"{where}{key}.")
-    values[key] = tuple(value) if isinstance(value, list) else value
+    values[key] = _as_declared(kinds[key], tuple(value) if isinstance(value, list) else value)
   return section(**values)
+
+
+def _as_declared(kind: Any, value: Any) -> Any:
+  """A whole number where any number may be is a float: a fingerprint tells 1 from 1.0."""
+  if isinstance(value, tuple) and get_args(kind)[:1] == (float,):
+    return tuple(_as_declared(float, each) for each in value)
+  return float(value) if kind is float and type(value) is int else value
 
 
 def resolve(tree: Tree) -> Tree:

@@ -230,6 +230,19 @@ def test_teachers_in_a_cache_keep_their_names(config, variant, digits):
   assert len({digits, *others}) == 4
 
 
+def test_a_whole_number_is_the_same_as_a_float(typed):
+  """As the command line has it where a tuple is given, so that a cache has one name for both."""
+  words = (
+    "--config=configs/cifar100.py:brief",
+    "--config.data.mean=0,0,0",
+    "--config.data.std=1,1,1",
+  )
+  made = settings.settle(typed(*words, "--config.faculty.generalist.image_sizes=0.5,1"))
+  floats = made.data.mean, made.data.std, made.faculty.generalist.image_sizes
+  assert json.dumps(floats) == "[[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.5, 1.0]]"
+  assert type(made.seed) is int and type(made.recipe.batch_size) is int
+
+
 @pytest.mark.parametrize("name", ["digits", "cifar100:paper,dkd", "food101:function,ed"])
 def test_settings_are_read_back_from_json(name):
   config, _, arg = name.partition(":")
@@ -268,7 +281,7 @@ def test_settings_of_an_earlier_version_are_read():
     ({"faculty": {"specialist": {"checkpoint": "a"}}}, "specialist.checkpoint is 'a'; give a tup"),
     ({"faculty": {"generalist": {"checkpoint": "a,b"}}}, "there are 1 generalists"),
     ({"faculty": {"generalist": {"model": "resnet8,resnet14"}}}, "give one network, or one for"),
-    ({"subjects": (1, 0)}, "subjects is .1, 0.; give one positive ratio"),
+    ({"subjects": (1, 0)}, "subjects is .1.0, 0.0.; give one positive ratio"),
     ({"residence": "cloud"}, "unknown residence 'cloud'"),
     ({"student": {"model": "resnet2"}}, "unknown model 'resnet2'"),
     ({"grades": {"grade_1": {"methods": "kdd"}}}, "unknown method of grades.methods 'kdd'"),
