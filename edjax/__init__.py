@@ -14,6 +14,7 @@ __all__ = [
   "UserError",
   "data",
   "distill",
+  "export",
   "load",
   "methods",
   "models",

@@ -11,6 +11,7 @@ edjax train --config=NAME[:variants] [--workdir=DIR] [--config.key=value …]
 edjax exam --config=NAME[:variants] [--workdir=DIR]      examine a graduate again
 edjax predict GRADUATE [PATH …] …                        which classes it sees in pictures
 edjax convert SOURCE TARGET …                            networks from PyTorch's files, and back
+edjax export GRADUATE --format=onnx …                    a file that runs without edjax
 edjax prepare NAME --data_dir=DIR …                      decode photographs once
 edjax --version
 
@@ -68,6 +69,12 @@ def _convert() -> None:
   command.run()
 
 
+def _export() -> None:
+  from edjax.export import __main__ as command
+
+  command.run()
+
+
 def _prepare() -> None:
   from edjax.data import __main__ as command
 
@@ -80,6 +87,7 @@ _COMMANDS = {
   "exam": _exam,
   "predict": _predict,
   "convert": _convert,
+  "export": _export,
   "prepare": _prepare,
 }
 

@@ -52,6 +52,17 @@ class Graduate:
     """How many numbers were trained."""
     return sum(int(leaf.size) for leaf in jax.tree.leaves(self.variables["params"]))
 
+  @property
+  def about(self) -> dict[str, Any]:
+    """What is kept with its variables, JSON."""
+    return self.info | {
+      "model": self.model,
+      "classes": list(self.class_names),
+      "image_shape": list(self.image_shape),
+      "mean": list(self.mean),
+      "std": list(self.std),
+    }
+
   def read(self, images: Images) -> np.ndarray:
     """Brings images in as those that it has learnt from.
 
@@ -107,14 +118,7 @@ class Graduate:
     Raises:
       UserError: if there is anything but a network.
     """
-    kept = {
-      "model": self.model,
-      "classes": list(self.class_names),
-      "image_shape": list(self.image_shape),
-      "mean": list(self.mean),
-      "std": list(self.std),
-    }
-    checkpoint.save_variables(directory, self.variables, self.info | kept)
+    checkpoint.save_variables(directory, self.variables, self.about)
 
   def _checked(self, images: np.ndarray) -> np.ndarray:
     if images.ndim == 3 and self.image_shape[-1] == 1:

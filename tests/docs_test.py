@@ -15,6 +15,7 @@ from edjax import __main__ as entry
 from edjax import rows, whole
 from edjax.convert import __main__ as convert
 from edjax.data import __main__ as prepare
+from edjax.export import __main__ as export
 from edjax.predict import __main__ as predict
 from edjax.recipes import common
 from tests import command
@@ -102,6 +103,8 @@ def test_every_command_can_be_typed(words, only_parsed, typed, monkeypatch):
       predict.main(arguments)
     elif name == "prepare":
       prepare.main(["prepare", *arguments])
+    elif name == "export":
+      export.main(arguments)
     else:
       assert name in EXPERIMENTS, f"{' '.join(words)}: no test knows how to try it"
       monkeypatch.setattr("sys.argv", [name, *arguments])
@@ -181,6 +184,7 @@ def test_every_option_that_is_named_is_there(monkeypatch, capsys):
     "edjax.convert": convert.main,
     "edjax.predict": lambda: predict.main(["--help"]),
     "edjax.data": lambda: prepare.main(["prepare", "--help"]),
+    "edjax.export": export.main,
   }
   helped |= {name: importlib.import_module(name).main for name in EXPERIMENTS}
   known = set(flags.FLAGS) | {"version"}

@@ -44,7 +44,7 @@ class Block(nn.Module):
     batch, tokens, width = x.shape
     y = _dense(3 * width, name="qkv")(_layer_norm(name="norm1")(x))
     y = y.reshape(batch, tokens, 3, self.heads, width // self.heads)
-    y = jax.nn.dot_product_attention(y[:, :, 0], y[:, :, 1], y[:, :, 2])
+    y = jax.nn.dot_product_attention(*jnp.unstack(y, axis=2))
     x = x + _dense(width, name="proj")(y.reshape(x.shape))
     y = _dense(4 * width, name="fc1")(_layer_norm(name="norm2")(x))
     return x + _dense(width, name="fc2")(nn.gelu(y, approximate=False))
@@ -117,7 +117,9 @@ class Head(nn.Module):
 
   @nn.compact
   def __call__(self, x: layers.Tokens, norm: layers.Norm) -> layers.Answer:
-    embedding = _layer_norm(name="norm")(x.sequence[:, 0])
+    embedding = _layer_norm(name="norm")(
+      jax.lax.index_in_dim(x.sequence, 0, axis=1, keepdims=False)
+    )
     logits = layers.dense(embedding, self.num_classes, _init, nn.initializers.zeros_init())
     return embedding, logits, ()
 

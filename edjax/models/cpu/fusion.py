@@ -23,7 +23,8 @@ def stored(x: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
 
 
 def _product(x: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
-  width = math.gcd(x.size, 16)  # its cost; narrower matrices are no quicker
+  # Its cost; narrower matrices are no quicker. How many images there are need not be known.
+  width = math.gcd(math.prod(x.shape[1:]), 16)
   identity = jax.lax.optimization_barrier(jnp.eye(width, dtype=x.dtype))
   rows = x.reshape(-1, width)
   return jnp.matmul(rows, identity, precision=jax.lax.Precision.HIGHEST).reshape(x.shape)

@@ -1,0 +1,52 @@
+"""Whether a file answers as edjax does, and how long it takes over an image."""
+
+import time
+
+import numpy as np
+
+from edjax.export.program import Ask, Program
+
+BATCHES = (1, 3, 7)  # images that are shown at once
+TOLERANCE = 1e-4
+RUNS = 30  # of one image, of which the median is told
+_LEAST = 1e-30  # of a probability; smaller ones are as good as none
+
+
+def difference(program: Program, ask: Ask) -> float:
+  """Returns how far a file's answers are from edjax's at most.
+
+  Both are shown random pixels in every one of `BATCHES`. Logits are compared relative to the
+  largest, from 1 up. So are the logarithms of probabilities, which random pixels make all but 0 and
+  1 in a network that is sure of itself; and these themselves, as they are.
+  """
+  draw = np.random.default_rng(0)
+  worst = 0.0
+  for count in BATCHES:
+    images = draw.integers(0, 256, (count, *program.graduate.image_shape), np.uint8)
+    wanted, given = program.expected(images), ask(program.shown(images))
+    if given.shape != wanted.shape or not np.isfinite(given).all():
+      return float("inf")
+    worst = max(worst, _apart(given, wanted))
+    if not program.raw:
+      worst = max(worst, _apart(_logarithms(given), _logarithms(wanted)))
+  return worst
+
+
+def milliseconds(program: Program, ask: Ask) -> float:
+  """Returns the median time over one image that is shown alone, after a first that is not timed."""
+  image = program.shown(np.zeros((1, *program.graduate.image_shape), np.uint8))
+  ask(image)
+  spans = []
+  for _ in range(RUNS):
+    began = time.perf_counter()
+    ask(image)
+    spans.append(time.perf_counter() - began)
+  return 1000 * float(np.median(spans))
+
+
+def _logarithms(probabilities: np.ndarray) -> np.ndarray:
+  return np.log(np.maximum(probabilities, _LEAST))
+
+
+def _apart(given: np.ndarray, wanted: np.ndarray) -> float:
+  return float(np.abs(given - wanted).max() / max(1.0, np.abs(wanted).max()))
