@@ -1,7 +1,7 @@
 """The command: a graduate as a file that runs without edjax.
 
-edjax export runs/digits/graduate --format=onnx
-edjax export runs/digits/graduate --out=student.tflite --licence=Apache-2.0
+edjax export runs/digits --format=onnx
+edjax export runs/digits --out=student.tflite --licence=Apache-2.0
 
 The file takes bytes (uint8) [n, height, width, channels] of any number of images and returns
 probabilities; with --raw it takes float32 that is normalised already and returns logits. It is run
@@ -14,6 +14,7 @@ import pathlib
 from typing import Any
 
 from edjax import export
+from edjax.devices import compilation_cache, processes
 from edjax.errors import Parser, UserError, one_line
 from edjax.export import card
 from edjax.graduate import load
@@ -23,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
   parser = Parser(
     prog="edjax export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
-  parser.add_argument("graduate", help="the folder of a graduate, a teacher, a converted network")
+  parser.add_argument("graduate", help="a run's work directory, or the folder of a network")
   parser.add_argument("--format", choices=export.FORMATS, help="else --out says it by its ending")
   parser.add_argument("--out", metavar="FILE", help="else GRADUATE, with the format's ending")
   parser.add_argument("--raw", action="store_true", help="normalised float32 in, logits out")
@@ -31,6 +32,8 @@ def main(arguments: list[str] | None = None) -> None:
   options = parser.parse_args(arguments)
   path = _target(options.graduate, options.format, options.out)
   student = load(options.graduate)
+  compilation_cache.keep_for_user(compilation_cache.AUTO)
+  processes.devices()  # or a line that says why there is none
   report = _report(pathlib.Path(options.graduate).expanduser())
   facts = export.write(student, path, options.raw, report, options.licence)
   print(f"{path}: {student.model}, {facts.cost}")
