@@ -1,5 +1,6 @@
 """The command writes where it is told, and the card says what the run's report says."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -7,7 +8,6 @@ import shutil
 import numpy as np
 import pytest
 
-import edjax
 from edjax import export
 from edjax.errors import UserError
 from edjax.export import __main__ as command
@@ -79,7 +79,7 @@ def test_formats_and_endings_must_agree(run):
 
 def test_a_cell_holds_whatever_a_class_is_called(tmp_path):
   names = ("a|b", "c\nd", "e", "f", "g")
-  student = edjax.Graduate(**vars(files.graduate("resnet8", (9, 7, 1))) | {"class_names": names})
+  student = dataclasses.replace(files.graduate("resnet8", (9, 7, 1)), class_names=names)
   export.write(student, tmp_path / "a.safetensors")
   assert table(tmp_path / "a.safetensors.md")["classes"].endswith(": a\\|b, c d, e, f, g")
 
