@@ -13,6 +13,8 @@ edjax predict GRADUATE [PATH …] …                        which classes it se
 edjax convert SOURCE TARGET …                            networks from PyTorch's files, and back
 edjax export GRADUATE --format=onnx …                    a file that runs without edjax
 edjax prepare NAME --data_dir=DIR …                      decode photographs once
+edjax models [NETWORK …] …                               how large networks are
+edjax doctor [--data_dir=DIR]                            what is installed, found and missing
 edjax --version
 
 NAME is a file that defines get_config, or one of the installed configs: {configs}.
@@ -82,6 +84,18 @@ def _prepare() -> None:
   command.run()
 
 
+def _models() -> None:
+  from edjax import catalogue as command
+
+  command.run()
+
+
+def _doctor() -> None:
+  from edjax import doctor as command
+
+  command.run()
+
+
 _COMMANDS = {
   "train": _train,
   "exam": _exam,
@@ -89,6 +103,8 @@ _COMMANDS = {
   "convert": _convert,
   "export": _export,
   "prepare": _prepare,
+  "models": _models,
+  "doctor": _doctor,
 }
 
 

@@ -12,8 +12,6 @@ import pathlib
 import re
 import sys
 
-import jax
-
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from edjax import models
@@ -65,8 +63,7 @@ def size(name):
   """Returns the parameters of a network and its multiply-accumulates for one image."""
   side, classes = (224, 1000) if name in _IMAGENET else (32, 10 if "option_a" in name else 100)
   network, image = models.graduate(models.body(name), classes), (side, side, 3)
-  params = models.shapes(network, image)["params"]
-  return sum(leaf.size for leaf in jax.tree.leaves(params)), network_macs(network, image)
+  return models.parameters(network, image), network_macs(network, image)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import argparse
 import ast
 import configparser
+import functools
 import importlib
 import re
 import shlex
@@ -12,7 +13,7 @@ import pytest
 from absl import flags
 
 from edjax import __main__ as entry
-from edjax import rows, whole
+from edjax import catalogue, doctor, rows, whole
 from edjax.convert import __main__ as convert
 from edjax.data import __main__ as prepare
 from edjax.export import __main__ as export
@@ -25,6 +26,12 @@ PAGES = {
   for page in (command.ROOT / "README.md", *sorted((command.ROOT / "docs").glob("*.md")))
 }
 TEXT = "\n".join(PAGES.values())
+MAINS = {
+  "convert": convert.main,
+  "predict": predict.main,
+  "models": catalogue.main,
+  "doctor": doctor.main,
+}
 CONFIGS = [path.read_text() for path in sorted((command.ROOT / "configs").glob("*.py"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXPERIMENTS = sorted(
@@ -97,10 +104,8 @@ def test_every_command_can_be_typed(words, only_parsed, typed, monkeypatch):
     learn(arguments, typed)
     return
   with pytest.raises(Parsed):
-    if name == "convert":
-      convert.main(arguments)
-    elif name == "predict":
-      predict.main(arguments)
+    if name in MAINS:
+      MAINS[name](arguments)
     elif name == "prepare":
       prepare.main(["prepare", *arguments])
     elif name == "export":
@@ -181,8 +186,7 @@ def test_every_option_that_is_named_is_there(monkeypatch, capsys):
   """By what the commands and the experiments say of themselves with --help."""
   monkeypatch.syspath_prepend(command.ROOT / "experiments")
   helped = {
-    "edjax.convert": convert.main,
-    "edjax.predict": lambda: predict.main(["--help"]),
+    **{name: functools.partial(ask, ["--help"]) for name, ask in MAINS.items()},
     "edjax.data": lambda: prepare.main(["prepare", "--help"]),
     "edjax.export": export.main,
   }

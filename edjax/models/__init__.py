@@ -11,7 +11,7 @@ from edjax.errors import UserError, choose
 from edjax.models.cut import Blocks
 from edjax.models.efficientnet import efficientnet
 from edjax.models.imagenet_resnet import imagenet_resnet
-from edjax.models.layers import Body, Network, Output, TeachingReference, shapes
+from edjax.models.layers import Body, Network, Output, TeachingReference, parameters, shapes
 from edjax.models.mobilenet import mobilenet
 from edjax.models.mobilenetv2 import mobilenetv2, mobilenetv2_half
 from edjax.models.resnet import resnet
@@ -24,7 +24,7 @@ from edjax.types import RandomKey, Variables
 
 __all__ = [
   "MODELS", "Blocks", "Body", "Network", "Output", "begin", "blocks", "body", "fragments",
-  "graduate", "pupil", "shallow", "shapes",
+  "graduate", "parameters", "pupil", "shallow", "shapes",
 ]  # fmt: skip
 
 MODELS = {

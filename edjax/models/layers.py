@@ -146,6 +146,11 @@ def shapes(network: Network, image_shape: tuple[int, ...]) -> Variables:
   return jax.eval_shape(network.clone(axis_name=None).init, jax.random.key(0), image)
 
 
+def parameters(network: Network, image_shape: tuple[int, ...]) -> int:
+  """Returns how many numbers a network learns, for images of (height, width, channels)."""
+  return sum(leaf.size for leaf in jax.tree.leaves(shapes(network, image_shape)["params"]))
+
+
 class Affine(nn.Module):
   """What `folding.fold` leaves of a normalisation: a shift, and a factor where it is still there.
 

@@ -45,8 +45,8 @@ def main(arguments: list[str] | None = None) -> None:
   known, bad = _answer(options, network, files)
   if bad == len(files):
     raise UserError(f"there is no answer about any of the {bad:,} files")
-  took = f"{len(files) - bad:,} images in {duration(time.monotonic() - began)}"
-  terminal.say(f"{took}; {bad:,} more are left out, so the exit code is 1" if bad else took)
+  took = f"answered {len(files) - bad:,} of {len(files):,} in {duration(time.monotonic() - began)}"
+  terminal.say(f"{took}; {bad:,} are left out, so the exit code is 1" if bad else took)
   if known:
     _score(options, network, files, known)
   if bad:
@@ -108,7 +108,7 @@ def _score(
   for line in scoring.told(scores):
     terminal.say(line)
   if astray := sum(file.placed and not file.truth for file in files):
-    terminal.say(f"{astray:,} images lie in no folder of a class, and are not scored")
+    terminal.say(f"not scored, as they lie in no folder of a class: {astray:,}")
   if options.scores:
     content = {"graduate": options.graduate, "not_scored": len(files) - len(known), **scores}
     text = json.dumps(plain(content), indent=2, allow_nan=False) + "\n"

@@ -46,7 +46,7 @@ def told(scores: dict[str, Any]) -> list[str]:
   asked = [row for row in scores["by_class"] if row["count"]]
   shown = asked if len(asked) <= _SHOWN else sorted(asked, key=_recall)[:_SHOWN]
   width = max(len("class"), *(len(row["class"]) for row in shown))
-  lines = [line, f"{'class':{width}} {'n':>7}  {'found':<20}  answers that are right"]
+  lines = [line, f"{'class':{width}} {'n':>7}    {'recall':<18}    precision"]
   for row in shown:
     shares = [_share(row, key) for key in ("recall", "precision")]
     lines.append(f"{row['class']:{width}} {row['count']:7,}  {shares[0]:<20}  {shares[1]}")

@@ -146,20 +146,12 @@ def announcement(
 
 def _network(model: str, classes: int, shape: tuple[int, ...]) -> str:
   network = models.graduate(models.body(model), classes)
-  sizes = models.shapes(network, shape)["params"]
-  return (
-    f"{model}, {big(_leaves(sizes))} parameters, {big(network_macs(network, shape))} MACs per image"
-  )
+  count, macs = models.parameters(network, shape), network_macs(network, shape)
+  return f"{model}, {big(count)} parameters, {big(macs)} MACs per image"
 
 
 def _from(study: Study) -> str:
   return f"; from {study.start.path}" if study.start else ""
-
-
-def _leaves(tree: Any) -> int:
-  if hasattr(tree, "size"):
-    return tree.size
-  return sum(map(_leaves, tree.values()))
 
 
 _FOUND: dict[str | None, str] = {

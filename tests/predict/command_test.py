@@ -94,7 +94,7 @@ def test_a_folder_as_a_table(place, ask, batch):
   assert [row[0] for row in rows] == [f"pictures/{path}" for path in there]
   assert len(rows) == COUNT
   check(rows, place[1], 5)
-  assert err.startswith(f"{COUNT} images in ") and err.count("\n") == 1
+  assert err.startswith(f"answered {COUNT} of {COUNT} in ") and err.count("\n") == 1
 
 
 def paths(folder):
@@ -159,9 +159,8 @@ def test_what_cannot_be_read_is_told_and_left_out(place, ask):
     check(rows, place[1], 1)
     *lines, last = err.splitlines()
     assert lines == told
-    assert last.startswith("2 images in ") and last.endswith(
-      "; 2 more are left out, so the exit code is 1"
-    )
+    assert last.startswith("answered 2 of 4 in ")
+    assert last.endswith("; 2 are left out, so the exit code is 1")
   out, _ = ask(*given, "--format=jsonl", code=1)
   objects = [json.loads(line) for line in out.splitlines()]
   assert [row.get("error") for row in objects] == [None, *(t.split(": ", 1)[1] for t in told), None]
@@ -248,7 +247,7 @@ def test_folders_that_are_called_as_classes_are_scored(place, ask, tmp_path):
       low, high = row[f"{key}_interval"] or (0, 1)
       assert low <= (row[key] or 0) <= high
   assert f"top-1 {100 * right / COUNT:.1f} % of {COUNT} (95 % interval " in err
-  assert "1 images lie in no folder of a class" in err
+  assert "not scored, as they lie in no folder of a class: 1\n" in err
   table = [line.split()[0] for line in err.splitlines() if line.endswith((")", "none"))][2:]
   assert [name for name in table if name in NAMES] == [
     NAMES[column] for column in range(5) if counts[column]
