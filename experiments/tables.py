@@ -22,7 +22,8 @@ README = pathlib.Path(__file__).parent.parent / "README.md"
 PLACE = re.compile(r"(<!-- networks[^>]*-->\n).*(<!-- end of networks -->)", re.DOTALL)
 _IMAGENET = (
   "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenetv1", "mobilenetv2",
-  "shufflenetv2_imagenet", "efficientnet_b0", "deit_tiny", "deit_small",
+  "shufflenetv2_imagenet", "efficientnet_b0", "efficientnet_lite0", "deit_tiny",
+  "deit_small",
 )  # fmt: skip
 _SIDE_BY_SIDE = 3
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from edjax import own
 from edjax.errors import UserError, choose
 from edjax.models.cut import Blocks
-from edjax.models.efficientnet import efficientnet
+from edjax.models.efficientnet import efficientnet, efficientnet_lite
 from edjax.models.imagenet_resnet import imagenet_resnet
 from edjax.models.layers import Body, Network, Output, TeachingReference, parameters, shapes
 from edjax.models.mobilenet import mobilenet
@@ -69,6 +69,7 @@ MODELS = {
   "shufflenetv2": shufflenetv2((116, 232, 464)),
   "shufflenetv2_imagenet": shufflenetv2((116, 232, 464), stem=3),
   "efficientnet_b0": efficientnet(),
+  "efficientnet_lite0": efficientnet_lite(),
   "deit_tiny": vit(192, 3, 16),
   "deit_small": vit(384, 6, 16),
   "vit_tiny_patch4": vit(192, 3, 4),
@@ -130,7 +131,7 @@ def fragments(name: str, cut: str = "stages") -> int:
 def graduate(body: Body, num_classes: int) -> Network:
   """Returns the whole `Network`: every fragment and the network's own classifier."""
   head = functools.partial(body.head, num_classes=num_classes)
-  return Network(body.fragments, head)
+  return Network(body.fragments, head, epsilon=body.epsilon)
 
 
 @functools.lru_cache(maxsize=32)
@@ -166,7 +167,7 @@ def pupil(
     relu=relu,
     preactivated=body.preactivated,
   )
-  return Network(body.fragments[:fragments], reference, axis_name)
+  return Network(body.fragments[:fragments], reference, axis_name, epsilon=body.epsilon)
 
 
 @functools.lru_cache(maxsize=32)

@@ -85,6 +85,7 @@ class Body:
     preactivated: fragments hand on sums that still need normalisation and ReLU (WRN).
     reuses: the head ends in a teacher's classifier, which is never trained, see `reused`.
     blocks: how it is cut by depth; None where that cannot be.
+    epsilon: added to variances by its normalisations.
   """
 
   fragments: tuple[Callable[..., nn.Module], ...]
@@ -93,6 +94,7 @@ class Body:
   preactivated: bool = False
   reuses: bool = False
   blocks: Blocks | None = None
+  epsilon: float = 1e-5
 
 
 class Network(nn.Module):
@@ -103,12 +105,14 @@ class Network(nn.Module):
     head: maker of the head; takes `name`.
     axis_name: the mapped axis over which batch statistics are averaged in training, or None.
     folded: normalisations are what `folding.fold` leaves of them; such a network only infers.
+    epsilon: of the body.
   """
 
   fragments: tuple[Callable[..., nn.Module], ...]
   head: Callable[..., nn.Module]
   axis_name: str | None = None
   folded: bool = False
+  epsilon: float = 1e-5
 
   @nn.compact
   def __call__(
@@ -126,7 +130,7 @@ class Network(nn.Module):
       normalisation.BatchNorm,
       use_running_average=infers,
       momentum=MOMENTUM,
-      epsilon=1e-5,
+      epsilon=self.epsilon,
       axis_name=self.axis_name,
     )
     norm = Affine if self.folded else norm
@@ -230,17 +234,18 @@ def conv(
   groups: int = 1,
   bias: bool = False,
   init: Initializer = conv_init,
+  same: bool = False,
   name: str | None = None,
 ) -> nn.Conv:
   """A `size`×`size` convolution, padded by (size−1)/2 on every side as the field's networks are.
 
-  Padding "SAME" would pad less on the upper left when striding, and give other numbers.
+  `same` pads as TensorFlow does, less on the upper left when striding, which gives other numbers.
   """
   return nn.Conv(
     channels,
     (size, size),
     (stride, stride),
-    padding=(((size - 1) // 2,) * 2,) * 2,
+    padding="SAME" if same else (((size - 1) // 2,) * 2,) * 2,
     feature_group_count=groups,
     use_bias=bias,
     kernel_init=init,

@@ -46,7 +46,7 @@ _CUTS = ((0, 2), (2, 3), (3, 5), (5, 7))  # stages of each fragment, from and up
 
 
 class InvertedResidual(nn.Module):
-  """A 1×1 expansion, a depthwise 3×3 and a linear 1×1 convolution.
+  """A 1×1 expansion, a depthwise and a linear 1×1 convolution.
 
   The input is added where the shape stays.
 
@@ -55,12 +55,16 @@ class InvertedResidual(nn.Module):
     stride: of the depthwise convolution.
     expansion: its channels as a multiple of the input's; `None` leaves the first convolution out.
     activation: after the first two normalisations.
+    size: of the depthwise convolution's kernel.
+    same: whether it is padded as TensorFlow does, see `layers.conv`.
   """
 
   channels: int
   stride: int
   expansion: int | None
   activation: Callable[[Array], Array]
+  size: int = 3
+  same: bool = False
 
   @nn.compact
   def __call__(self, x: Map, norm: layers.Norm) -> Map:
@@ -69,7 +73,8 @@ class InvertedResidual(nn.Module):
       y = layers.conv(inputs * self.expansion, 1, name="expand")(y)
       y = self.activation(norm(name="expand_bn")(y))
     middle = y.shape[-1]
-    y = layers.conv(middle, 3, self.stride, groups=middle, name="depthwise")(y)
+    how = {"groups": middle, "same": self.same}
+    y = layers.conv(middle, self.size, self.stride, **how, name="depthwise")(y)
     y = self.activation(norm(name="depthwise_bn")(y))
     y = norm(name="project_bn")(layers.conv(self.channels, 1, name="project")(y))
     return x + y if self.stride == 1 and inputs == self.channels else y
@@ -83,19 +88,21 @@ class Fragment(nn.Module):
     first: number of the first stage within the network.
     activation: the stem's.
     stem: channels of a 3×3 convolution of stride 2 in front, 0 for none.
+    same: whether that is padded as TensorFlow does, see `layers.conv`.
   """
 
   stages: tuple[tuple[Callable[..., nn.Module], ...], ...]
   first: int
   activation: Callable[[Array], Array]
   stem: int = 0
+  same: bool = False
 
   @nn.compact
   def __call__(self, x: Map, norm: layers.Norm) -> layers.Passed:
     features: tuple[Map, ...] = ()
     preactivations: tuple[Map, ...] = ()
     if self.stem:
-      x = norm(name="bn")(layers.conv(self.stem, 3, 2, name="conv")(x))
+      x = norm(name="bn")(layers.conv(self.stem, 3, 2, same=self.same, name="conv")(x))
       preactivations = (x,)
       x = self.activation(x)
       features = (x,)
@@ -126,6 +133,8 @@ def assemble(
   head: Callable[..., nn.Module],
   activation: Callable[[Array], Array],
   width: int,
+  same: bool = False,
+  epsilon: float = 1e-5,
 ) -> layers.Body:
   """Returns the `Body` of seven stages in four fragments; EfficientNet is cut the same way.
 
@@ -135,12 +144,14 @@ def assemble(
     head: maker of the head.
     activation: the stem's.
     width: channels of the last stage, and so of a teaching reference.
+    same: whether the stem is padded as TensorFlow does.
+    epsilon: of normalisations.
   """
 
   def shallow(most: int) -> tuple[Callable[..., nn.Module], ...]:
     present = tuple(blocks[:most] for blocks in stages)
     return tuple(
-      functools.partial(Fragment, present[first:end], first, activation, 0 if first else stem)
+      functools.partial(Fragment, present[first:end], first, activation, 0 if first else stem, same)
       for first, end in _CUTS
     )
 
@@ -150,6 +161,7 @@ def assemble(
     head=head,
     width=width,
     blocks=Blocks(counts, shallow, ends=("project_bn",)),
+    epsilon=epsilon,
   )
 
 

@@ -24,6 +24,7 @@ FAMILIES = (
   "shufflenetv2",
   "shufflenetv2_imagenet",
   "efficientnet_b0",
+  "efficientnet_lite0",
   "deit_tiny",
   "vit_tiny_patch4",
 )

@@ -84,6 +84,9 @@ def test_timm_and_torchvision_name_the_same_modules(name, names, counts):
       "features.3.1.block.2.fc1",
     ),
     (efficientnet_names.timm, "head/bn", "bn2"),
+    (efficientnet_names.lukemelas, "fragment_0/stage_0_block_0/project_bn", "_blocks.0._bn2"),
+    (efficientnet_names.lukemelas, "fragment_3/stage_5_block_3/expand", "_blocks.14._expand_conv"),
+    (efficientnet_names.lukemelas, "head/bn", "_bn1"),
   ],
 )
 def test_names_by_hand(scheme, scope, name):

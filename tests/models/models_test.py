@@ -33,6 +33,7 @@ FAST = (
   ("mobilenetv2_half", SMALL_IMAGES[1]),
   ("shufflenetv2", SMALL_IMAGES[2]),
   ("efficientnet_b0", LARGE_IMAGES[1]),
+  ("efficientnet_lite0", LARGE_IMAGES[1]),
   ("vit_tiny_patch4", SMALL_IMAGES[1]),
 )
 # Of these, shapes are traced in the fast tests.

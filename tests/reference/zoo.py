@@ -9,7 +9,7 @@ import torch
 
 from edjax import convert
 from edjax.convert import tensors
-from tests.reference.efficientnet import EfficientNet
+from tests.reference.efficientnet import EfficientNet, EfficientNetLite
 from tests.reference.imagenet_resnet import CifarResNet, ImageNetResNet
 from tests.reference.mobilenet import MobileNetV1
 from tests.reference.mobilenetv2 import MobileNetV2, MobileNetV2Half
@@ -61,7 +61,8 @@ _of, _X4 = functools.partial, (32, 64, 128, 256)
 # MobileNetV1: 4.2 million and 569 million, arXiv:1704.04861, table 8; exactly: mdistiller's code.
 # MobileNetV2: 3.4 million and 300 million, arXiv:1801.04381, table 4; exactly: torchvision and, for
 # the half, RepDistiller's code. EfficientNet-B0: 5.3 million and 0.39 billion, arXiv:1905.11946,
-# table 2; exactly: torchvision.
+# table 2; exactly: torchvision. Lite0 is B0 less 636,540 parameters of squeezing and 627,200
+# multiplications; TensorFlow's page of the Lites says 4.7 and 407 million.
 #
 # ShuffleNets: see `test_sizes_of_shufflenets_by_hand`; ImageNet's: 0.14 billion, torchvision.
 #
@@ -111,6 +112,7 @@ ZOO = {
   "shufflenetv2": Row(ShuffleNetV2, 1_355_528, 44.50),
   "shufflenetv2_imagenet": _large(ShuffleNetV2ImageNet, 2_278_604, 144.91),
   "efficientnet_b0": _large(EfficientNet, 5_288_548, 385.81),
+  "efficientnet_lite0": _large(EfficientNetLite, 4_652_008, 385.19),
   "deit_tiny": _large(_of(VisionTransformer, 192, 3, 16), 5_717_416, 1253.68),
   "deit_small": _large(_of(VisionTransformer, 384, 6, 16), 22_050_664, 4598.88),
   "vit_tiny_patch4": Row(_of(VisionTransformer, 192, 3, 4), 5_380_132, 365.12),

@@ -1,4 +1,10 @@
-"""What torchvision and timm call the layers of `edjax.models.efficientnet`."""
+"""What torchvision, timm and EfficientNet's first port to PyTorch call the layers of
+`edjax.models.efficientnet`.
+
+`lukemelas`, https://github.com/lukemelas/EfficientNet-PyTorch, numbers blocks through.
+"""
+
+import re
 
 from edjax.convert.names.naming import by_rules
 
@@ -47,3 +53,29 @@ timm = by_rules(
   (r"head/dense", "classifier"),
   first=0,
 )
+_COUNTS = (1, 2, 2, 3, 3, 4, 1)  # blocks of each stage
+_PORTED = {
+  "expand": "_expand_conv",
+  "expand_bn": "_bn0",
+  "depthwise": "_depthwise_conv",
+  "depthwise_bn": "_bn1",
+  "project": "_project_conv",
+  "project_bn": "_bn2",
+}
+_around_blocks = by_rules(
+  (r"fragment_0/conv", "_conv_stem"),
+  (r"fragment_0/bn", "_bn0"),
+  (r"head/conv", "_conv_head"),
+  (r"head/bn", "_bn1"),
+  (r"head/dense", "_fc"),
+)
+
+
+def lukemelas(path: str) -> str | None:
+  """Returns the module's name in the first port of a network without squeezing, or None."""
+  match = re.fullmatch(rf"{_BLOCK}/(\w+)", path)
+  if not match:
+    return _around_blocks(path)
+  stage, block, layer = match.groups()
+  number = sum(_COUNTS[: int(stage)]) + int(block)
+  return f"_blocks.{number}.{_PORTED[layer]}" if layer in _PORTED else None

@@ -1,9 +1,10 @@
 """Which schemes of names each network has, and how many tensors.
 
 A new family is a file of names and a row here. `repdistiller` are the names of RepDistiller and
-mdistiller, who distil on CIFAR; `akamaster` are those of akamaster/pytorch_resnet_cifar10. The
-first scheme of a network is the one it is written with unless another is asked for. Counters of
-batches are not counted; by the number of its tensors a network is soon found.
+mdistiller, who distil on CIFAR; `akamaster` are those of akamaster/pytorch_resnet_cifar10, and
+`lukemelas` those of lukemelas/EfficientNet-PyTorch and its offspring. The first scheme of a network
+is the one it is written with unless another is asked for. Counters of batches are not counted; by
+the number of its tensors a network is soon found.
 """
 
 from edjax.convert.names import (
@@ -19,7 +20,7 @@ from edjax.convert.names import (
 )
 from edjax.convert.names.naming import Names
 
-SCHEMES = ("repdistiller", "torchvision", "timm", "akamaster")
+SCHEMES = ("repdistiller", "torchvision", "timm", "akamaster", "lukemelas")
 
 _FAMILIES: tuple[tuple[dict[str, int], dict[str, Names]], ...] = (
   (
@@ -65,6 +66,7 @@ _FAMILIES: tuple[tuple[dict[str, int], dict[str, Names]], ...] = (
     {"efficientnet_b0": 311},
     {"torchvision": efficientnet.torchvision, "timm": efficientnet.timm},
   ),
+  ({"efficientnet_lite0": 247}, {"lukemelas": efficientnet.lukemelas}),
   ({"deit_tiny": 152, "deit_small": 152, "vit_tiny_patch4": 152}, {"timm": vit.timm}),
 )
 NAMES = {model: schemes for models, schemes in _FAMILIES for model in models}

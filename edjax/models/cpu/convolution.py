@@ -29,7 +29,7 @@ def convolve(
   inputs: Map,
   kernel: Kernel,
   window_strides: Sequence[int],
-  padding: Sequence[tuple[int, int]],
+  padding: Sequence[tuple[int, int]] | str,
   *,
   feature_group_count: int = 1,
   **options: Any,
@@ -42,13 +42,16 @@ def convolve(
     inputs: [batch, height, width, channels].
     kernel: [rows, columns, channels / groups, filters].
     window_strides: (down, right).
-    padding: ((above, below), (left, right)).
+    padding: ((above, below), (left, right)), or "SAME", as much as TensorFlow pads.
     feature_group_count: groups.
     **options: as in `jax.lax`.
 
   Returns:
     [batch, height', width', filters].
   """
+  if isinstance(padding, str):
+    sides = inputs.shape[1:3], kernel.shape[:2]
+    padding = jax.lax.padtype_to_pads(*sides, window_strides, padding)
   plain = functools.partial(
     jax.lax.conv_general_dilated, window_strides=window_strides, padding=padding, **options
   )
