@@ -20,6 +20,8 @@ _CIFAR = {"size": 32, "mean": DATASETS["cifar100"].mean, "std": DATASETS["cifar1
 _USUAL: dict[str | None, dict[str, Any]] = {
   **{"repdistiller": _CIFAR, "torchvision": _IMAGENET, "timm": _IMAGENET},
   "akamaster": _IMAGENET | {"size": 32},
+  # Of TensorFlow's Lites: (pixel - 127) / 128.
+  "lukemelas": {"size": 224, "mean": (127 / 255,) * 3, "std": (128 / 255,) * 3},
 }
 
 
