@@ -89,8 +89,9 @@ class TeacherSettings:
       data's.
     start: a file or folder of a network, trained on other classes, with which training begins, all
       but its last layer, and whose model is the teacher's; "": none.
-    frozen_epochs: passes before `epochs` in which a teacher with a start learns its head alone.
-    body_rate: factor on the learning rate of all but the head of a teacher with a start.
+    frozen_epochs: passes before `epochs` in which a teacher with a start learns its last layer
+      alone.
+    body_rate: factor on the learning rate of all but the last layer of a teacher with a start.
   """
 
   model: str

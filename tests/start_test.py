@@ -1,6 +1,7 @@
 """A network that starts from another one: what is kept, how it is shown images, whose it is."""
 
 import dataclasses
+import functools
 import shutil
 
 import jax
@@ -10,11 +11,12 @@ import torch
 
 from edjax import models, start
 from edjax.errors import Stopped, UserError
-from edjax.models.mobilenetv2 import mobilenetv2_half
+from edjax.models import cut
+from edjax.models.mobilenetv2 import Head, mobilenetv2_half
 from edjax.settings import settle
 from edjax.storage import checkpoint, trees
 from edjax.teachers import faculty, untrained
-from edjax.training import loop
+from edjax.training import growth, loop
 from edjax.training.grade import ReadyGrade
 from tests import school
 from tests.reference import zoo
@@ -127,7 +129,7 @@ def steps(grade, count=2):
   return before, jax.device_get(grade.teach(state, 0, 0, count).variables)
 
 
-def test_its_head_learns_alone_at_first(known, tmp_path):
+def test_its_last_layer_learns_alone_at_first(known, tmp_path):
   grade = ready(known[0], tmp_path, 0, **{"faculty.generalist.frozen_epochs": 0.5})
   assert grade.grade.epochs == 0.5 and grade.grade.start_epoch == 0
   before, after = steps(grade)
@@ -147,6 +149,21 @@ def test_its_body_learns_at_its_share_of_the_rate(known, tmp_path):
     for whole, less in zip(*map(jax.tree.leaves, (tree, moved[0.25][part])), strict=True):
       assert np.abs(whole).max() > 0
       np.testing.assert_allclose(less, share * whole, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("count, head", [(cut.BODY, {"dense"}), (3, {"conv", "bn", "dense"})])
+def test_what_a_head_has_before_its_last_layer_is_of_the_body(count, head):
+  """It learns nothing, and no statistics are measured there, which `count` fragments alone do."""
+  wide = functools.partial(Head, activation=jax.nn.relu6)
+  network = models.graduate(dataclasses.replace(SMALL, head=wide), 3)
+  variables = school.random_like(school.init(network, GREY))
+  learning, fixed = growth.partition(variables["params"], count)
+  assert {*learning} == {"head"} and {*learning["head"]} == head
+  assert apart(growth.union(learning, fixed), variables["params"]) == set()
+  kept = {"train": True, "frozen": count, "mutable": ["batch_stats"]}
+  _, after = network.apply(variables, np.ones((2, *GREY), np.float32), **kept)
+  moved = {path.split("'")[3] for path in apart(after["batch_stats"], variables["batch_stats"])}
+  assert moved == ({"bn"} if "bn" in head else set())
 
 
 def test_it_sees_images_by_its_own_figures(known, tmp_path):

@@ -17,6 +17,8 @@ from edjax.errors import UserError
 
 CUTS = ("stages", "depth")
 _PART = "fragment_"  # with its number, a part of a network
+LAST = "dense"  # the layer of a head whose columns stand for the classes
+BODY = 1 << 16  # as a number of fragments: all of them, and what a head has before its last layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Blocks:
 
 
 def among_lowest(path: tuple[str, ...], count: int, blocks: Blocks | None) -> bool:
-  """Says whether a module belongs to the lowest `count` fragments; the head to none.
+  """Says whether a module belongs to the lowest `count` fragments; the head to none but `BODY`.
 
   Args:
     path: of the module, its part of the network first, then the module within that.
@@ -72,7 +74,7 @@ def among_lowest(path: tuple[str, ...], count: int, blocks: Blocks | None) -> bo
     blocks: of a student that is cut by depth; None: by stages.
   """
   if not path[0].startswith(_PART):
-    return False
+    return count >= BODY and path[1] != LAST
   if blocks is None:
     return int(path[0].removeprefix(_PART)) < count
   number = blocks.number(path[1]) if len(path) > 1 else None

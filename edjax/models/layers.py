@@ -21,13 +21,12 @@ from jax.nn.initializers import Initializer
 from jaxtyping import Float
 
 from edjax.models.cpu import convolution, normalisation
-from edjax.models.cut import Blocks, among_lowest
+from edjax.models.cut import LAST, Blocks, among_lowest
 from edjax.models.pooling import average_grid
 from edjax.types import Embedding, Logits, Map, RandomKey, Variables
 
 HEAD = "head"  # the last part of a network; of a student that grows, its teaching reference
 MOMENTUM = 0.9  # of running statistics: so much is kept of the old ones at a step
-LAST = "dense"  # the layer of a head whose columns stand for the classes
 
 # What makes a normalisation in the right mode, and what a fragment and a head return.
 Norm = Callable[..., nn.Module]

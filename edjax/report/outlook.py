@@ -187,7 +187,7 @@ def _training(chosen: TeacherSettings) -> str:
   if not chosen.start:
     return said
   alone, start = chosen.frozen_epochs, chosen.start
-  first = f" after {many(alone, 'epoch')} of the head alone" if alone else ""
+  first = f" after {many(alone, 'epoch')} of its last layer alone" if alone else ""
   return f"{said}{first}, from {start}"
 
 

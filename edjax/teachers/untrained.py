@@ -198,14 +198,14 @@ def _ordinary(options: TeacherSettings, subject: curriculum.Subject) -> curricul
       lower_rate=options.body_rate if options.start else 1.0,
     )
     grades = plans.sized(own, options.image_sizes) if options.image_sizes else (own,)
-    grades = (*_head_alone(options, grades[0]), *grades)
+    grades = (*_alone(options, grades[0]), *grades)
   except UserError as error:  # whose grade it is
     raise UserError(str(error).replace(rows.NAME, f"teacher {subject.name}", 1)) from error
   return curriculum.ordinary(subject, models.fragments(options.model), grades)
 
 
-def _head_alone(options: TeacherSettings, following: rows.GradeRow) -> tuple[rows.GradeRow, ...]:
-  """The grade in which a teacher that begins as another network learns its head, if there is one.
+def _alone(options: TeacherSettings, following: rows.GradeRow) -> tuple[rows.GradeRow, ...]:
+  """The grade in which a teacher that begins as another network learns its last layer, or none.
 
   It sees the images of the grade that follows, and its rate does not have to rise.
   """

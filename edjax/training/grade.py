@@ -25,6 +25,7 @@ from edjax.errors import UserError
 from edjax.models import precision
 from edjax.models.analysis.folding import fold, folded
 from edjax.models.analysis.macs import network_macs, training_macs
+from edjax.models.cut import BODY
 from edjax.models.layers import classifier
 from edjax.storage import trees
 from edjax.study import Study
@@ -205,6 +206,11 @@ def make_spec(
   if study.figures:  # the student's, whose views are not by the run's then
     roles = tuple(dataclasses.replace(r, figures=r.figures or loader.figures) for r in roles)
   chosen = methods_table.chosen(study.methods, grade.methods)
+
+  def lowest(fragments: int) -> int:
+    """Of a network that began as another all but the new layer goes with the highest fragment."""
+    return BODY if study.start and own_head and fragments == grade.fragments else fragments
+
   return StepSpec(
     network=network,
     num_classes=grade.num_classes,
@@ -230,9 +236,9 @@ def make_spec(
     missing=0 if own_head else len(body.fragments) - grade.fragments,
     steps_per_epoch=seating.steps,
     blocks=blocks,
-    frozen=grade.frozen,
+    frozen=lowest(grade.frozen),
     reuses=body.reuses and own_head,
-    lower=grade.fragments if study.start else before.fragments if before else 0,
+    lower=lowest(grade.fragments) if study.start else before.fragments if before else 0,
     lower_rate=grade.lower_rate,
     carry_momentum=grade.carry_momentum,
   )
@@ -308,7 +314,7 @@ def macs_per_step(
     for role in spec.roles
   )
   shape = loader.shape_at(grade.image_size)
-  one = training_macs(spec.network, grade.frozen, shape, 1 + spec.apart, spec.blocks)
+  one = training_macs(spec.network, spec.frozen, shape, 1 + spec.apart, spec.blocks)
   return {
     "student": spec.views * spec.batch_size * one,
     "teachers": spec.views * answered,

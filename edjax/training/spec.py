@@ -31,7 +31,8 @@ class StepSpec:
     missing: stages of the whole student that have not grown yet.
     steps_per_epoch: of the grade.
     blocks: of a student that is cut by depth; None: by stages.
-    frozen: fragments that do not learn; −1: nothing of the student does.
+    frozen: fragments that do not learn; −1: nothing of the student does. Of these and of `lower`,
+      `cut.BODY` stands for all but the last layer.
     reuses: the student ends in a teacher's classifier, which does not learn.
     lower: fragments, trained before, whose updates are multiplied by `lower_rate`.
     lower_rate: that factor.
