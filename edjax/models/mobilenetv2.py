@@ -73,8 +73,9 @@ class InvertedResidual(nn.Module):
       y = layers.conv(inputs * self.expansion, 1, name="expand")(y)
       y = self.activation(norm(name="expand_bn")(y))
     middle = y.shape[-1]
-    how = {"groups": middle, "same": self.same}
-    y = layers.conv(middle, self.size, self.stride, **how, name="depthwise")(y)
+    y = layers.conv(
+      middle, self.size, self.stride, groups=middle, same=self.same, name="depthwise"
+    )(y)
     y = self.activation(norm(name="depthwise_bn")(y))
     y = norm(name="project_bn")(layers.conv(self.channels, 1, name="project")(y))
     return x + y if self.stride == 1 and inputs == self.channels else y
