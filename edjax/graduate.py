@@ -70,7 +70,8 @@ class Graduate:
       images: bytes (uint8) [n, height, width, channels] of its `image_shape`, which stay as they
         are; [n, height, width] will do for grey ones. Or a sequence of pictures of any size: paths
         of files, images of Pillow's, or bytes [height, width, channels]; or a lone path or image of
-        Pillow's. They become squares as the images of a folder do, see `pictures.bring_in`.
+        Pillow's. They become squares as the images of a folder do, see `pictures.bring_in`. All are
+        in memory at once; the command, `edjax predict`, has two batches there.
 
     Returns:
       uint8 [n, height, width, channels].

@@ -94,7 +94,7 @@ def test_the_start_says_what_will_happen():
     image_shape=(8, 8, 1),
     fleet=types.SimpleNamespace(size=2, devices=(device, device)),
   )
-  options = types.SimpleNamespace(model="resnet8", epochs=5)
+  options = types.SimpleNamespace(model="resnet8", epochs=5, start="")
   sources = {"subject_1": "", "subject_2": "cache", "generalist": "given"}
   lines = announcement(_study(), loader, lambda _: options, sources, begun=True)
   text = "\n".join(lines)
