@@ -10,6 +10,7 @@ USAGE = """edjax trains small networks the way a school does.
 edjax train --config=NAME[:variants] [--workdir=DIR] [--config.key=value …]
 edjax exam --config=NAME[:variants] [--workdir=DIR]      examine a graduate again
 edjax predict GRADUATE [PATH …] …                        which classes it sees in pictures
+edjax compare RUN … [--format=md|csv|latex] …            runs beside each other; sweeps of them
 edjax convert SOURCE TARGET …                            networks from PyTorch's files, and back
 edjax export GRADUATE --format=onnx …                    a file that runs without edjax
 edjax prepare NAME --data_dir=DIR …                      decode photographs once
@@ -65,6 +66,12 @@ def _predict() -> None:
   command.run()
 
 
+def _compare() -> None:
+  from edjax.compare import __main__ as command
+
+  command.run()
+
+
 def _convert() -> None:
   from edjax.convert import __main__ as command
 
@@ -100,6 +107,7 @@ _COMMANDS = {
   "train": _train,
   "exam": _exam,
   "predict": _predict,
+  "compare": _compare,
   "convert": _convert,
   "export": _export,
   "prepare": _prepare,

@@ -6,14 +6,12 @@ Cost is multiply-accumulates of training, the student's and those of its teacher
 import dataclasses
 import importlib
 import pathlib
-import statistics
 import sys
-
-from scipy import stats
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from edjax import settings as settings_of
+from edjax.compare import arms
 from edjax.devices import pmap
 from edjax.teachers import acquire, untrained
 from edjax.training import loop, preflight
@@ -80,11 +78,7 @@ def paired(ours, theirs):
 
   Args:
     ours, theirs: {seed: figure}; seeds that one lacks are left out.
-
-  The interval is Student's t over the differences; NaN for fewer than two.
   """
-  gaps = [ours[seed] - theirs[seed] for seed in {*ours} & {*theirs}]
-  if len(gaps) < 2:
-    return (gaps[0] if gaps else float("nan")), float("nan"), len(gaps)
-  half = stats.t.ppf(0.975, len(gaps) - 1) * statistics.stdev(gaps) / len(gaps) ** 0.5
-  return statistics.mean(gaps), half, len(gaps)
+  return dataclasses.astuple(
+    arms.paired([ours[seed] - theirs[seed] for seed in {*ours} & {*theirs}])
+  )

@@ -23,9 +23,10 @@ import pathlib
 import numpy as np
 from budgets import flags, lengths, paired, settled, work
 from matplotlib.figure import Figure
-from runs import budgeted, run_all, spread
+from runs import budgeted, spread
 
 from edjax import plans
+from edjax.compare.sweep import run_all
 from edjax.data import datasets
 from edjax.rows import GradeRow
 

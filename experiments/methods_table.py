@@ -24,8 +24,9 @@ import numpy as np
 from budgets import flags, lengths, paired, settled
 from ed_vs_kd import CONFIGS, KD, WHOLE, faculty, rate, unit
 from matplotlib.figure import Figure
-from runs import budgeted, run_all, spread
+from runs import budgeted, spread
 
+from edjax.compare.sweep import run_all
 from edjax.data import datasets
 
 METHODS = ("kd", "dkd", "at", "crd", "reviewkd", "dist")

@@ -1,53 +1,11 @@
-"""Many runs of the command, a few at a time, each a process on its own cores; one row per run.
+"""What runs of an experiment came to: one row per run."""
 
-A run that is there is not done again, and one that was killed goes on where it was.
-"""
-
-import collections
-import concurrent.futures
 import json
-import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 
 _NAMED = re.compile(r"(.+)_(\d+)")
-
-
-def run_all(runs, out, jobs):
-  """Does what is left to do.
-
-  Args:
-    runs: {name: arguments of the command besides --workdir}, in the order to start them in.
-    out: folder of the work directories, a pathlib.Path.
-    jobs: how many at a time, each on its own share of the cores.
-  """
-  out.mkdir(parents=True, exist_ok=True)
-  cores = sorted(os.sched_getaffinity(0))
-  share = max(1, len(cores) // jobs)
-  free = collections.deque(set(cores[n * share : (n + 1) * share]) for n in range(jobs))
-
-  def do(name):
-    workdir = out / name
-    if not (workdir / "report.json").exists():
-      mine = free.popleft()
-      # Of this thread, from which the process has it. To set it in the process would take a fork of
-      # a script in which JAX runs threads, and that may hang.
-      os.sched_setaffinity(0, mine)
-      with open(out / f"{name}.log", "a") as log:
-        subprocess.run(
-          [sys.executable, "-m", "edjax.main", f"--workdir={workdir}", *runs[name]],
-          check=True,
-          stdout=log,
-          stderr=log,
-        )
-      free.append(mine)
-    print(f"{name}: {json.loads((workdir / 'report.json').read_text())['student']['top1']:.4f}")
-
-  with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-    list(pool.map(do, runs))
 
 
 def rows(out):

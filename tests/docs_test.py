@@ -14,6 +14,7 @@ from absl import flags
 
 from edjax import __main__ as entry
 from edjax import catalogue, doctor, rows, whole
+from edjax.compare import __main__ as compare
 from edjax.convert import __main__ as convert
 from edjax.data import __main__ as prepare
 from edjax.export import __main__ as export
@@ -29,6 +30,8 @@ TEXT = "\n".join(PAGES.values())
 MAINS = {
   "convert": convert.main,
   "predict": predict.main,
+  "compare": compare.main,
+  "export": export.main,
   "models": catalogue.main,
   "doctor": doctor.main,
 }
@@ -75,12 +78,13 @@ class Parsed(Exception):
 @pytest.fixture
 def only_parsed(monkeypatch):
   """Makes a command end as soon as its options are read."""
-  read = argparse.ArgumentParser.parse_args
+  for name in ("parse_args", "parse_known_args"):
+    read = getattr(argparse.ArgumentParser, name)
 
-  def parse(parser, *arguments):
-    raise Parsed(read(parser, *arguments))
+    def parse(parser, *arguments, read=read):
+      raise Parsed(read(parser, *arguments))
 
-  monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+    monkeypatch.setattr(argparse.ArgumentParser, name, parse)
   monkeypatch.syspath_prepend(command.ROOT / "experiments")
 
 
@@ -108,8 +112,6 @@ def test_every_command_can_be_typed(words, only_parsed, typed, monkeypatch):
       MAINS[name](arguments)
     elif name == "prepare":
       prepare.main(["prepare", *arguments])
-    elif name == "export":
-      export.main(arguments)
     else:
       assert name in EXPERIMENTS, f"{' '.join(words)}: no test knows how to try it"
       monkeypatch.setattr("sys.argv", [name, *arguments])
@@ -188,7 +190,6 @@ def test_every_option_that_is_named_is_there(monkeypatch, capsys):
   helped = {
     **{name: functools.partial(ask, ["--help"]) for name, ask in MAINS.items()},
     "edjax.data": lambda: prepare.main(["prepare", "--help"]),
-    "edjax.export": export.main,
   }
   helped |= {name: importlib.import_module(name).main for name in EXPERIMENTS}
   known = set(flags.FLAGS) | {"version"}

@@ -44,6 +44,7 @@ def test_an_unknown_command():
     (["exam", "--config=digits:ce,smoke"], "--mode=exam"),
     (["convert", "nothing.pth", "out"], "nothing.pth"),
     (["predict", "nowhere", "a.png"], "nowhere holds no network"),
+    (["compare", "nowhere"], "nowhere holds no report.json"),
     (["prepare", "food101", "--data_dir=nowhere"], "no folder nowhere"),
   ],
 )

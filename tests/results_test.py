@@ -3,11 +3,8 @@
 import collections
 import csv
 import json
-import os
 import re
-import sys
 import types
-import warnings
 
 import numpy as np
 import pytest
@@ -171,35 +168,6 @@ def test_methods_are_compared_with_themselves(done, monkeypatch, capsys):
   ]  # fmt: skip
   assert len(asked) == 8 and asked["dkd_ed_6_1"][0] == "--config=configs/cifar100.py:brief,ed,dkd"
   assert "--config.methods.dkd.warm_up=0.5" in asked["dkd_6_0"]  # 20 of 240 epochs
-
-
-RUN = """#!{python}
-import json, os, pathlib, sys, time
-place = pathlib.Path(sys.argv[3].removeprefix("--workdir="))
-place.mkdir()
-time.sleep(0.3)
-cores = sorted(os.sched_getaffinity(0))
-(place / "report.json").write_text(json.dumps({{"student": {{"top1": 0.5}}, "cores": cores}}))
-"""
-
-
-def test_runs_at_a_time_have_cores_of_their_own(tmp_path, monkeypatch):
-  monkeypatch.syspath_prepend(command.ROOT / "experiments")
-  import runs
-
-  fake = tmp_path / "python"
-  fake.write_text(RUN.format(python=sys.executable))
-  fake.chmod(0o755)
-  monkeypatch.setattr(runs.sys, "executable", str(fake))
-  mine = sorted(os.sched_getaffinity(0))
-  with warnings.catch_warnings():
-    warnings.simplefilter("error")  # JAX's, of a fork
-    runs.run_all({"kd_6_0": [], "ed_6_0": []}, tmp_path / "out", min(2, len(mine)))
-  told = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*/report.json")]
-  half = len(mine) // min(2, len(mine))
-  assert len(told) == 2 and all(len(run["cores"]) == half for run in told)
-  assert len(mine) == 1 or not {*told[0]["cores"]} & {*told[1]["cores"]}
-  assert sorted(os.sched_getaffinity(0)) == mine
 
 
 def test_an_arm_of_other_networks_is_measured_against_its_own_kind(monkeypatch):

@@ -199,6 +199,7 @@ def _teacher_row(
     "classes": list(teacher.classes),
     "params": _size(teacher.variables),
     "macs": network_macs(teacher.network, image_shape),
+    "sha256": trees.sha256(teacher.variables),
     "source": teacher.source,
     "start": teacher.start,
     "training_macs": teacher.training_macs,
