@@ -1,15 +1,16 @@
 """A comparison as a picture: a line for each arm, a dot for each run."""
 
 import os
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from edjax.compare.arms import Arm, spread
-from edjax.report.drawing import BLUE, GREY, INK, STYLE, VERMILION, shorten
+from edjax.report.drawing import BLUE, GREY, INK, STYLE, VERMILION, clean
 
-_NAME = 60  # characters of an arm's name
+_WIDTH = 60  # characters of a line of an arm's name
 
 
 def save(arms: Sequence[Arm], baseline: Arm, path: str | os.PathLike[str]) -> None:
@@ -20,8 +21,11 @@ def save(arms: Sequence[Arm], baseline: Arm, path: str | os.PathLike[str]) -> No
     baseline: one of them, in another colour.
     path: of a file, whose ending says what it becomes (.png, .svg, .pdf).
   """
+  names = [textwrap.fill(f"{clean(arm.name)} (n = {len(arm.runs)})", _WIDTH) for arm in arms]
+  lines = max(name.count("\n") + 1 for name in names)
+  height = max(0.42, 0.16 * lines + 0.1)
   with mpl.rc_context(STYLE):
-    figure = Figure(figsize=(8, 0.42 * len(arms) + 1.0), dpi=150, layout="constrained")
+    figure = Figure(figsize=(8, height * len(arms) + 1.0), dpi=150, layout="constrained")
     axes = figure.subplots()
     for place, arm in enumerate(arms):
       colour, top1 = VERMILION if arm is baseline else BLUE, arm.top1
@@ -33,9 +37,7 @@ def save(arms: Sequence[Arm], baseline: Arm, path: str | os.PathLike[str]) -> No
         f"{mean:.2f}", (mean, place), xytext=(0, 6), textcoords="offset points", ha="center",
         color=INK, fontsize=8,
       )  # fmt: skip
-    axes.set_yticks(
-      range(len(arms)), [f"{shorten(arm.name, _NAME)} (n = {len(arm.runs)})" for arm in arms]
-    )
+    axes.set_yticks(range(len(arms)), names)
     axes.tick_params(axis="y", labelcolor=INK)
     axes.set_ylim(len(arms) - 0.5, -0.7)
     axes.margins(x=0.08)
