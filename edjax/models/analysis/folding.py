@@ -64,7 +64,8 @@ def _folded(plan: _Plan, variables: Variables) -> Variables:
   leaves = flatten_dict(variables["params"])
   stats = flatten_dict(variables.get("batch_stats", {}))
   for path, epsilon in plan.norms.items():
-    factor = leaves.pop((*path, "scale")) / jnp.sqrt(stats.pop((*path, "var")) + epsilon)
+    # No function of JAX's: of arrays on the host it would compile a program for every shape.
+    factor = leaves.pop((*path, "scale")) / (stats.pop((*path, "var")) + epsilon) ** 0.5
     leaves[*path, "bias"] = leaves[*path, "bias"] - stats.pop((*path, "mean")) * factor
     if path in plan.before:
       for leaf in ((*plan.before[path], "kernel"), (*plan.before[path], "bias")):
