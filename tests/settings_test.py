@@ -108,7 +108,7 @@ def test_of_several_processes_the_first_alone_needs_that_folder(tmp_path, monkey
 def test_imagenets_numbers_where_the_recipe_is_imagenets():
   """mdistiller's configs/imagenet/r34_r18."""
   made = caltech256.get_config("kd")
-  assert dict(made.methods.ce) == {"weight": 0.5}
+  assert dict(made.methods.ce) == {"weight": 0.5, "smoothing": 0.0}
   assert (made.methods.kd.weight, made.methods.kd.temperature) == (0.5, 1)
   row = settings.settle(caltech256.get_config("dkd")).methods["dkd"]
   assert [row[key] for key in ("alpha", "beta", "temperature", "warm_up")] == [1, 0.5, 1, 1]
