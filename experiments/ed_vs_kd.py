@@ -190,7 +190,7 @@ def table(rows):
         key: np.mean([row[key] for row in runs.values()])
         for key in ("macs_student", "macs_teachers", "seconds")
       }
-      more = min((other for other in amounts if other * _LESS >= 0.999 * amount), default=None)
+      more = next((other for other in amounts if abs(other * _LESS / amount - 1) < 0.01), None)
       lines.append(
         f"| {amount:g} | {what} | {who} | {np.mean([*top1.values()]):.2f} ± "
         f"{spread([*top1.values()]):.2f} | {len(runs)} "

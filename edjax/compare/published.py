@@ -84,7 +84,7 @@ def beside(
     for (teacher, other), figure in figures.items():
       if (name, {teacher}, other) == (method, {*teachers}, student):
         return figure, whose
-  for (teacher, other), figure in zip(_PAIRS, _REPDISTILLER.get(method, ()), strict=False):
-    if figure and other == student and (not teachers or teacher in teachers):
-      return figure, _REP
+  for (teacher, other), known in zip(_PAIRS, _REPDISTILLER.get(method, ()), strict=False):
+    if known and other == student and (not teachers or teacher in teachers):
+      return known, _REP
   return None
