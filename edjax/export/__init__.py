@@ -15,6 +15,7 @@ from edjax.errors import UserError
 from edjax.export import card, check, litert, onnx, stablehlo, tensors
 from edjax.export.program import Ask, Program
 from edjax.graduate import Graduate
+from edjax.storage import files
 
 __all__ = ["FORMATS", "Format", "format_of", "write"]
 
@@ -111,15 +112,17 @@ def write(
         f"{', '.join(FORMATS)}"
       )
     facts = card.Facts(path, name, kind.runtime, draft.stat().st_size, apart, spent)
-    text = card.text(program, facts, report, licence)
+    # The card first: what it stands beside may be replaced again.
+    files.replace_file(card.beside(path), card.text(program, facts, report, licence).encode())
     draft.replace(path)
-  card.beside(path).write_text(text, encoding="utf-8")
   return facts
 
 
 def _check_target(path: pathlib.Path) -> None:
   """Raises UserError if there is anything but what `write` wrote."""
-  if path.is_dir() or path.exists() and not card.is_beside(path):
+  there = [each for each in (path, card.beside(path)) if each.exists()]
+  if there and not card.is_beside(path):
     raise UserError(
-      f"{path} is there already, and no card beside it says that edjax wrote it; name another file"
+      f"{there[0]} is there already, and no card beside it says that edjax wrote it; name another "
+      "file"
     )

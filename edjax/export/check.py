@@ -19,11 +19,13 @@ def difference(program: Program, ask: Ask) -> float:
   largest, from 1 up. So are the logarithms of probabilities, which random pixels make all but 0 and
   1 in a network that is sure of itself; and these themselves, as they are.
   """
-  draw = np.random.default_rng(0)
-  worst = 0.0
-  for count in BATCHES:
-    images = draw.integers(0, 256, (count, *program.graduate.image_shape), np.uint8)
-    wanted, given = program.expected(images), ask(program.shown(images))
+  shape = sum(BATCHES), *program.graduate.image_shape
+  images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+  ends, worst = np.cumsum(BATCHES)[:-1], 0.0
+  for shown, wanted in zip(
+    np.split(program.shown(images), ends), np.split(program.expected(images), ends), strict=True
+  ):
+    given = ask(shown)
     if given.shape != wanted.shape or not np.isfinite(given).all():
       return float("inf")
     worst = max(worst, _apart(given, wanted))

@@ -5,6 +5,8 @@ import os
 from edjax.export.extras import require
 from edjax.export.program import BATCH, Ask, Program
 
+_OPSET = 18  # runtimes from 2023 on know it
+
 
 def write(program: Program, path: str | os.PathLike[str]) -> None:
   """Writes a file that takes "images" and returns "probabilities", or "logits".
@@ -17,6 +19,7 @@ def write(program: Program, path: str | os.PathLike[str]) -> None:
     program.function,
     inputs=[program.images(BATCH)],
     model_name=program.graduate.model,
+    opset=_OPSET,
     input_names=["images"],
     output_names=[program.returns],
   )

@@ -88,7 +88,7 @@ def test_a_file_knows_its_classes(kind, tmp_path):
 
 
 @pytest.fixture
-def state(monkeypatch, tmp_path):
+def state(tmp_path):
   """(graduate, path) of files of tensors, which need no package."""
   return files.graduate("resnet8", (9, 7, 1)), tmp_path / "student.safetensors"
 
@@ -118,7 +118,10 @@ def test_only_what_it_wrote_is_replaced(state):
   with pytest.raises(UserError, match="no card beside it says that edjax wrote it"):
     edjax.export.write(student, path)
   assert path.read_text() == "mine" and len(list(path.parent.iterdir())) == 1
-  path.unlink()
+  path.rename(f"{path}.md")  # nor is a card of somebody's own
+  with pytest.raises(UserError, match=r"student\.safetensors\.md is there already"):
+    edjax.export.write(student, path)
+  (path.parent / f"{path.name}.md").unlink()
   for _ in range(2):
     edjax.export.write(student, path)
 
