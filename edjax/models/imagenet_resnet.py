@@ -18,6 +18,7 @@ import flax.linen as nn
 
 from edjax.models import layers
 from edjax.models.cut import Blocks
+from edjax.models.pooling import edged
 from edjax.models.resnet import BasicBlock
 from edjax.types import Map
 
@@ -79,7 +80,8 @@ class Stage(nn.Module):
 def large_stem(x: Map, norm: layers.Norm) -> tuple[Map, Map]:
   """Quarters the resolution; returns what stage 1 sees and the stem before its ReLU."""
   preactivation = norm(name="bn")(layers.conv(64, 7, 2, name="conv")(x))
-  x = nn.max_pool(nn.relu(preactivation), (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+  x = edged(nn.relu(preactivation))
+  x = nn.max_pool(x, window_shape=(3, 3), strides=(2, 2))
   return x, preactivation
 
 

@@ -20,6 +20,14 @@ def average_grid(
   return jnp.einsum("gh,bhwc,kw->bgkc", rows, x, columns, precision="highest")
 
 
+def edged(x: Float[Array, "batch _ _ channels"]) -> Float[Array, "batch _ _ channels"]:
+  """Puts a row and a column of zeros on every side, as pooling of rectified maps is padded.
+
+  It stands apart from the pooling, as writers of other formats have padded that wrongly.
+  """
+  return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+
+
 def _pooling_matrix(size: int, grid: int) -> Float32[Array, "{grid} {size}"]:
   cell, place = jnp.arange(grid)[:, None], jnp.arange(size)[None, :]
   low, high = cell * size // grid, -(-(cell + 1) * size // grid)

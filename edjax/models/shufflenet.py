@@ -25,6 +25,7 @@ from jaxtyping import Float
 
 from edjax.models import layers
 from edjax.models.cut import Blocks
+from edjax.models.pooling import edged
 from edjax.types import Map
 
 STEM = 24  # channels
@@ -55,7 +56,7 @@ class UnitV1(nn.Module):
     y = nn.relu(norm(name="bn2")(y))
     y = norm(name="bn3")(_conv(outer, 1, groups=self.groups, name="conv3")(y))
     if down:
-      x = nn.avg_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))  # the padding counts
+      x = nn.avg_pool(edged(x), window_shape=(3, 3), strides=(2, 2))  # zeros count
       preactivation = jnp.concatenate([y, x], axis=-1)
     else:
       preactivation = x + y
@@ -114,7 +115,7 @@ class Stage(nn.Module):
       x = nn.relu(preactivations[0])
       features = (x,)
     if self.stem > 1:
-      x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+      x = nn.max_pool(edged(x), window_shape=(3, 3), strides=(2, 2))
     for number in range(self.units):
       unit = self.unit(channels=self.channels, stride=1 if number else 2, name=f"unit_{number}")
       x, preactivation = unit(x, norm)

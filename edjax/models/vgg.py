@@ -58,7 +58,7 @@ class Blocks(nn.Module):
       if number in (1, 2, 3) or (number == 4 and side >= 8):
         if side < 2:
           raise ValueError("a VGG network needs images of 8×8 pixels or more")
-        x = nn.max_pool(x, (2, 2), (2, 2))
+        x = nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
       taps.append(Block(WIDTHS[number], count, name=f"block_{number}")(x, norm))
       x = nn.relu(taps[-1])
     return x, tuple(map(nn.relu, taps)), tuple(taps)

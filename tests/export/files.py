@@ -38,11 +38,15 @@ def needed(kind):
 
 @functools.cache
 def graduate(name, shape=(32, 32, 3)):
-  """A network none of whose numbers is like another."""
+  """A network none of whose numbers is like another, and that is not too sure of its answers."""
   network = models.graduate(models.body(name), len(NAMES))
   variables = randomised(network, (1, *shape))
   mean, std = MEAN[: shape[-1]], STD[: shape[-1]]
-  return Graduate(name, NAMES, shape, mean, std, variables, {"dataset": "letters"})
+  student = Graduate(name, NAMES, shape, mean, std, variables, {"dataset": "letters"})
+  largest = np.abs(reference(student, pictures(student, 11))).max()
+  head = variables["params"]["head"]
+  head["dense"] = jax.tree.map(lambda leaf: leaf * np.float32(5 / largest), head["dense"])
+  return student
 
 
 def pictures(student, count):
