@@ -98,7 +98,7 @@ def test_what_the_variants_promise(name):
   epochs = [grade.epochs for grade in paper.grades]
   assert np.abs(np.array([150, 30, 60]) / 240 * sum(epochs) - epochs).max() < 1
   assert {k: dict(v) for k, v in config.methods.items()} == {
-    "ce": {"weight": 0.3},
+    "ce": {"weight": 0.3, "smoothing": 0.0},
     "kd": {"weight": 0.7, "temperature": 4.0, "standardise": False},
   }
   _, default = built("")

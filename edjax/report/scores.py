@@ -43,7 +43,8 @@ def exam_scores(
   Raises:
     ValueError: for an empty exam, shapes that do not fit, or a label without a column.
   """
-  logits = np.asarray(logits).astype(np.float64)
+  # In C order, as sums along another axis of memory may differ in their last bits.
+  logits = np.asarray(logits).astype(np.float64, order="C")
   labels = np.asarray(labels)
   if logits.ndim != 2 or labels.shape != logits.shape[:1] or not logits.size:
     raise ValueError(

@@ -46,7 +46,7 @@ def test_the_card_says_what_the_report_says(run, capsys):
   weakest = report["classes"][int(np.argmin(rights))]
   assert rows["weakest class"].startswith(f"{weakest}, {100 * min(rights):.1f} % of ")
   assert rows["config and seed"] == f"{report['config']}, {report['seed']}"
-  assert report["run"]["data_digest"] in rows["data"] and "ce (weight 1.0)" in rows["method"]
+  assert report["run"]["data_digest"] in rows["data"] and "weight 1.0" in rows["method"]
   assert rows["cost"].startswith(f"{path.stat().st_size / 1000:,.0f} kB, ")
   assert f"jax {report['versions']['jax']}" in rows["versions"]
 

@@ -75,7 +75,7 @@ def test_a_caller_can_clear_all_programs(compiled, tmp_path):
     jax.clear_caches()
     counts.append(len(_MAPS.read_text().splitlines()))
   assert max(counts) < counts[0] + 100
-  assert kept[1] > counts[0] + 300  # it is the clearing that makes the difference
+  assert kept[1] > counts[0] + 200  # it is the clearing that makes the difference
 
 
 def test_digits(smoke):
