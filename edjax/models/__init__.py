@@ -126,15 +126,16 @@ def fragments(name: str, cut: str = "stages") -> int:
 
 
 # Called alike these three return the same network, so that what is compiled or read off it can be
-# kept; but for the axis, a pupil that has all is the graduate.
-@functools.lru_cache(maxsize=32)
+# kept; but for the axis, a pupil that has all is the graduate. None is forgotten: a graduate that is
+# made anew does not equal the one that a pupil was made of.
+@functools.cache
 def graduate(body: Body, num_classes: int) -> Network:
   """Returns the whole `Network`: every fragment and the network's own classifier."""
   head = functools.partial(body.head, num_classes=num_classes)
   return Network(body.fragments, head, epsilon=body.epsilon)
 
 
-@functools.lru_cache(maxsize=32)
+@functools.cache
 def pupil(
   body: Body,
   fragments: int,
@@ -170,7 +171,7 @@ def pupil(
   return Network(body.fragments[:fragments], reference, axis_name, epsilon=body.epsilon)
 
 
-@functools.lru_cache(maxsize=32)
+@functools.cache
 def shallow(body: Body, fragments: int, num_classes: int, axis_name: str | None = None) -> Network:
   """Returns the network of a grade that is cut by depth: all stages with their first blocks.
 

@@ -236,6 +236,14 @@ def test_a_pupil_with_all_fragments_is_the_graduate(name):
   assert shapes(models.pupil(body, 3, 7, width=9, grid=2)) == shapes(models.graduate(body, 7))
 
 
+def test_it_stays_so_however_many_others_are_asked_for():
+  body = models.body("resnet8_half")
+  pupil = models.pupil(body, 3, 10, "batch")
+  for classes in range(11, 150):
+    models.graduate(body, classes)
+  assert pupil.clone(axis_name=None) == models.graduate(body, 10)
+
+
 @pytest.mark.parametrize("size", [32, 28])
 def test_a_teaching_reference_has_the_same_shape_at_any_image_size(size):
   network = models.pupil(models.body("resnet20"), 1, 33, grid=4)

@@ -61,8 +61,6 @@ def school(compiled, exams, tmp_path_factory):
   return workdir, told
 
 
-# In one of three runs of the whole suite there were more, and why is not found; alone never.
-@pytest.mark.slow
 def test_an_exam_is_compiled_once_for_each_size(school, exams):
   """The teacher's and the student's, which are one network, in grades and for the report."""
   assert [how.size for _, how, _ in exams] == [(4, 4), ()] and len({n for n, _, _ in exams}) == 1
