@@ -126,8 +126,8 @@ def fragments(name: str, cut: str = "stages") -> int:
 
 
 # Called alike these three return the same network, so that what is compiled or read off it can be
-# kept; but for the axis, a pupil that has all is the graduate. None is forgotten: a graduate that is
-# made anew does not equal the one that a pupil was made of.
+# kept; but for the axis, a pupil that has all is the graduate. None is forgotten: a graduate that
+# is made anew does not equal the one that a pupil was made of.
 @functools.cache
 def graduate(body: Body, num_classes: int) -> Network:
   """Returns the whole `Network`: every fragment and the network's own classifier."""
