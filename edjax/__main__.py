@@ -1,5 +1,7 @@
 """The command `edjax`: `edjax train --config=digits:kd`; `python -m edjax` does the same."""
 
+import importlib
+import os
 import sys
 
 import edjax
@@ -41,83 +43,30 @@ def main(argv: list[str]) -> None:
   elif name in ("-V", "--version"):
     print(f"edjax {edjax.__version__}")
   elif name in _COMMANDS:
-    sys.argv = [f"edjax {name}", *rest]
-    _COMMANDS[name]()
+    module, before, behind = _COMMANDS[name]
+    sys.argv = [f"edjax {name}", *before, *rest, *behind]
+    importlib.import_module(module).run()
   else:
     raise UserError(f"unknown command {name!r}; there are {', '.join(_COMMANDS)}")
 
 
-def _train() -> None:
-  from edjax import main as command
-
-  command.run()
-
-
-def _exam() -> None:
-  from edjax import main as command
-
-  sys.argv.append("--mode=exam")
-  command.run()
-
-
-def _predict() -> None:
-  from edjax.predict import __main__ as command
-
-  command.run()
-
-
-def _compare() -> None:
-  from edjax.compare import __main__ as command
-
-  command.run()
-
-
-def _convert() -> None:
-  from edjax.convert import __main__ as command
-
-  command.run()
-
-
-def _export() -> None:
-  from edjax.export import __main__ as command
-
-  command.run()
-
-
-def _prepare() -> None:
-  from edjax.data import __main__ as command
-
-  sys.argv.insert(1, "prepare")
-  command.run()
-
-
-def _models() -> None:
-  from edjax import catalogue as command
-
-  command.run()
-
-
-def _doctor() -> None:
-  from edjax import doctor as command
-
-  command.run()
-
-
-_COMMANDS = {
-  "train": _train,
-  "exam": _exam,
-  "predict": _predict,
-  "compare": _compare,
-  "convert": _convert,
-  "export": _export,
-  "prepare": _prepare,
-  "models": _models,
-  "doctor": _doctor,
+# name -> (the module whose `run` does it, words before what was typed, words behind)
+_COMMANDS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+  "train": ("edjax.main", (), ()),
+  "exam": ("edjax.main", (), ("--mode=exam",)),
+  "predict": ("edjax.predict.__main__", (), ()),
+  "compare": ("edjax.compare.__main__", (), ()),
+  "convert": ("edjax.convert.__main__", (), ()),
+  "export": ("edjax.export.__main__", (), ()),
+  "prepare": ("edjax.data.__main__", ("prepare",), ()),
+  "models": ("edjax.catalogue", (), ()),
+  "doctor": ("edjax.doctor", (), ()),
 }
 
 
 def run() -> None:
   """Runs the command; what a user can put right ends in one line and exit code 1."""
+  sys.path.insert(0, os.getcwd())  # where networks of one's own are found, as by `python -m`
   with one_line("give the same command again"):
     main(sys.argv[1:])
 

@@ -9,8 +9,6 @@ of a network that is cut at its stages, and of one that is cut by depth, where i
 """
 
 import argparse
-import os
-import sys
 from collections.abc import Iterator, Sequence
 
 import flax
@@ -73,6 +71,5 @@ def _parser() -> Parser:
 
 def run() -> None:
   """Runs the command; what a user can put right ends in one line and exit code 1."""
-  sys.path.insert(0, os.getcwd())  # where networks of one's own are found
   with one_line("give the same command again"):
     main()

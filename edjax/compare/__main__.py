@@ -16,7 +16,6 @@ stopped. What begins with --config. is for all of them.
 """
 
 import argparse
-import os
 import pathlib
 import sys
 
@@ -91,7 +90,6 @@ def _parser() -> Parser:
 
 def run() -> None:
   """Runs the command; what a user can put right ends in one line and exit code 1."""
-  sys.path.insert(0, os.getcwd())  # where networks of one's own are found
   with one_line("give the same command again"):
     main()
 

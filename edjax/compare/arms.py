@@ -3,12 +3,12 @@
 import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from scipy import stats
 
 from edjax.compare.runs import Run
 from edjax.errors import UserError, one_of
+from edjax.report import words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _names(groups: Sequence[Sequence[Run]]) -> list[str]:
     same = [other[0].settings for other in groups if other[0].config == first.config]
     keys = sorted({key for settings in same for key in settings})
     own = [key for key in keys if len({repr(settings.get(key)) for settings in same}) > 1]
-    told = [f"{_short(key)}={_written(first.settings.get(key))}" for key in own]
+    told = [f"{_short(key)}={words.setting(first.settings.get(key))}" for key in own]
     names.append(" ".join([first.config, *told]))
   return names
 
@@ -95,10 +95,6 @@ def _names(groups: Sequence[Sequence[Run]]) -> list[str]:
 def _short(key: str) -> str:
   """A setting without its section."""
   return key.partition(".")[2] or key
-
-
-def _written(value: Any) -> str:
-  return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def called(every: Sequence[Arm], name: str) -> Arm:
@@ -113,12 +109,13 @@ def called(every: Sequence[Arm], name: str) -> Arm:
 
 def gap(arm: Arm, other: Arm) -> Gap:
   """Compares arms by the runs that share their seed, their teachers and their data."""
-  pairs = [
-    (100 * run.top1, 100 * other.runs[seed].top1)
-    for seed, run in arm.runs.items()
-    if seed in other.runs and _same_school(run, other.runs[seed])
-  ]
-  return paired([ours - theirs for ours, theirs in pairs])
+  return paired(
+    [
+      100 * run.top1 - 100 * other.runs[seed].top1
+      for seed, run in arm.runs.items()
+      if seed in other.runs and _same_school(run, other.runs[seed])
+    ]
+  )
 
 
 def _same_school(run: Run, other: Run) -> bool:

@@ -78,14 +78,9 @@ class Program:
   @functools.cached_property
   def notes(self) -> dict[str, str]:
     """What a file says of itself, {key: text}: lists are JSON, as the class names in order."""
-    graduate = self.graduate
-    rows = {
-      "classes": list(graduate.class_names),
-      "image_shape": list(graduate.image_shape),
-      "mean": list(graduate.mean),
-      "std": list(graduate.std),
-    }
-    said = {key: json.dumps(row, ensure_ascii=False) for key, row in rows.items()}
+    graduate, about = self.graduate, self.graduate.about
+    lists = ("classes", "image_shape", "mean", "std")
+    said = {key: json.dumps(about[key], ensure_ascii=False) for key in lists}
     return said | {
       "model": graduate.model,
       "takes": f"{self.takes} [{BATCH}, height, width, channels]"

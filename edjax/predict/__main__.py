@@ -15,7 +15,6 @@ are found (recall) and how many of the answers are right (precision).
 import argparse
 import collections
 import json
-import os
 import sys
 import time
 
@@ -137,7 +136,6 @@ def _parser() -> Parser:
 
 def run() -> None:
   """Runs the command; what a user can put right ends in one line and exit code 1."""
-  sys.path.insert(0, os.getcwd())  # where networks of one's own are found
   with one_line("give the same command again"):
     main()
 

@@ -5,7 +5,7 @@ import subprocess
 from typing import Any
 
 from edjax.data.datasets import Dataset
-from edjax.report import journal
+from edjax.report import journal, words
 from edjax.workdirs import flat
 
 
@@ -81,7 +81,4 @@ def facts(report: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def written(settings: dict[str, Any]) -> list[tuple[str, str]]:
   """Returns (key, value) of all settings, values as they are given on the command line."""
-  return [
-    (key, ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
-    for key, value in flat(settings).items()
-  ]
+  return [(key, words.setting(value)) for key, value in flat(settings).items()]

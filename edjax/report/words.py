@@ -16,6 +16,11 @@ def readable(name: object) -> str:
   return _NUMBERED.sub(r"\1 \2", str(name)) if _is_numbered(name) else str(name)
 
 
+def setting(value: object) -> str:
+  """Returns a setting's value as it is given on the command line."""
+  return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
 def teacher_label(name: object) -> str:
   """Returns what a teacher is called in the page: that of "subject_1" is "specialist 1"."""
   return readable(name).replace("subject ", "specialist ", 1) if _is_numbered(name) else str(name)
