@@ -3,7 +3,8 @@
 python experiments/tables.py
 
 Parameters and multiply-accumulates are read off the shapes of every row of `edjax.models.MODELS`,
-for the images and the number of classes that the network is published for; nothing is computed.
+for the images and the number of classes that the network is published for, or made for; nothing is
+computed.
 """
 
 import argparse
@@ -25,6 +26,7 @@ _IMAGENET = (
   "shufflenetv2_imagenet", "efficientnet_b0", "efficientnet_lite0", "deit_tiny",
   "deit_small",
 )  # fmt: skip
+_CURVES = ("curve_small", "curve")
 _SIDE_BY_SIDE = 3
 
 
@@ -38,7 +40,8 @@ def tables():
   """Returns Markdown: networks for small images, then those for ImageNet's."""
   small = [name for name in models.MODELS if name not in _IMAGENET]
   return (
-    f"For 32×32 pixels and 100 classes (`…_option_a`: 10):\n\n{_table(small)}\n"
+    "For 32×32 pixels and 100 classes (`…_option_a`: 10; `curve…`: 201 points, 8 channels, "
+    f"3 classes):\n\n{_table(small)}\n"
     f"For 224×224 pixels and 1,000 classes:\n\n{_table(_IMAGENET)}\n"
   )
 
@@ -62,8 +65,12 @@ def _cells(name):
 
 def size(name):
   """Returns the parameters of a network and its multiply-accumulates for one image."""
-  side, classes = (224, 1000) if name in _IMAGENET else (32, 10 if "option_a" in name else 100)
-  network, image = models.graduate(models.body(name), classes), (side, side, 3)
+  image, classes = (32, 32, 3), 10 if "option_a" in name else 100
+  if name in _IMAGENET:
+    image, classes = (224, 224, 3), 1000
+  elif name in _CURVES:
+    image, classes = (1, 201, 8), 3
+  network = models.graduate(models.body(name), classes)
   return models.parameters(network, image), network_macs(network, image)
 
 

@@ -29,7 +29,7 @@ def test_networks_are_as_large_as_is_published(capsys):
   assert first == "for 32×32 pixels, 3 channels, 100 classes:"
   assert [*rows] == [*LIGHT]
   for name, (fragments, depth, parameters, macs) in rows.items():
-    assert (ZOO[name].classes, ZOO[name].side) == (100, 32)
+    assert (ZOO[name].classes, ZOO[name].image) == (100, (32, 32, 3))
     assert parameters == f"{ZOO[name].parameters:,}"
     assert amount(macs) == pytest.approx(1e6 * ZOO[name].millions, rel=5e-3)
     assert int(fragments) == models.fragments(name)

@@ -28,7 +28,8 @@ def from_arrays(
       train = edjax.data.from_arrays(x, y, class_names=["cat", "dog"])
 
   Args:
-    images: uint8 [n, height, width, channels], or [n, height, width] of grey ones.
+    images: uint8 [n, height, width, channels], or [n, height, width] of grey ones. Light curves are
+      images of height one, with a channel for each view or scalar.
     labels: whole numbers [n], from 0 on.
     class_names: of the labels, in order; their numbers if not given.
     test: (images, labels) for the exam; without them a part of each class is held out for it.

@@ -6,7 +6,8 @@ its teacher's last map is, as in `--config.student.model=resnet8x4+simkd256`: th
 teacher's classifier are its head, its graduate keeps them, and all exams are of the whole. The
 published weight is 1, without hard labels.
 
-The larger of two maps of unlike size is pooled (the published code pools before it projects). Under
+The larger of two maps of unlike size is pooled (the published code pools before it projects). What
+a classifier sees that is wider than its network's last map stands for a map of one place. Under
 education distillation the grades below the last have nothing to project to: let another method
 teach there (`grades.methods`). The last map of a specialist ends in a classifier of its own
 classes, so the grades that reuse one need a generalist.
@@ -34,8 +35,6 @@ class SimKD:
   def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     """Raises UserError where the student cannot end in this teacher's classifier."""
     width = teacher_output.embedding.shape[-1]
-    if whole(teacher_output.preactivations)[-1].shape[-1] != width:
-      raise UserError("methods.simkd: the teacher's classifier does not see its last map, pooled")
     grown = student_output.features[-1] is not None
     if grown and (not _projects(student_output) or _projected(student_output).shape[-1] != width):
       raise UserError(
@@ -51,7 +50,7 @@ class SimKD:
     if not _projects(student_output):
       return jnp.zeros(len(batch.labels), jnp.float32), {}
     ours = exact(_projected(student_output))
-    theirs = nn.relu(constant(whole(teacher_output.preactivations)[-1]))
+    theirs = constant(_reused(teacher_output))
     size = tuple(map(min, ours.shape[1:3], theirs.shape[1:3]))
     gap = average_grid(ours, size) - average_grid(theirs, size)
     return jnp.mean(gap**2, axis=(1, 2, 3)), {}
@@ -64,3 +63,11 @@ def _projects(output: Output) -> bool:
 
 def _projected(output: Output) -> ShapedMap:
   return whole(output.preactivations)[-1]
+
+
+def _reused(output: Output) -> ShapedMap:
+  """What a teacher's classifier sees before it is pooled, if it is."""
+  last = nn.relu(whole(output.preactivations)[-1])
+  if last.shape[-1] == output.embedding.shape[-1]:
+    return last
+  return output.embedding[:, None, None]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from edjax import own
 from edjax.errors import UserError, choose
+from edjax.models.curve import curve
 from edjax.models.cut import Blocks
 from edjax.models.efficientnet import efficientnet, efficientnet_lite
 from edjax.models.imagenet_resnet import imagenet_resnet
@@ -73,6 +74,8 @@ MODELS = {
   "deit_tiny": vit(192, 3, 16),
   "deit_small": vit(384, 6, 16),
   "vit_tiny_patch4": vit(192, 3, 4),
+  "curve_small": curve((8, 8, 16, 32)),
+  "curve": curve((16, 16, 32, 64), blocks=2),
 }
 
 

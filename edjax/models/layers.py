@@ -31,6 +31,7 @@ MOMENTUM = 0.9  # of running statistics: so much is kept of the old ones at a st
 # What makes a normalisation in the right mode, and what a fragment and a head return.
 Norm = Callable[..., nn.Module]
 Answer = tuple[Embedding, Logits, tuple[Map, ...]]
+Sides = int | tuple[int, int]  # of a kernel or a stride: alike, or down and right
 
 conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
 dense_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # LeCun et al. 1998
@@ -228,8 +229,8 @@ class TeachingReference(nn.Module):
 
 def conv(
   channels: int,
-  size: int,
-  stride: int = 1,
+  size: Sides,
+  stride: Sides = 1,
   groups: int = 1,
   bias: bool = False,
   init: Initializer = conv_init,
@@ -238,13 +239,15 @@ def conv(
 ) -> nn.Conv:
   """A `size`×`size` convolution, padded by (size−1)/2 on every side as the field's networks are.
 
-  `same` pads as TensorFlow does, less on the upper left when striding, which gives other numbers.
+  Size and stride are a number, or one for rows and one for columns. `same` pads as TensorFlow does,
+  less on the upper left when striding, which gives other numbers.
   """
+  sizes, strides = ((each,) * 2 if isinstance(each, int) else each for each in (size, stride))
   return nn.Conv(
     channels,
-    (size, size),
-    (stride, stride),
-    padding="SAME" if same else (((size - 1) // 2,) * 2,) * 2,
+    sizes,
+    strides,
+    padding="SAME" if same else tuple(((each - 1) // 2,) * 2 for each in sizes),
     feature_group_count=groups,
     use_bias=bias,
     kernel_init=init,

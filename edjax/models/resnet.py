@@ -10,7 +10,8 @@ and 256 channels. Fragment 0 is stem and stage 1; fragments 1 and 2 are stages 2
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -22,17 +23,25 @@ from edjax.types import Map
 
 
 class BasicBlock(nn.Module):
-  """Two 3×3 convolutions and a shortcut; returns the block's output before its last ReLU."""
+  """Two convolutions and a shortcut; returns the block's output before its last ReLU.
+
+  Attributes:
+    channels: of the output.
+    stride: of the first convolution and the shortcut, see `layers.conv`.
+    option_a: whether the shortcut has no parameters; it strides alike down and right.
+    kernel: size of both convolutions.
+  """
 
   channels: int
-  stride: int = 1
+  stride: layers.Sides = 1
   option_a: bool = False
+  kernel: layers.Sides = 3
 
   @nn.compact
   def __call__(self, x: Map, norm: layers.Norm) -> Map:
-    y = layers.conv(self.channels, 3, self.stride, name="conv1")(x)
+    y = layers.conv(self.channels, self.kernel, self.stride, name="conv1")(x)
     y = nn.relu(norm(name="bn1")(y))
-    y = norm(name="bn2")(layers.conv(self.channels, 3, name="conv2")(y))
+    y = norm(name="bn2")(layers.conv(self.channels, self.kernel, name="conv2")(y))
     if self.option_a:
       more = self.channels - x.shape[-1]
       x = stored(x)[:, :: self.stride, :: self.stride]
@@ -52,25 +61,27 @@ class Stage(nn.Module):
     channels: of every block.
     blocks: how many.
     stride: of the first block.
-    stem: channels of a 3×3 convolution, normalisation and ReLU in front, 0 for none.
+    stem: channels of a convolution, normalisation and ReLU in front, 0 for none.
     option_a: whether shortcuts have no parameters.
+    kernel: size of all convolutions but those of shortcuts.
   """
 
   channels: int
   blocks: int
-  stride: int = 1
+  stride: layers.Sides = 1
   stem: int = 0
   option_a: bool = False
+  kernel: layers.Sides = 3
 
   @nn.compact
   def __call__(self, x: Map, norm: layers.Norm) -> layers.Passed:
     taps = []
     if self.stem:
-      taps.append(norm(name="bn")(layers.conv(self.stem, 3, name="conv")(x)))
+      taps.append(norm(name="bn")(layers.conv(self.stem, self.kernel, name="conv")(x)))
       x = nn.relu(taps[-1])
     for number in range(self.blocks):
       stride = self.stride if number == 0 else 1
-      block = BasicBlock(self.channels, stride, self.option_a, name=f"block_{number}")
+      block = BasicBlock(self.channels, stride, self.option_a, self.kernel, name=f"block_{number}")
       preactivation = block(x, norm)
       x = nn.relu(preactivation)
     taps.append(preactivation)
@@ -90,19 +101,44 @@ def resnet(
   blocks, rest = divmod(depth - 2, 6)
   if rest or blocks < 1:
     raise ValueError(f"a CIFAR ResNet has depth 6n+2, not {depth}")
+  return staged(
+    widths,
+    blocks,
+    strides=(1, 2, 2),
+    head=layers.Classifier,
+    width=widths[-1],
+    option_a=option_a,
+  )
+
+
+def staged(
+  widths: tuple[int, int, int, int],
+  blocks: int,
+  strides: Sequence[layers.Sides],
+  head: Callable[..., nn.Module],
+  width: int,
+  **how: Any,
+) -> layers.Body:
+  """Returns the `Body` of three stages of basic blocks, which may be cut by depth.
+
+  Args:
+    widths: channels of the stem and of the three stages.
+    blocks: of every stage.
+    strides: of the three stages.
+    head, width: see `layers.Body`.
+    **how: other attributes of every `Stage`.
+  """
   stem, *channels = widths
-  first, *others = channels
 
   def shallow(most: int) -> tuple[Callable[..., nn.Module], ...]:
-    stage = functools.partial(Stage, blocks=min(blocks, most), option_a=option_a)
-    return (
-      functools.partial(stage, first, stem=stem),
-      *(functools.partial(stage, width, stride=2) for width in others),
+    return tuple(
+      functools.partial(Stage, each, min(blocks, most), stride, stem=0 if number else stem, **how)
+      for number, (each, stride) in enumerate(zip(channels, strides, strict=True))
     )
 
   return layers.Body(
     fragments=shallow(blocks),
-    head=layers.Classifier,
-    width=channels[-1],
-    blocks=Blocks((blocks,) * 3, shallow, ends=("bn2",)),
+    head=head,
+    width=width,
+    blocks=Blocks((blocks,) * len(channels), shallow, ends=("bn2",)),
   )

@@ -41,6 +41,13 @@ def test_own_test_images_and_figures():
   )
 
 
+def test_light_curves_have_a_channel_for_each_view():
+  curves = np.repeat(IMAGES[:, :1, :, :1], 7, -1)
+  assert edjax.data.from_arrays(curves, LABELS).train.images.shape[1:] == (1, 5, 7)
+  with pytest.raises(UserError, match="1 or 3 channels unless the height is 1"):
+    edjax.data.from_arrays(np.repeat(curves, 2, 1), LABELS)
+
+
 @pytest.mark.parametrize(
   "images, labels, options, words",
   [

@@ -297,7 +297,7 @@ def test_settings_that_make_no_sense(wrong):
 
 
 def test_two_channels_are_not_an_image():
-  with pytest.raises(UserError, match="not 2"):
+  with pytest.raises(UserError, match="these have 2"):
     view(Strong(), np.zeros((1, 4, 4, 2), np.uint8), None)
 
 

@@ -70,6 +70,24 @@ def test_a_student_must_end_in_this_teachers_classifier():
       SimKD().init(None, output(student), output("wrn_16_2"))
 
 
+def test_a_classifier_that_sees_more_than_the_last_map():
+  """Of a network for light curves it sees mean and maximum, which the projector imitates."""
+  student, teacher = (
+    models.graduate(models.body(name), 3) for name in ("curve_small+simkd128", "curve")
+  )
+  curves = np.random.default_rng(0).normal(size=(2, 1, 40, 5)).astype(np.float32)
+  ours, theirs = (
+    network.apply(random_like(models.shapes(network, (1, 40, 5))), curves)
+    for network in (student, teacher)
+  )
+  last = np.asarray(theirs.features[-1])
+  seen = np.concatenate([last.mean((1, 2)), last.max((1, 2))], -1)
+  assert SimKD().init(None, ours, theirs) == {}
+  loss, _ = SimKD().loss({}, ours, theirs, None)
+  projected = np.asarray(ours.preactivations[-1]).mean((1, 2))
+  np.testing.assert_allclose(loss, ((projected - seen) ** 2).mean(1), rtol=1e-5)
+
+
 def test_partition_leaves_the_classifier_alone():
   params = {"fragment_0": {"a": 1}, "fragment_1": {"b": 2}, "head": {"conv1": 3, "dense": 4}}
   learning, fixed = growth.partition(params, 1, reuses=True)

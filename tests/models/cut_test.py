@@ -11,6 +11,7 @@ import pytest
 from edjax import models
 from edjax.errors import UserError
 from edjax.models.analysis import macs
+from edjax.models.curve import curve
 from edjax.models.cut import among_lowest
 from edjax.models.imagenet_resnet import imagenet_resnet
 from edjax.models.resnet import resnet
@@ -24,6 +25,7 @@ from tests.models.models_test import images, randomised
 SMALL = {
   "resnet": resnet(14, (4, 4, 8, 8)),
   "option_a": resnet(14, (4, 4, 8, 8), option_a=True),
+  "curve": curve((4, 4, 8, 8), blocks=2),
   "wrn": wrn(16, 1),
   "vit": vit(16, 2, 8),
   "mobilenetv2": models.body("mobilenetv2_half"),

@@ -27,6 +27,7 @@ FAMILIES = (
   "efficientnet_lite0",
   "deit_tiny",
   "vit_tiny_patch4",
+  "curve_small",
 )
 
 

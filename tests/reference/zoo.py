@@ -9,6 +9,7 @@ import torch
 
 from edjax import convert
 from edjax.convert import tensors
+from tests.reference.curve import Curve
 from tests.reference.efficientnet import EfficientNet, EfficientNetLite
 from tests.reference.imagenet_resnet import CifarResNet, ImageNetResNet
 from tests.reference.mobilenet import MobileNetV1
@@ -26,19 +27,23 @@ class Row(NamedTuple):
   Attributes:
     make: `make(classes=…, channels=…)` makes the re-statement (a transformer's takes `size`, too).
     parameters: at `classes`.
-    millions: of multiply-accumulates, at `classes` and images of `side` pixels with three channels.
-    classes, side: of the data set the network is published for.
+    millions: of multiply-accumulates, at `classes` and such an image.
+    classes, image: of the data set the network is published for; (height, width, channels).
   """
 
   make: Callable
   parameters: int
   millions: float
   classes: int = 100
-  side: int = 32
+  image: tuple[int, int, int] = (32, 32, 3)
 
 
 def _large(make, parameters, millions):
-  return Row(make, parameters, millions, 1000, 224)
+  return Row(make, parameters, millions, 1000, (224, 224, 3))
+
+
+def _curve(widths, blocks, parameters, millions):
+  return Row(_of(Curve, widths, blocks), parameters, millions, 3, (1, 201, 8))
 
 
 _of, _X4 = functools.partial, (32, 64, 128, 256)
@@ -70,6 +75,10 @@ _of, _X4 = functools.partial, (32, 64, 128, 256)
 # follow by hand, for a width w, as 12·(12w² + 13w) of blocks, 768w + w patches, 198w tokens,
 # 2w + 1000w + 1000 head. vit_tiny_patch4 is deit_tiny less 720w patches, 132w positions and
 # 900·(w + 1) of the head.
+#
+# Networks for light curves by hand, 8 channels and 3 classes: 320 + 16 stem; 320 + 320 + 64 + 48,
+# 640 + 1280 + 128 + 96 and 2560 + 5120 + 512 + 192 stages, at 101, 51 and 26 of 201 places; 195
+# dense. The larger one alike, with 10w² + 4w for the second block of a stage of w channels.
 ZOO = {
   "resnet8": Row(_of(ResNet, 8), 83_892, 12.51),
   "resnet14": Row(_of(ResNet, 14), 181_108, 26.66),
@@ -116,6 +125,8 @@ ZOO = {
   "deit_tiny": _large(_of(VisionTransformer, 192, 3, 16), 5_717_416, 1253.68),
   "deit_small": _large(_of(VisionTransformer, 384, 6, 16), 22_050_664, 4598.88),
   "vit_tiny_patch4": Row(_of(VisionTransformer, 192, 3, 4), 5_380_132, 365.12),
+  "curve_small": _curve((8, 8, 16, 32), 1, 11_811, 0.453),
+  "curve": _curve((16, 16, 32, 64), 2, 99_715, 3.53),
 }
 
 

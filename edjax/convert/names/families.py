@@ -27,7 +27,7 @@ _FAMILIES: tuple[tuple[dict[str, int], dict[str, Names]], ...] = (
     {
       **{"resnet8": 47, "resnet14": 77, "resnet20": 107, "resnet32": 167, "resnet44": 227},
       **{"resnet56": 287, "resnet110": 557, "resnet8x4": 52, "resnet32x4": 172},
-      **{"resnet8_half": 47},
+      **{"resnet8_half": 47, "curve_small": 52, "curve": 82},
     },
     {"repdistiller": resnet.repdistiller},
   ),

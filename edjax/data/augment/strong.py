@@ -122,7 +122,10 @@ def view(
   """
   height, width, channels = images.shape[1:]
   if channels not in (1, 3):
-    raise UserError(f"strong views are of images with one or three channels, not {channels}")
+    raise UserError(
+      "recipe.views 'two' and recipe.randaugment are for images of one or three channels, and "
+      f"these have {channels}; set recipe.views to 'one' and recipe.randaugment to 0"
+    )
   table = policies.table(settings.operations, height, width)
   colour = jnp.asarray(settings.colour, jnp.uint8)[None, None]
   if channels == 1:

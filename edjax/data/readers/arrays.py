@@ -78,10 +78,11 @@ def _split(what: str, images: np.ndarray, labels: np.ndarray) -> Split:
   images, labels = np.asarray(images), np.asarray(labels)
   if images.ndim == 3:
     images = images[..., None]
-  if images.ndim != 4 or not len(images) or images.shape[-1] not in (1, 3):
+  line = images.ndim == 4 and images.shape[1] == 1  # a light curve has a channel for each view
+  if images.ndim != 4 or not len(images) or not (images.shape[-1] in (1, 3) or line):
     raise UserError(
       f"{what} have the shape {images.shape}; give [n, height, width, channels], with 1 or 3 "
-      "channels, or [n, height, width]"
+      "channels unless the height is 1, or [n, height, width]"
     )
   if images.dtype != np.uint8:
     raise UserError(
