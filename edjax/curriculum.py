@@ -86,6 +86,9 @@ class Recipe:
     weight_decay: of every parameter, as in the field.
     dot_delta: what the momenta of optimiser "dot" differ by from `momentum`.
     clip: largest norm of the whole gradient; 0: no limit.
+    ema: how much an average of the student keeps of itself at a step, such as 0.999, once a grade
+      is under way: after t steps of it no more than (1 + t) / (10 + t). Exams are of the average,
+      and so is the graduate; 0: there is none. Teachers have none.
     schedule: "cosine" (from the grade's peak to its `final_rate`, in every grade anew), "steps"
       (times `factor` after each of `milestones`) or "cycle" (up to the peak and down to 0 once,
       over the compute of all grades, uninterrupted by grafts).
@@ -116,6 +119,7 @@ class Recipe:
   weight_decay: float = 5e-4
   dot_delta: float = 0.075
   clip: float = 0.0
+  ema: float = 0.0
   schedule: str = "cosine"
   rise: float = 0.2
   milestones: tuple[int, ...] = ()
@@ -138,7 +142,7 @@ class Recipe:
     within(self.batch_size, "recipe.batch_size", least=1)
     for name in ("weight_decay", "clip", "mixup", "pad", "crops", "randaugment"):
       within(getattr(self, name), f"recipe.{name}", least=0)
-    for name in ("momentum", "resized", "rise"):
+    for name in ("momentum", "ema", "resized", "rise"):
       within(getattr(self, name), f"recipe.{name}", least=0, below=1)
     within(self.magnitude, "recipe.magnitude", least=0, most=30)
     within(self.factor, "recipe.factor", above=0, below=1)

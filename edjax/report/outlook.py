@@ -151,7 +151,8 @@ def _network(model: str, classes: int, shape: tuple[int, ...]) -> str:
 
 
 def _from(study: Study) -> str:
-  return f"; from {study.start.path}" if study.start else ""
+  said = f"; from {study.start.path}" if study.start else ""
+  return said + (f"; exams are of its average, {study.recipe.ema:g}" if study.recipe.ema else "")
 
 
 _FOUND: dict[str | None, str] = {

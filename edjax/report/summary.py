@@ -218,6 +218,8 @@ def _notes(study: Study, grades: Iterable[Mapping[str, Any]], dataset: Dataset) 
     f"{row['sha256'][:12]}…), its last layer new"
     for name, row in _starts(study)
   ]
+  if study.recipe.ema:
+    notes.append(f"exams and the graduate are of the student's average (ema {study.recipe.ema:g})")
   notes.append(
     f"{len(dataset.train.labels):,} images for training, {len(dataset.validation.labels):,} for "
     f"choices, {len(dataset.test.labels):,} for the exam"

@@ -133,7 +133,8 @@ def known_by(search: Search, study: Study) -> dict[str, Any]:
   """
   chosen, recipe, begun = search.of(study.directory.name), study.recipe, study.start
   whole = float(chosen.epochs).is_integer()
-  without = {"target", "specialist_weight", "consensus", "dot_delta", "mixup", "views", "crops"}
+  without = {"target", "specialist_weight", "consensus", "dot_delta"}
+  without |= {"mixup", "views", "crops", "ema"}
   # As in fingerprints of before there were such settings:
   if recipe.schedule != "cycle":
     without.add("rise")
@@ -185,6 +186,7 @@ def _recipe(recipe: curriculum.Recipe, options: TeacherSettings) -> curriculum.R
     mixup=0.0,
     views="one",
     crops=0,
+    ema=0.0,
   )
 
 

@@ -26,7 +26,7 @@ from edjax.models import precision
 from edjax.models.analysis.folding import fold, folded
 from edjax.models.analysis.macs import network_macs, training_macs
 from edjax.models.cut import BODY
-from edjax.models.layers import classifier
+from edjax.models.layers import HEAD, LAST, classifier
 from edjax.storage import trees
 from edjax.study import Study
 from edjax.teachers import bank, faculty, statistics
@@ -90,7 +90,8 @@ class ReadyGrade:
   def begin(self, last: State | None = None) -> State:
     """Returns the state with which the grade begins, grafted on that in which the last ended."""
     if last is not None:
-      last = dataclasses.replace(last, variables=jax.device_get(last.variables))
+      kept = jax.device_get({"variables": last.variables, "average": last.average})
+      last = dataclasses.replace(last, **kept)
     if last is not None and self._fits(last.variables):
       fresh = last.variables  # nothing is grown, so nothing new is needed, nor compiled
     else:
@@ -241,6 +242,7 @@ def make_spec(
     lower=lowest(grade.fragments) if study.start else before.fragments if before else 0,
     lower_rate=grade.lower_rate,
     carry_momentum=grade.carry_momentum,
+    ema=recipe.ema,
   )
 
 
@@ -356,13 +358,23 @@ def grow(
     variables = growth.reuse(variables, _classifier(spec, teachers))
   state = start(spec, key, variables, teachers, shape)
   if last is not None:
-    state = dataclasses.replace(state, methods=growth.remember(state.methods, last.methods))
+    average = _grafted(spec, last.average, state.average)
+    methods = growth.remember(state.methods, last.methods)
+    state = dataclasses.replace(state, average=average, methods=methods)
   if last is not None and spec.carry_momentum:
     grown = len(state.variables["params"]) > len(last.variables["params"])
     state = dataclasses.replace(
       state, opt_state=growth.carry(state.opt_state, last.opt_state, grown)
     )
   return state
+
+
+def _grafted(spec: StepSpec, average: Variables, fresh: Variables) -> Variables:
+  """The student's average over a graft: that of what is new, or a teacher's, is `fresh`."""
+  if not fresh:
+    return fresh
+  grafted = growth.graft(average, fresh, spec.blocks)
+  return growth.reuse(grafted, fresh["params"][HEAD][LAST]) if spec.reuses else grafted
 
 
 def _classifier(spec: StepSpec, teachers: Mapping[str, Variables]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class StepSpec:
     lower: fragments, trained before, whose updates are multiplied by `lower_rate`.
     lower_rate: that factor.
     carry_momentum: see `curriculum.Grade`.
+    ema: see `curriculum.Recipe`.
   """
 
   network: Network
@@ -59,6 +60,7 @@ class StepSpec:
   lower: int = 0
   lower_rate: float = 1.0
   carry_momentum: bool = False
+  ema: float = 0.0
 
   @property
   def views(self) -> int:

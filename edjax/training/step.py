@@ -32,6 +32,7 @@ class State:
   Attributes:
     step: int32, within the grade.
     variables: the student's.
+    average: of them over the steps, see `StepSpec.ema`; {} where none is kept.
     methods: {teacher: {method: {"params": …, "memory": …}}}, "" standing for no teacher.
     opt_state: of the parameters that learn (student and methods).
     sums: float32 of loss, right answers and images since the host last set them to zero.
@@ -40,10 +41,16 @@ class State:
 
   step: jax.Array
   variables: dict
+  average: dict
   methods: dict
   opt_state: optax.OptState
   sums: dict
   broken: jax.Array
+
+  @property
+  def examined(self) -> dict:
+    """The variables that exams are of, and the graduate: the average where one is kept."""
+    return self.average or self.variables
 
 
 @flax.struct.dataclass
@@ -91,6 +98,8 @@ def start(
   return State(
     step=jnp.int32(0),
     variables=variables,
+    # Arrays of its own: what a step is given is donated, and nothing can be twice.
+    average=jax.tree.map(jnp.array, variables) if spec.ema else {},
     methods=methods,
     opt_state=spec.tx.init(learning),
     sums=no_sums(),
@@ -164,14 +173,25 @@ def train_step(
   }
   sums = jax.lax.psum(sums, AXIS)
   breaks = (state.broken < 0) & ~jnp.isfinite(sums["loss"])
+  variables = {"params": growth.union(learning["student"], held), **stats}
   return State(
     step=state.step + 1,
-    variables={"params": growth.union(learning["student"], held), **stats},
+    variables=variables,
+    average=_averaged(spec, state, variables),
     methods=_join(learning["methods"], memories),
     opt_state=opt_state,
     sums=jax.tree.map(jnp.add, state.sums, sums),
     broken=jnp.where(breaks, state.step, state.broken),
   )
+
+
+def _averaged(spec: StepSpec, state: State, variables: Variables) -> Variables:
+  """The average after a step that made these variables; what has not moved stays to the bit."""
+  if not spec.ema:
+    return state.average
+  done = state.step.astype(jnp.float32)
+  share = 1 - jnp.minimum(spec.ema, (1 + done) / (10 + done))
+  return jax.tree.map(lambda was, now: was + share * (now - was), state.average, variables)
 
 
 def _answers(

@@ -46,7 +46,8 @@ def train(
       all must have one, or none.
 
   Returns:
-    (the network's variables on the host, what was reached: a row per grade, the best epoch).
+    (the network's variables on the host, the average where one is kept; what was reached: a row per
+    grade, the best epoch).
 
   Raises:
     UserError: if the loss stops being finite, or the disk is full, or a checkpoint belongs to other
@@ -77,7 +78,7 @@ def train(
         reached = dataclasses.replace(reached, seconds=spent)
         state, reached = _train_grade(log, ready, loader.fleet, state, reached, stop)
       first_step += ready.steps
-  return jax.device_get(state.variables), reached
+  return jax.device_get(state.examined), reached
 
 
 def _train_grade(
@@ -157,4 +158,4 @@ def _examine_epoch(
 
 def _examined(ready: ReadyGrade, state: State, split: str) -> dict[str, Any] | None:
   """The scores of the classes that the student knows; None for a split without images of those."""
-  return grade_exam(ready.answer(state.variables, split, ready.order), ready.grade)
+  return grade_exam(ready.answer(state.examined, split, ready.order), ready.grade)

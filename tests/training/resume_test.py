@@ -17,7 +17,7 @@ from edjax.training import loop
 from tests import command
 from tests.small import config
 
-# Two subjects and two grades of the least network, every step a checkpoint.
+# Two subjects and two grades of the least network and its average, every step a checkpoint.
 SCHOOL = (
   "--config=configs/digits.py:paper,smoke",
   "--config.student.model=tests.small:SMALL",
@@ -27,6 +27,7 @@ SCHOOL = (
   "--config.grades.subjects=1,2",
   "--config.grades.epochs=1,2",
   "--config.grades.reference_grid=1",
+  "--config.recipe.ema=0.9",
   "--config.checkpoint.every_seconds=0",
 )
 GRAFT = 3  # steps of the first grade
