@@ -27,6 +27,7 @@ _EXTRAS = {  # and what each is for
   "demo": "the digits of configs/digits.py",
   "export": "files of ONNX and StableHLO",
   "litert": "files of LiteRT",
+  "tensorboard": "files for TensorBoard",
   "test": "what the tests need",
   "cuda": "GPUs of NVIDIA's",
   "tpu": "TPUs",

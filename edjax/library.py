@@ -3,21 +3,23 @@
 It reads no flags and no config file, and leaves the caller's process as it was.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from edjax import own, plans
 from edjax import settings as settings_of
 from edjax.curriculum import Recipe
 from edjax.data import Dataset
-from edjax.errors import UserError
+from edjax.errors import Stopped, UserError
 from edjax.graduate import Graduate, load
 from edjax.methods import Method
 from edjax.models import Body
 from edjax.report import page
+from edjax.report.followers import OnRow, Row
 from edjax.training import loop
 
 
@@ -72,6 +74,8 @@ def distill(
   faculty: Mapping[str, Any] | None = None,
   seed: int = 0,
   devices: int = 0,
+  writers: Sequence[str] = ("csv",),
+  on_row: OnRow | None = None,
 ) -> Run:
   """Trains a student as a school does, and examines it.
 
@@ -103,6 +107,10 @@ def distill(
       settings of `sections.TeacherSettings`.
     seed: of initialisation, data order and augmentation.
     devices: how many; 0: all there are.
+    writers: what is written of each training besides metrics.jsonl: "csv", "tensorboard".
+    on_row: is called with every row of metrics.jsonl, a dict, as it is written; row["training"] is
+      "student" or says which teacher's. What it raises ends the run in good order and comes up
+      here: a checkpoint is left, from which the same call goes on.
 
   Raises:
     UserError: for anything the caller can put right.
@@ -127,12 +135,38 @@ def distill(
     "methods": {name: _weighed(row) for name, row in methods.items()},
     "faculty": _faculty(teacher, curriculum, dict(faculty or {})),
     "compilation_cache": "",
+    "writers": tuple(writers),
   }
   settings = settings_of.from_json(settings_of.resolve(tree))
   wanted = None if workdir is None else pathlib.Path(workdir)
-  report = loop.run(settings, wanted, dataset=dataset)
+  with _listening(on_row) as options:
+    report = loop.run(settings, wanted, dataset=dataset, **options)
   place = pathlib.Path(report["run"]["workdir"])
   return Run(place, Report(report, place / "report.html"), load(place / "graduate"))
+
+
+@contextlib.contextmanager
+def _listening(on_row: OnRow | None) -> Iterator[dict[str, Any]]:
+  """Yields options of `loop.run` by which a function is told its rows, and may end it."""
+  if on_row is None:
+    yield {}
+    return
+  raised: list[Exception] = []
+
+  def tell(row: Row) -> None:
+    if not raised:
+      try:
+        on_row(row)
+      except Exception as error:  # whatever it is, it comes up again below
+        raised.append(error)
+
+  try:
+    yield {"on_row": tell, "stop": lambda: bool(raised)}
+  except Stopped:
+    if not raised:
+      raise
+  if raised:
+    raise raised[0]
 
 
 def _model(model: str | Body) -> str:

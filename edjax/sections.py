@@ -15,6 +15,7 @@ from edjax.models.cut import CUTS
 from edjax.rows import GradeRow
 
 FILLS = ("lazily", "up_front")
+WRITERS = ("csv", "tensorboard")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,6 +206,7 @@ class Settings:
     devices: how many are used; 0: all there are.
     compilation_cache: a folder that keeps compiled programs for later runs, or "auto"; "": none.
     residence: where images are: on the "device", "sharded" over devices, "streamed" or "auto".
+    writers: what is written of a training besides metrics.jsonl: "csv", results.csv; "tensorboard".
   """
 
   name: str
@@ -223,12 +225,15 @@ class Settings:
   compilation_cache: str = "auto"
   residence: str = "auto"
   checkpoint: Checkpoints = Checkpoints()
+  writers: tuple[str, ...] = ("csv",)
 
   def __post_init__(self) -> None:
     check_ratios(self.subjects)
     typed(self)
     within(self.seed, "seed", least=0, below=2**32)
     choose(placement.RESIDENCES, self.residence, "residence")
+    for writer in self.writers:
+      one_of(writer, WRITERS, "writers")
     built = methods_table.build(self.methods)
     for row in self.grades:
       methods_table.chosen(built, row.methods)

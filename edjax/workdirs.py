@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 MAY_DIFFER = (
   "data_dir", "checkpoint.", "compilation_cache", "devices", "residence", "faculty.cache",
-  "faculty.check",
+  "faculty.check", "writers",
 )  # fmt: skip
 _RUNS = pathlib.Path("runs")  # where work directories are that nobody has named
 _UNSET = "not set"

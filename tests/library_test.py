@@ -108,6 +108,33 @@ def test_a_school_leaves_no_trace_in_the_callers_process(dataset, compiled, tmp_
   assert os.listdir(tmp_path) == ["run"]
 
 
+def test_a_function_is_told_every_row_and_may_end_the_run(run, dataset, tmp_path):
+  """The teacher's rows, too. What is raised comes up again, and the same call goes on."""
+  rows, methods = [], {"kd": 0.7, "ce": 0.3}
+
+  class Enough(Exception):
+    pass
+
+  def watch(row):
+    rows.append(row)
+    exams = [row for row in rows if row["training"] == "student" and row["kind"] == "exam"]
+    if len(exams) == 2:  # the end of the first grade
+      raise Enough
+
+  def written():
+    places = "teachers/generalist", ""
+    journals = [tmp_path / "run" / place / "metrics.jsonl" for place in places]
+    return [json.loads(line) for path in journals for line in path.read_text().splitlines()]
+
+  with pytest.raises(Enough):
+    go(dataset, tmp_path / "run", methods=methods, on_row=watch)
+  assert rows == written() and {row["grade"] for row in rows} == {"grade_1"}
+  assert not (tmp_path / "run" / "report.json").exists()
+  again = go(dataset, tmp_path / "run", methods=methods, on_row=rows.append, writers=())
+  assert rows == written()  # none of them is told twice
+  assert again.report["student"]["sha256"] == run.report["student"]["sha256"]
+
+
 @pytest.mark.parametrize(
   "options, words",
   [

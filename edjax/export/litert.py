@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from edjax.export import attached
-from edjax.export.extras import require
 from edjax.export.program import BATCH, Ask, Program
+from edjax.extras import require
 
 _SIGNATURE = "serving_default"
 

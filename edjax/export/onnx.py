@@ -2,8 +2,8 @@
 
 import os
 
-from edjax.export.extras import require
 from edjax.export.program import BATCH, Ask, Program
+from edjax.extras import require
 
 _OPSET = 18  # runtimes from 2023 on know it
 

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 from edjax.export import attached
-from edjax.export.extras import require
 from edjax.export.program import BATCH, Ask, Program
+from edjax.extras import require
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 

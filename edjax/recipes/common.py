@@ -56,6 +56,7 @@ def base(name: str, dataset: str) -> ConfigDict:
         "generalist": teacher(checkpoint=""),
       },
       "checkpoint": vars(sections.Checkpoints()),
+      "writers": ("csv",),
     }
   )
 

@@ -34,7 +34,7 @@ from edjax.training import growth, optimizers
 from edjax.training.batches import Batches
 from edjax.training.evaluation import Answer, Loader
 from edjax.training.spec import StepSpec
-from edjax.training.step import Constants, State, start, train_step
+from edjax.training.step import Constants, State, no_sums, start, train_step
 from edjax.types import RandomKey, Variables
 
 
@@ -83,6 +83,11 @@ class ReadyGrade:
     return self.batches.seating
 
   @property
+  def methods(self) -> tuple[str, ...]:
+    """Names of those that teach, in the order of `State.sums`."""
+    return tuple(name for name, _, _ in self._spec.methods)
+
+  @property
   def steps(self) -> int:
     """Of the whole grade."""
     return optimizers.steps(self.grade, self.seating.steps)
@@ -116,7 +121,9 @@ class ReadyGrade:
       ValueError: if its arrays are others.
     """
     like = jax.eval_shape(self._fresh)
-    return self._loader.fleet.replicate(trees.unflatten(like, arrays))
+    # They are zero whenever a checkpoint is written, and were fewer in earlier versions.
+    sums = trees.flatten({"sums": no_sums(len(self.methods))})
+    return self._loader.fleet.replicate(trees.unflatten(like, arrays | sums))
 
   def teach(self, state: State, epoch: int, first: int, last: int) -> State:
     """Runs steps first…last−1 of an epoch."""

@@ -1,15 +1,17 @@
 """What is kept and shown of one training while it goes on: journal, checkpoints, the live line."""
 
 import dataclasses
+import datetime
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from edjax.curriculum import Grade
 from edjax.data import identity
 from edjax.errors import UserError
 from edjax.progress import Progress, duration
+from edjax.report.followers import Followers
 from edjax.report.journal import Journal
 from edjax.report.outlook import Outlook, many
 from edjax.report.scores import percent_of
@@ -29,6 +31,7 @@ class Chunk:
     broken: the first step of the grade whose loss was not finite, or −1.
     seconds: that they took; None where compiling is among them.
     loss, right, images: sums over them.
+    losses: {method: what it has added to the loss}.
   """
 
   step: int
@@ -37,6 +40,7 @@ class Chunk:
   loss: float
   right: float
   images: float
+  losses: Mapping[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +99,7 @@ class Log:
     study: Study,
     data: dict[str, Any],
     journal: Journal,
+    followers: Followers,
     store: checkpoint.Store,
     progress: Progress,
     outlook: Outlook,
@@ -102,7 +107,8 @@ class Log:
     """Takes note of a study and of its data, JSON, which a checkpoint must have been made with."""
     self.progress, self.label = progress, study.label
     self._study, self._data = study, data
-    self._journal, self._store, self._outlook = journal, store, outlook
+    self._journal, self._followers = journal, followers
+    self._store, self._outlook = store, outlook
     self._saved_at, self._told = time.monotonic(), False
 
   def is_last(self, grade: Grade) -> bool:
@@ -112,7 +118,8 @@ class Log:
   def newest(self) -> tuple[int, dict[str, Any] | None, Reached]:
     """Returns the newest sound checkpoint: its step, its arrays by path, and what was reached.
 
-    The journal then holds the rows up to it. Without a checkpoint: (0, None, the beginning).
+    The journal, and what follows it, then hold the rows up to it. Without a checkpoint: (0, None,
+    the beginning).
 
     Raises:
       UserError: if the checkpoint is of other data.
@@ -125,11 +132,13 @@ class Log:
           f"{self.label}: no sound checkpoint is left, so that it starts anew; what was noted of "
           f"its steps is in {before}"
         )
+      self._followers.begin(())
       return 0, None, Reached()
     step, arrays, meta = found
     where = self._study.directory
     identity.refuse(f"the checkpoint in {where}", meta.get("data"), self._data)
     journal.rewind(step)
+    self._followers.begin(journal.rows())
     if meta.get("journal", journal.digest()) != journal.digest():
       self.progress.line(
         f"{self.label}: {journal.path} is not what it was at step {step:,}: rows are lost or "
@@ -205,6 +214,7 @@ class Log:
       epoch=chunk.step / per_epoch,
       learning_rate=float(ready.schedule(chunk.step - 1)),
       **figures,
+      losses={name: loss / chunk.images for name, loss in chunk.losses.items()},
     )
     self.progress.update(
       label=self._where(ready),
@@ -231,7 +241,11 @@ class Log:
     )
 
   def _write(self, ready: ReadyGrade, step: int, **row: Any) -> None:
-    self._journal.write({"step": ready.first_step + step, "grade": ready.grade.name, **row})
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+    place = {"step": ready.first_step + step, "grade": ready.grade.name}
+    whole = {"training": self.label, **place, "time": now, **row}
+    self._journal.write(whole)
+    self._followers.write(whole)
 
   def _where(self, ready: ReadyGrade) -> str:
     """The training, and the grade where it has several."""

@@ -7,6 +7,7 @@ ends with the same bits.
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import time
 from collections.abc import Callable
@@ -21,7 +22,8 @@ from edjax.data.similarity import similar_order
 from edjax.devices import compilation_cache, pmap, processes
 from edjax.errors import UserError
 from edjax.progress import Progress, duration
-from edjax.report import circumstances, report
+from edjax.report import circumstances, followers, report
+from edjax.report.followers import OnRow
 from edjax.report.outlook import Outlook, announcement
 from edjax.report.scores import exam_scores, percent_of
 from edjax.report.summary import content, costs
@@ -44,6 +46,7 @@ def run(
   command: str = "",
   stop: Callable[[], bool] | None = None,
   dataset: datasets.Dataset | None = None,
+  on_row: OnRow | None = None,
 ) -> dict[str, Any]:
   """Runs the school of these settings in a work directory, or what is left of it.
 
@@ -54,6 +57,7 @@ def run(
     stop: asked between steps whether to save a checkpoint and end; of several processes all must
       have one, or none.
     dataset: that is there already; None to read that of the settings.
+    on_row: is told every row of every journal as it is written, by the first process.
 
   Returns:
     The report, as in report.json.
@@ -68,6 +72,7 @@ def run(
   """
   began = time.monotonic()
   compilation_cache.keep(settings.compilation_cache)
+  processes.tell(lambda: followers.check(settings.writers))
   fleet = pmap.fleet(settings.devices, settings.recipe.batch_size)
   dataset, as_json = _dataset(settings, dataset), to_json(settings)
   if workdir:
@@ -88,7 +93,8 @@ def run(
     for line in (*dataset.notes, *plan.notes, *idle.notes(settings, plan), loader.said):
       if line:
         progress.line(line)
-    training = _Training(loader, progress, stop)
+    follow = functools.partial(followers.Followers, settings.writers, on_row)
+    training = _Training(loader, progress, follow, stop)
     begun, starts = processes.tell(lambda: _starts(settings, plan, loader))
     for each in dict.fromkeys((begun, *starts.values())):
       if each:
@@ -142,13 +148,19 @@ class _Training:
     seconds: spent in it so far.
   """
 
-  def __init__(self, loader: Loader, progress: Progress, stop: Callable[[], bool] | None) -> None:
-    self.loader, self.progress, self._stop = loader, progress, stop
+  def __init__(
+    self,
+    loader: Loader,
+    progress: Progress,
+    follow: Callable[..., followers.Followers],
+    stop: Callable[[], bool] | None,
+  ) -> None:
+    self.loader, self.progress, self._follow, self._stop = loader, progress, follow, stop
     self.outlook, self.seconds = Outlook(), 0.0
 
   def __call__(self, study: Study) -> tuple[dict[str, Any], Reached]:
     began = time.monotonic()
-    trained = train(study, self.loader, self.progress, self.outlook, self._stop)
+    trained = train(study, self.loader, self.progress, self.outlook, self._follow, self._stop)
     self.seconds += time.monotonic() - began
     return trained
 

@@ -24,6 +24,8 @@ from edjax.training.spec import StepSpec
 from edjax.training.weighting import Shares
 from edjax.types import Logits, PerImage, RandomKey, Variables
 
+Parts = dict[str, PerImage]  # {method: loss}
+
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
@@ -83,7 +85,7 @@ def begin(
 
 def losses(
   spec: StepSpec, params: Memories, methods: Memories, seen: Seen
-) -> tuple[PerImage, PerImage, Memories]:
+) -> tuple[PerImage, PerImage, Parts, Memories]:
   """What a batch is taught.
 
   Methods without a teacher are asked about every view, and count by the mean; methods with one are
@@ -96,8 +98,8 @@ def losses(
     seen: what they are computed from.
 
   Returns:
-    (float32 [batch] without teachers, float32 [batch] from teachers, both weighted; the methods'
-    new memories {teacher: {method: memory}}).
+    (float32 [batch] without teachers, float32 [batch] from teachers, both weighted; {method: what
+    of them is its own}; the methods' new memories {teacher: {method: memory}}).
   """
   known = {
     teacher: {name: row | {"params": params[teacher][name]} for name, row in rows.items()}
@@ -105,47 +107,58 @@ def losses(
   }
   whole = [grown(output, spec.missing) for output in seen.outputs]
   seen = dataclasses.replace(seen, outputs=whole)
-  hard, alone = _without_teachers(spec, known[""], seen)
+  hard, own, alone = _without_teachers(spec, known[""], seen)
   if not spec.roles:
-    return hard, jnp.zeros(seen.batch.labels.shape, jnp.float32), {"": alone}
+    return hard, jnp.zeros(seen.batch.labels.shape, jnp.float32), own, {"": alone}
   asked = [_Teacher(spec, role, known[role.name], seen) for role in spec.roles]
-  soft, memories = _from_teachers(spec, asked, seen)
-  return hard, soft, memories | {"": alone}
+  soft, parts, memories = _from_teachers(spec, asked, seen)
+  return hard, soft, own | parts, memories | {"": alone}
 
 
 def _without_teachers(
   spec: StepSpec, known: dict[str, Variables], seen: Seen
-) -> tuple[PerImage, dict[str, Variables]]:
-  """The weighted losses of the methods that need no teacher, and their memories."""
+) -> tuple[PerImage, Parts, dict[str, Variables]]:
+  """The weighted losses of the methods that need no teacher, each its own, and their memories."""
   total, memories = jnp.zeros(seen.batch.labels.shape, jnp.float32), {}
+  parts: Parts = {}
   for name, weight, method in spec.methods:
     if not method.needs_teacher:
       for output in seen.outputs:
         loss, memories[name] = method.loss(known[name], output, None, seen.batch)
-        total += weight / len(seen.outputs) * loss
-  return total, memories
+        loss = weight / len(seen.outputs) * loss
+        total += loss
+        parts[name] = parts.get(name, 0.0) + loss
+  return total, parts, memories
 
 
 def _from_teachers(
   spec: StepSpec, asked: list["_Teacher"], seen: Seen
-) -> tuple[PerImage, Memories]:
-  """The weighted losses of the methods that need a teacher, shared by those, and their memories."""
+) -> tuple[PerImage, Parts, Memories]:
+  """The weighted losses of the methods that need a teacher, shared by those.
+
+  Returns:
+    (float32 [batch]; {method: what of it is its own}; the methods' new memories).
+  """
   present = jnp.stack([each.everywhere(each.batch.mask) for each in asked])
   own = jnp.asarray([role.weight for role in spec.roles])[:, None]
   logits = seen.outputs[0].logits
   shares = _normalised(present * own * _weights(spec, asked, present, logits))
   total, memories = jnp.zeros(seen.batch.labels.shape, jnp.float32), {}
+  parts: Parts = {}
   apart: dict[str, list[tuple[PerImage, PerImage]]] = {}
   for each, share in zip(asked, shares, strict=True):
-    loss, others, memories[each.name] = each.taught(logits)
-    total += share * loss
+    shared, others, memories[each.name] = each.taught(logits)
+    total += share * each.added(shared)
+    for name, loss in shared.items():
+      parts[name] = parts.get(name, 0.0) + share * loss
     for name, pair in others.items():
       apart.setdefault(name, []).append(pair)
-  for pairs in apart.values():
+  for name, pairs in apart.items():
     losses, errors = map(jnp.stack, zip(*pairs, strict=True))
     weights = weighting.by_confidence(errors, present)
-    total += jnp.sum(_normalised(present * own * weights) * losses, axis=0)
-  return total, memories
+    parts[name] = jnp.sum(_normalised(present * own * weights) * losses, axis=0)
+    total += parts[name]
+  return total, parts, memories
 
 
 class _Teacher:
@@ -168,14 +181,14 @@ class _Teacher:
 
   def taught(
     self, logits: Logits
-  ) -> tuple[PerImage, dict[str, tuple[PerImage, PerImage]], dict[str, Variables]]:
+  ) -> tuple[Parts, dict[str, tuple[PerImage, PerImage]], dict[str, Variables]]:
     """The teacher's losses and memories, as a function of the student's logits.
 
     Returns:
-      (the sum of the losses that are shared by the consensus; {method: (loss, errors)} of the
+      ({method: loss} of those that are shared by the consensus; {method: (loss, errors)} of the
       others; {method: its new memory}).
     """
-    total, apart, memories = self._nothing, {}, {}
+    shared, apart, memories = {}, {}, {}
     student, batch = self._student(0, logits), self.batch
     if len(self._outputs) == 2:
       batch = dataclasses.replace(batch, strong=(self._student(1), self.answers[1]))
@@ -187,13 +200,18 @@ class _Teacher:
         if self._several and hasattr(method, "errors"):
           apart[name] = loss, self.everywhere(method.errors(*asked))
         else:
-          total += loss
-    return total, apart, memories
+          shared[name] = loss
+    return shared, apart, memories
+
+  def added(self, losses: Parts) -> PerImage:
+    """The sum of losses."""
+    return sum(losses.values(), self._nothing)
 
   def pull(self, logits: Logits) -> Float32[jax.Array, " classes"]:
     """Where the teacher would move the student's logits, averaged over the batch."""
     logits = jax.lax.stop_gradient(logits)
-    gradient = jax.grad(lambda logits: self.taught(logits)[0].sum())(logits).astype(jnp.float32)
+    gradient = jax.grad(lambda logits: self.added(self.taught(logits)[0]).sum())(logits)
+    gradient = gradient.astype(jnp.float32)
     return across(gradient.sum(0), self.batch)
 
   def _student(self, view: int, logits: Logits | None = None) -> Output:

@@ -35,7 +35,8 @@ class State:
     average: of them over the steps, see `StepSpec.ema`; {} where none is kept.
     methods: {teacher: {method: {"params": …, "memory": …}}}, "" standing for no teacher.
     opt_state: of the parameters that learn (student and methods).
-    sums: float32 of loss, right answers and images since the host last set them to zero.
+    sums: float32 of loss, right answers and images since the host last set them to zero; and of
+      what each method adds to the loss, in their order.
     broken: int32, the first step of the grade whose loss was not finite, or −1.
   """
 
@@ -102,14 +103,15 @@ def start(
     average=jax.tree.map(jnp.array, variables) if spec.ema else {},
     methods=methods,
     opt_state=spec.tx.init(learning),
-    sums=no_sums(),
+    sums=no_sums(len(spec.methods)),
     broken=jnp.int32(-1),
   )
 
 
-def no_sums() -> dict[str, jax.Array]:
-  """The counters of a `State`, at zero."""
-  return {name: jnp.float32(0) for name in ("loss", "right", "images")}
+def no_sums(methods: int) -> dict[str, jax.Array]:
+  """The counters of a `State`, at zero, of a grade with so many methods."""
+  whole = {name: jnp.float32(0) for name in ("loss", "right", "images")}
+  return whole | {"losses": jnp.zeros(methods, jnp.float32)}
 
 
 def train_step(
@@ -154,10 +156,10 @@ def train_step(
   def total(learning: dict[str, Any]) -> tuple[Any, Any]:
     outputs, stats = _outputs(spec, state.variables, growth.union(learning["student"], held), views)
     seen = objective.Seen(outputs, answers, batch, seats, constants.teachers)
-    hard, soft, memories = objective.losses(spec, learning["methods"], state.methods, seen)
-    return (hard.mean(), soft.mean()), (hard + soft, memories, stats, outputs[0].logits)
+    hard, soft, parts, memories = objective.losses(spec, learning["methods"], state.methods, seen)
+    return (hard.mean(), soft.mean()), (hard + soft, parts, memories, stats, outputs[0].logits)
 
-  _, pull, (losses, memories, stats, logits) = jax.vjp(total, learning, has_aux=True)
+  _, pull, (losses, parts, memories, stats, logits) = jax.vjp(total, learning, has_aux=True)
   if spec.apart:
     gradients = {"hard": pull((1.0, 0.0))[0], "teachers": pull((0.0, 1.0))[0]}
   else:
@@ -170,6 +172,7 @@ def train_step(
     "loss": losses.sum(),
     "right": jnp.sum(logits.argmax(-1) == batch.labels).astype(jnp.float32),
     "images": jnp.float32(rows.shape[0]),
+    "losses": jnp.array([parts[name].sum() for name, _, _ in spec.methods], jnp.float32),
   }
   sums = jax.lax.psum(sums, AXIS)
   breaks = (state.broken < 0) & ~jnp.isfinite(sums["loss"])

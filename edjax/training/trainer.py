@@ -7,8 +7,9 @@ started again ends with the same bits.
 
 import contextlib
 import dataclasses
+import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import jax
@@ -17,6 +18,7 @@ from edjax.devices import processes
 from edjax.devices.pmap import Fleet
 from edjax.errors import Stopped
 from edjax.progress import Progress
+from edjax.report.followers import Followers
 from edjax.report.journal import Journal
 from edjax.report.outlook import Outlook
 from edjax.report.summary import grade_row
@@ -33,6 +35,7 @@ def train(
   loader: Loader,
   progress: Progress,
   outlook: Outlook,
+  follow: Callable[[pathlib.Path, Sequence[str]], Followers],
   stop: Callable[[], bool] | None = None,
 ) -> tuple[dict[str, Any], Reached]:
   """Takes a network through its curriculum.
@@ -42,6 +45,7 @@ def train(
     loader: of the run.
     progress: what a person sees.
     outlook: is told how far the training is.
+    follow: makes what follows the journal, from the training's directory and its methods.
     stop: asked between chunks of steps whether to save a checkpoint and end; of several processes
       all must have one, or none.
 
@@ -58,10 +62,12 @@ def train(
   if study.start:
     data |= {"start": study.start.sha256}
   journal = processes.alone(lambda: Journal(study.directory / "metrics.jsonl"))
-  with processes.alone(
-    lambda: checkpoint.Store(study.directory / "checkpoints", study.keep)
-  ) as store:
-    log = Log(study, data, journal, store, progress, outlook)
+  methods = [name for name, _, _ in study.methods]
+  with (
+    processes.alone(lambda: checkpoint.Store(study.directory / "checkpoints", study.keep)) as store,
+    processes.alone(lambda: follow(study.directory, methods)) as followers,
+  ):
+    log = Log(study, data, journal, followers, store, progress, outlook)
     done, arrays, reached = processes.tell(log.newest)
     state: Any = None
     first_step = reached.first_step
@@ -90,7 +96,7 @@ def _train_grade(
   stop: Callable[[], bool] | None,
 ) -> tuple[State, Reached]:
   """Trains one grade to its end and examines it; returns the last state and what is reached."""
-  began = time.monotonic() - reached.seconds
+  began, ending = time.monotonic() - reached.seconds, False
 
   def now() -> Reached:
     computed = ready.bank.computed() if ready.bank else {}
@@ -110,7 +116,7 @@ def _train_grade(
     if chunk.step < ready.steps and (ending or log.is_due):
       log.save(ready, state, now())
     if chunk.step < ready.steps and ending:
-      raise Stopped(f"{log.label}: stopped after step {ready.first_step + chunk.step:,}")
+      raise _stopped(log, ready, chunk.step)
   if len(reached.grades) == reached.grade:  # else it was examined before the run was killed
     # Preflight has refused a test split without such images.
     scores = cast(dict[str, Any], _examined(ready, state, "test"))
@@ -119,7 +125,13 @@ def _train_grade(
     reached = dataclasses.replace(reached, grades=(*reached.grades, row))
     log.save(ready, state, now())
     log.note_end(ready, scores, seconds)
+  if ending:
+    raise _stopped(log, ready, ready.steps)
   return state, reached
+
+
+def _stopped(log: Log, ready: ReadyGrade, step: int) -> Stopped:
+  return Stopped(f"{log.label}: stopped after step {ready.first_step + step:,}")
 
 
 def _chunks(ready: ReadyGrade, fleet: Fleet, state: State) -> Iterator[tuple[State, Chunk]]:
@@ -134,10 +146,12 @@ def _chunks(ready: ReadyGrade, fleet: Fleet, state: State) -> Iterator[tuple[Sta
     step += last - position
     sums, broken = jax.device_get((state.sums, state.broken))
     seconds = time.monotonic() - began
-    state = dataclasses.replace(state, sums=fleet.replicate(no_sums()))
+    state = dataclasses.replace(state, sums=fleet.replicate(no_sums(len(ready.methods))))
+    losses = dict(zip(ready.methods, map(float, sums.pop("losses")), strict=True))
     figures = {name: float(value) for name, value in sums.items()}
     # The first chunk of a process compiles, and says nothing about speed.
-    yield state, Chunk(step, int(broken), seconds if compiled else None, **figures)
+    timed = seconds if compiled else None
+    yield state, Chunk(step, int(broken), timed, losses=losses, **figures)
     compiled = True
 
 

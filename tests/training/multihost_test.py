@@ -124,6 +124,7 @@ def test_all_is_written_once(whole):
     "metrics.jsonl",
     "report.html",
     "report.json",
+    "results.csv",
     "teachers",
   }
   assert STEPS in resume_test.steps(whole / "checkpoints")

@@ -33,7 +33,7 @@ SCHOOL = (
 GRAFT = 3  # steps of the first grade
 TIMES = (
   "seconds", "seconds_student", "seconds_teachers", "seconds_between", "training_seconds",
-  "images_per_second", "run",
+  "images_per_second", "run", "time",
 )  # fmt: skip
 
 
@@ -293,6 +293,21 @@ def test_half_a_row_and_rows_of_lost_steps(small, finished, tmp_path):
   shutil.rmtree(folder / str(max(steps(folder))))
   with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
     file.write('{"step": 7, "gra')
+  loop.run(settle(config()), tmp_path / "run")
+  same(tmp_path / "run", finished)
+
+
+def test_checkpoints_of_earlier_versions_go_on(small, finished, tmp_path):
+  """They did not sum what each method adds to the loss."""
+  shutil.copytree(finished, tmp_path / "run")
+  folder = tmp_path / "run" / "checkpoints"
+  shutil.rmtree(folder / str(max(steps(folder))))
+  with checkpoint.Store(folder) as store:
+    step, arrays, meta = store.newest()
+    assert not arrays.pop("sums/losses").any() and not arrays["sums/loss"]
+    shutil.rmtree(folder / str(step))
+  with checkpoint.Store(folder) as store:
+    store.save(step, arrays, meta)
   loop.run(settle(config()), tmp_path / "run")
   same(tmp_path / "run", finished)
 

@@ -106,8 +106,11 @@ def test_teachers_of_one_image_share_it_by_weight():
     rows = seats_of(desk, ANSWERS[name])
     own = kl(teachers[name][rows], student[rows][:, ANSWERS[name]], 4.0)
     soft[rows] = (3 * own + soft[rows]) / 4
-  expected = np.mean(0.3 * hard(student, desk.places()) + 0.7 * soft)
-  np.testing.assert_allclose(mean_loss(desk.train()), expected, rtol=1e-5)
+  parts = 0.3 * hard(student, desk.places()), 0.7 * soft
+  state = desk.train()
+  np.testing.assert_allclose(mean_loss(state), np.mean(sum(parts)), rtol=1e-5)
+  assert [name for name, _, _ in desk.spec.methods] == ["ce", "kd"]
+  np.testing.assert_allclose(state.sums["losses"], np.sum(parts, axis=1), rtol=1e-5)
 
 
 def test_a_teacher_is_asked_only_about_classes_the_student_knows():

@@ -1,4 +1,4 @@
-"""Packages that only some formats need."""
+"""Packages that only some things need."""
 
 import importlib
 from typing import Any
@@ -17,5 +17,5 @@ def require(module: str, extra: str) -> Any:
   except ImportError as error:
     package = module.partition(".")[0]
     raise UserError(
-      f"this format needs {package}, which is not installed ({error}); pip install 'edjax[{extra}]'"
+      f"this needs {package}, which is not installed ({error}); pip install 'edjax[{extra}]'"
     ) from error
