@@ -19,13 +19,18 @@ _BRIEF = "resnet8_half"  # the student of `:brief`
 
 
 def get_config(arg: str = "") -> ConfigDict:
-  config = common.base("cifar100", "cifar100")
+  return common.apply(begin("cifar100", "resnet110"), arg, VARIANTS)
+
+
+def begin(name: str, teacher: str) -> ConfigDict:
+  """The settings that both CIFARs start from."""
+  config = common.base(name, name)
   config.recipe.update(batch_size=64, pad=4, flip=True)
   for part in (config.faculty.specialist, config.faculty.generalist):
-    part.update(model="resnet110", epochs=_EPOCHS, learning_rate=0.05)
+    part.update(model=teacher, epochs=_EPOCHS, learning_rate=0.05)
     part.update(schedule="steps", milestones=(150, 180, 210))
   config.class_order = "similar"
-  return common.apply(config, arg, VARIANTS)
+  return config
 
 
 def brief(config: ConfigDict) -> None:

@@ -17,14 +17,20 @@ _EPOCHS = 30
 
 
 def get_config(arg: str = "") -> ConfigDict:
-  config = common.base("folder", "folder")
-  config.student.model = "resnet8"
+  config = begin("folder")
   config.data.image_size = 32
+  return common.apply(config, arg, VARIANTS)
+
+
+def begin(name: str) -> ConfigDict:
+  """The settings that images of any kind start from."""
+  config = common.base(name, name)
+  config.student.model = "resnet8"
   config.recipe.update(batch_size=64, pad=4, flip=True)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="resnet20", epochs=_EPOCHS, learning_rate=0.1)
   config.class_order = "similar"
-  return common.apply(config, arg, VARIANTS)
+  return config
 
 
 def ce(config: ConfigDict) -> None:

@@ -105,7 +105,10 @@ def data(directory: str) -> Iterator[str]:
     raise UserError(f"no folder {directory}; give one with --data_dir")
   named = [name for name, row in datasets.DATASETS.items() if row.files and name != "folder"]
   there = [name for name in named if _is_there(name, place)]
-  folders = sorted({path.parent.parent.name for path in place.glob("*/*/dataset_info.json")})
+  versions = [
+    info.parent for way in ("*/*", "*/*/*") for info in place.glob(f"{way}/dataset_info.json")
+  ]
+  folders = sorted({version.parent.relative_to(place).as_posix() for version in versions})
   there += [f"tfds:{name}" for name in folders if name not in named and prepared.find(place, name)]
   yield f"in {place}: {', '.join(there) or 'no data set that has a name here'}"
   missing = [name for name in named if name not in there]

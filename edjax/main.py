@@ -64,7 +64,8 @@ def main(argv: list[str]) -> None:
   for given in _JOB:
     if given.value is not None:
       raise UserError(f"--{given.name} is for several processes; give --multihost too")
-  datasets.require(config.dataset, data_dir=config.data_dir, **config.data)
+  name, how = datasets.as_asked(config.dataset, config.data)
+  datasets.require(name, data_dir=config.data_dir, **how)
   _run(config, workdir, mode)
 
 

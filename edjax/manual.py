@@ -20,6 +20,10 @@ from edjax.whole import Whole, now
 
 Methods = Mapping[str, Mapping[str, Any]]
 _LEFT = 40  # columns of what is explained
+# What a config may have of its images, beside what `datasets.load` takes.
+_OF_DATA = {
+  "name": "where dataset is tfds, which of the sets that tensorflow-datasets has prepared",
+}
 # What a config has of every method, beside the method's own options.
 _OF_METHODS = {
   "weight": "factor of its loss in the sum of all.",
@@ -129,7 +133,7 @@ def _said(place: str, given: Methods) -> dict[str, str]:
   kind: Any = rows.GradeRow if section == "grades" else Settings
   for part in place.split(".") if place and kind is Settings else ():
     kind = kind.__dataclass_fields__[part].type
-  return meanings(kind)
+  return meanings(kind) | (_OF_DATA if section == "data" else {})
 
 
 def _leaves(place: str, tree: Mapping[str, Any], given: Methods) -> Iterator[tuple[str, Any]]:

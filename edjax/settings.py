@@ -19,6 +19,7 @@ from ml_collections.config_dict import placeholder
 
 from edjax import convert, models, pairs, rows
 from edjax import methods as methods_table
+from edjax.data import datasets
 from edjax.errors import UserError
 from edjax.sections import Settings
 
@@ -155,6 +156,10 @@ def resolve(tree: Tree) -> Tree:
     tree: the settings of a config, or of a config.json, nested dicts.
   """
   settings = copy.deepcopy(tree)
+  if "name" in settings.get("data", {}):
+    which = settings["data"]["name"].replace("/", "_")  # another set, another work directory
+    settings["name"] = settings["name"].replace("tfds", which or "tfds", 1)
+    settings["dataset"], settings["data"] = datasets.as_asked(settings["dataset"], settings["data"])
   for name, row in settings["methods"].items():
     if isinstance(row, dict):
       row.update({option: default for option, (_, default) in _unset(name, row).items()})

@@ -27,7 +27,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from edjax import curriculum, models, progress
 from edjax.devices import xla
-from edjax.report import journal
+from edjax.report import followers, journal
 from edjax.settings import settle
 from edjax.storage import checkpoint
 from edjax.training import loop
@@ -39,6 +39,7 @@ KEPT = [
   (checkpoint.Store, "save"),
   (checkpoint.Store, "wait"),
   (journal.Journal, "write"),
+  (followers.Followers, "write"),
   (progress.Progress, "update"),
 ]
 

@@ -222,12 +222,17 @@ def write_tiny_imagenet(directory, ids=tuple(WORDNET), train=6, val=2, size=64):
   return path
 
 
-def write_tfds(directory, name, version, shape, classes, parts):
+def write_tfds(
+  directory, name, version, shape, classes, parts, keys=("image", "label"), others=(), learnt=None
+):
   """Prepares a data set as tensorflow-datasets does, without TensorFlow.
 
   Args:
     shape: of the images; None where they are of several.
     parts: {split: [(path of an image, label)]}.
+    keys: names of these two.
+    others: names of further features that are classes.
+    learnt: which is to be learnt from which, as the set's description may say.
   """
   tfds = pytest.importorskip("tensorflow_datasets")
   set_name, set_version = name, version
@@ -239,17 +244,22 @@ def write_tfds(directory, name, version, shape, classes, parts):
 
       def _info(self):
         features = {
-          "image": tfds.features.Image(shape=shape),
-          "label": tfds.features.ClassLabel(names=classes),
+          keys[0]: tfds.features.Image(shape=shape),
+          keys[1]: tfds.features.ClassLabel(names=classes),
+          **{other: tfds.features.ClassLabel(num_classes=2) for other in others},
         }
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+        return tfds.core.DatasetInfo(
+          builder=self,
+          features=tfds.features.FeaturesDict(features),
+          supervised_keys=learnt,
+        )
 
       def _split_generators(self, manager):
         return {split: self._generate_examples(rows) for split, rows in parts.items()}
 
       def _generate_examples(self, rows):
         for i, (path, label) in enumerate(rows):
-          yield i, {"image": str(path), "label": int(label)}
+          yield i, dict(zip(keys, (str(path), int(label)), strict=True)) | dict.fromkeys(others, 1)
 
   Made(data_dir=directory, file_format="array_record").download_and_prepare()
 

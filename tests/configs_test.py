@@ -21,8 +21,8 @@ from edjax.training import loop
 from tests import archives, command
 
 CLASSES = {
-  "digits": 10, "fashion_mnist": 10, "cifar100": 100, "folder": 6, "food101": 101,
-  "caltech256": 256, "tiny_imagenet": 200,
+  "digits": 10, "fashion_mnist": 10, "cifar10": 10, "cifar100": 100, "folder": 6, "food101": 101,
+  "caltech256": 256, "tiny_imagenet": 200, "tfds": 6,
 }  # fmt: skip
 MODULES = {name: importlib.import_module(f"configs.{name}") for name in CLASSES}
 ROWS = [
@@ -55,7 +55,7 @@ def test_variant(name, arg):
   with pytest.raises(TypeError):
     config.seed = "one"
   assert config.name == (f"{name}_{arg}" if arg else name)
-  assert config.dataset in datasets.DATASETS
+  assert config.dataset in {*datasets.DATASETS, "tfds"}
   assert set(config.data) <= set(inspect.signature(datasets.load).parameters)
   assert json.loads(config.to_json()) == json.loads(json.dumps(config.to_dict()))
   built = plan(config, CLASSES[name])
@@ -226,15 +226,21 @@ def data_dirs(tmp_path_factory):
   archives.write_fashion(folders["fashion_mnist"], ".gz", train=600, test=50)
   files, _, _ = archives.cifar100_files(classes=100, train=300, test=100)
   archives.write_tar(folders["cifar100"] / "cifar-100-binary.tar.gz", "cifar-100-binary", files)
+  files = {f"data_batch_{i}.bin": archives.cifar_records(60 + i, 1, 10)[0] for i in range(1, 6)}
+  files |= {"test_batch.bin": archives.cifar_records(40, 1, 10)[0]}
+  files |= {"batches.meta.txt": "".join(f"class {i}\n" for i in range(10)).encode()}
+  archives.write_tar(folders["cifar10"] / "cifar-10-binary.tar.gz", "cifar-10-batches-bin", files)
   archives.write_food101(folders["food101"], [f"dish_{i:03}" for i in range(101)])
   caltech = [f"{i:03}.thing-{i}" for i in range(1, 258)]
   archives.write_caltech256(folders["caltech256"], caltech, count=4)
   archives.write_tiny_imagenet(folders["tiny_imagenet"], [f"n{i:08}" for i in range(200)], 4, 1)
   for part, count in (("train", 20), ("test", 7)):
     archives.write_tree(folders["folder"] / part, ("ant", "bee", "cow"), count)
+  rows = [(path, i % 3) for i, path in enumerate(sorted(folders["folder"].glob("train/*/*")))]
+  archives.write_tfds(folders["tfds"], "beans", "0.1.0", (4, 4, 3), "abc", {"train": rows})
   counts = {
-    "fashion_mnist": 50, "cifar100": 100, "folder": 21, "food101": 202, "caltech256": 256,
-    "tiny_imagenet": 200,
+    "fashion_mnist": 50, "cifar10": 40, "cifar100": 100, "folder": 21, "food101": 202,
+    "caltech256": 256, "tiny_imagenet": 200, "tfds": 12,
   }  # fmt: skip
   return {name: (str(folder), counts[name]) for name, folder in folders.items()}
 
@@ -258,6 +264,8 @@ def test_smoke(name, arg, model, data_dirs, small, tmp_path, monkeypatch, capsys
     row = published_archives.ARCHIVES[name]
     archives.publish(monkeypatch, name, pathlib.Path(data_dir) / row.name)
   config.data_dir, config.devices = data_dir, 1
+  if name == "tfds":
+    config.data.name = "beans"
   for part in (config.student, config.faculty.specialist, config.faculty.generalist):
     part.model = model
   load, note = datasets.load, "what was read and what was not"

@@ -104,12 +104,13 @@ def test_extras(told, monkeypatch):
 
 def test_data_sets_that_are_there(told, tmp_path, food):
   archives.write_fashion(tmp_path)
-  for name, ending in (("flowers", "array_record"), ("birds", "tfrecord")):
+  prepared = {"flowers": "array_record", "birds": "tfrecord", "emnist/letters": "array_record"}
+  for name, ending in prepared.items():
     (tmp_path / name / "1.0.0").mkdir(parents=True)
     (tmp_path / name / "1.0.0" / "dataset_info.json").write_text("{}")
-    (tmp_path / name / "1.0.0" / f"{name}-train.{ending}-00000-of-00001").write_bytes(b"")
+    (tmp_path / name / "1.0.0" / f"train.{ending}-00000-of-00001").write_bytes(b"")
   found, missing = told(f"--data_dir={tmp_path}")["data"]
-  assert found == f"in {tmp_path}: fashion_mnist, food101, tfds:flowers"
+  assert found == f"in {tmp_path}: fashion_mnist, food101, tfds:emnist/letters, tfds:flowers"
   assert missing.startswith("not there: cifar10, cifar100, caltech256,")
   (tmp_path / "empty").mkdir()
   found, _ = told(f"--data_dir={tmp_path / 'empty'}")["data"]

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from edjax.data import identity, splits
 from edjax.data.figures import Figures, figures_of
 from edjax.data.photographs import decoding, reader
-from edjax.data.readers import arrays, cifar, digits, folder, idx, prepared
+from edjax.data.readers import arrays, cifar, digits, folder, idx, named, prepared
 from edjax.data.splits import Images, Rows, Split
 from edjax.errors import UserError, choose, one_of
 
@@ -73,10 +73,11 @@ def _photographs(
   name: str,
   mean: tuple[float, ...] = (0.485, 0.456, 0.406),
   std: tuple[float, ...] = (0.229, 0.224, 0.225),
+  read: Callable[..., Any] = reader.read,
 ) -> Row:
   """Returns the row of photographs; the figures are ImageNet's, which the field uses for all."""
   return Row(
-    read=functools.partial(reader.read, name),
+    read=functools.partial(read, name),
     files=reader.wanted(name),
     tfds=bool(reader.album(name).tfds),
     takes=("image_size", "bad_images", "source"),
@@ -145,11 +146,26 @@ DATASETS = {
 
 def row_of(name: str) -> Row:
   """Returns what is known of a data set; raises UserError for a name that is none."""
-  if name.startswith("tfds:"):
-    return _photographs(name)
+  if name == named.PREFIX:
+    raise UserError(
+      "the data set has no name; give --config.data.name=NAME, of one that tensorflow-datasets has "
+      "prepared in --config.data_dir=DIR"
+    )
+  if name.startswith(named.PREFIX):
+    return _photographs(name, read=named.read)
   if ":" in name:
     return Row(read=functools.partial(arrays.read, name), own=True)
   return choose(DATASETS, name, "dataset")
+
+
+def as_asked(dataset: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+  """Returns (name, options) for `load`, of the settings `dataset` and `data` of a config.
+
+  The name of a set that tensorflow-datasets has prepared may be among the latter: "tfds" and
+  {"name": "beans"} are "tfds:beans".
+  """
+  others = {key: value for key, value in options.items() if key != "name"}
+  return (named.PREFIX + options.get("name", "") if dataset == "tfds" else dataset), others
 
 
 def load(
@@ -173,8 +189,9 @@ def load(
 
   Args:
     name: a key of `DATASETS`; or "tfds:NAME" for whatever tensorflow-datasets has prepared with an
-      image and a label: it is treated as photographs, and is 160 pixels wide if not told otherwise;
-      or "package.module:NAME" of a function of one's own, see `arrays.read`.
+      image and a label: small images of one size are read as they are, and others are treated as
+      photographs, 160 pixels wide if not told otherwise; or "package.module:NAME" of a function of
+      one's own, see `arrays.read`.
     data_dir: where the files are; "~" is the home directory. Not needed for "digits".
     validation_fraction: of the training images of each class, in [0, 1); 0 leaves the validation
       part empty (n = 0).
@@ -215,7 +232,7 @@ def load(
       f"dataset {name!r} has images of {side[0]}x{side[1]} pixels and is not resized;"
       " set data.image_size to 0"
     )
-  usual = (row.mean, row.std) if row.mean else ()
+  usual = (row.mean, row.std) if len(row.mean) == train.images.shape[-1] else ()
   kept = tuple(note for note in notes if note)
   figures = functools.partial(figures_of, mean=mean, std=std, usual=usual)
   return cut(name, train, test, class_names, figures, validation_fraction, train_limit, kept)

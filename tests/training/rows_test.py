@@ -16,11 +16,13 @@ from edjax.training import loop
 DATA = {
   "digits": (10, 1212, (8, 8, 1)),
   "fashion_mnist": (10, 54_000, (28, 28, 1)),
+  "cifar10": (10, 45_000, (32, 32, 3)),
   "cifar100": (100, 45_000, (32, 32, 3)),
   "folder": (3, 900, (64, 64, 3)),
   "food101": (101, 68_175, (64, 64, 3)),
   "caltech256": (256, 21_442, (160, 160, 3)),
   "tiny_imagenet": (200, 90_000, (64, 64, 3)),
+  "tfds": (3, 900, (64, 64, 3)),
 }
 MODULES = {name: importlib.import_module(f"configs.{name}") for name in DATA}
 PHOTOGRAPHS = {"food101", "caltech256", "tiny_imagenet"}
@@ -45,6 +47,7 @@ QUICK = [
   "digits:",
   *(f"digits:{arg}" for arg, row in published.METHODS.items() if arg in row),
   "fashion_mnist:ed,at",
+  "cifar10:ce",
   "cifar100:ce",
   "folder:fsp",
   "food101:kdsvd",

@@ -167,6 +167,8 @@ def _locate(
   if version is None:
     unpacked = next((p for p in _unpacked(directory, found) if p.is_dir()), None)
     seen = f"; {unpacked} seems to be unpacked from it, but is not read" if unpacked else ""
+    if found.tfds and any(directory.glob(f"{found.tfds}/*/*.tfrecord*")):
+      seen = "; what is there are TFRecord files, which only TensorFlow reads"
     raise UserError(
       f"dataset {name!r}: no {directory / missing}{seen}; wanted in {directory}:"
       f" {wanted(name, source)}; nothing is downloaded"
