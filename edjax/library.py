@@ -68,6 +68,7 @@ def distill(
   cut: str = "stages",
   start: str | os.PathLike[str] = "",
   workdir: str | os.PathLike[str] | None = None,
+  name: str = "",
   curriculum: plans.Curriculum | None = None,
   methods: Mapping[str, float | type[Method] | Mapping[str, Any]] | None = None,
   recipe: Mapping[str, Any] | None = None,
@@ -96,7 +97,9 @@ def distill(
     cut: what a fragment of the student is, see `sections.Student`.
     start: a network as which the student begins, see `sections.Student`.
     workdir: where everything is written; None for the first of runs/NAME, runs/NAME-2 … that no
-      other run has, NAME being the data set's. `Run.workdir` says which.
+      other run has. `Run.workdir` says which.
+    name: what the run is called in its report and where runs are compared; the data set's name if
+      not given.
     curriculum: `edjax.Curriculum.default()` if not given.
     methods: {name in `edjax.methods.METHODS`: its weight, or {option: value}}. One's own is called
       as one likes: {"mine": Mine}, or {"mine": {"method": Mine, "weight": 0.5}}; a name may
@@ -123,7 +126,7 @@ def distill(
   curriculum = curriculum or plans.Curriculum.default()
   methods = {"kd": {"weight": 0.7, "temperature": 4.0}, "ce": 0.3} if methods is None else methods
   tree = {
-    "name": dataset.name,
+    "name": name or dataset.name,
     "dataset": dataset.name,
     "seed": seed,
     "devices": devices,

@@ -50,5 +50,12 @@ def name_of(thing: object, what: str) -> str:
       f"the {what} has no name: give it one at the top of a module, a script or a notebook, as in "
       f"MINE = …, by which a later run and the graduate find it"
     )
-  # A module's own name rather than that of a script that has imported it.
-  return min(names, key=lambda name: (name.startswith(("__main__:", "__mp_main__:")), name))
+  return min(names, key=_rank)
+
+
+def _rank(name: str) -> tuple[bool, bool, str]:
+  """A module's own name comes before that of a script that has imported it, and what people call
+  things before what notebooks keep their outputs as: `_`, `_12`.
+  """
+  module, _, attribute = name.partition(":")
+  return module in ("__main__", "__mp_main__"), attribute.startswith("_"), name

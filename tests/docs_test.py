@@ -1,10 +1,11 @@
-"""What README and the pages of docs/ show can be typed, and what they link to and name is there."""
+"""What README, the pages of docs/ and the notebooks show can be typed; what they name is there."""
 
 import argparse
 import ast
 import configparser
 import functools
 import importlib
+import json
 import re
 import shlex
 
@@ -22,9 +23,27 @@ from edjax.predict import __main__ as predict
 from edjax.recipes import common
 from tests import command
 
+
+def page_of(path):
+  """A page's text; a notebook's code is fenced, as Python and as commands for a shell (`!`)."""
+  if path.suffix == ".md":
+    return path.read_text()
+  parts = []
+  for cell in json.loads(path.read_text())["cells"]:
+    lines = "".join(cell["source"]).splitlines()
+    if cell["cell_type"] == "code":
+      shell = [line.strip() for line in lines if line.lstrip().startswith("!")]
+      lines = [re.sub(r"^( *)[%!].*", r"\1pass", line) for line in lines]
+      lines = ["```python", *lines, "```", *(["```", *shell, "```"] if shell else [])]
+    parts += lines
+  return "\n".join([*parts, ""])
+
+
+NOTEBOOKS = sorted((command.ROOT / "experiments" / "notebooks").glob("*.ipynb"))
+DOCS = sorted((command.ROOT / "docs").glob("*.md"))
 PAGES = {
-  page.relative_to(command.ROOT).as_posix(): page.read_text()
-  for page in (command.ROOT / "README.md", *sorted((command.ROOT / "docs").glob("*.md")))
+  page.relative_to(command.ROOT).as_posix(): page_of(page)
+  for page in (command.ROOT / "README.md", *DOCS, *NOTEBOOKS)
 }
 TEXT = "\n".join(PAGES.values())
 MAINS = {
@@ -59,6 +78,7 @@ def commands():
   lines = [line for block in blocks("") for line in block.splitlines()]
   lines += [span for span in spans() if re.match(r"(python|edjax) \S|--config[.=]", span)]
   lines += [line for page in CONFIGS for line in page.splitlines() if line.startswith("python -m ")]
+  lines = [re.sub(r"^!(\w+=\w+ )*", "", line) for line in lines]  # as a notebook has them
   given = [shlex.split(line, comments=True) for line in lines]
   return [part for words in given if words for part in parts(words)]
 
@@ -291,7 +311,19 @@ def test_every_link_leads_somewhere(page):
 
 def test_every_page_is_linked_from_the_first():
   linked = set(re.findall(r"\]\((docs/\w[\w-]*\.md)", PAGES["README.md"]))
-  assert linked == set(PAGES) - {"README.md"}
+  assert linked == {f"docs/{page.name}" for page in DOCS}
+  linked = set(re.findall(r"notebooks/(\w+\.ipynb)\)", PAGES["docs/notebooks.md"]))
+  assert linked == {page.name for page in NOTEBOOKS}
+
+
+def test_what_notebooks_install_can_be_installed():
+  setup = configparser.ConfigParser()
+  setup.read(command.ROOT / "setup.cfg")
+  named = re.findall(r"edjax\[([\w,]+)\]", TEXT)
+  assert len(named) > 8
+  assert {extra for names in named for extra in names.split(",")} <= {
+    *setup["options.extras_require"]
+  }
 
 
 def test_readme_is_short():

@@ -90,9 +90,11 @@ def test_a_graduate_teaches(run, dataset, tmp_path):
     "tests.small:SMALL",
     run.workdir / "graduate",
     workdir=tmp_path / "run",
+    name="taught",
     curriculum=edjax.Curriculum.plain(epochs=1),
     devices=1,
   )
+  assert (taught.report["config"], run.report["config"]) == ("taught", "arrays")
   assert len(dataset.train.labels) == 174  # an eighth of them is 21
   assert json.loads((tmp_path / "run" / "config.json").read_text())["recipe"]["batch_size"] == 16
   (teacher,) = taught.report["teachers"]

@@ -110,6 +110,14 @@ def test_an_object_is_called_by_its_module(monkeypatch):
   assert own.find("__main__:MINE", "network") is MODELS["resnet8"]
 
 
+def test_an_object_is_not_called_as_a_notebook_keeps_its_outputs(monkeypatch):
+  """There `_` and `_7` are what a cell has shown, and change from one call to the next."""
+  thing = object()
+  for name in ("_", "_7", "body"):
+    monkeypatch.setattr(sys.modules["__main__"], name, thing, raising=False)
+  assert own.name_of(thing, "network") == "__main__:body"
+
+
 def test_an_object_without_a_name_is_a_line():
   with pytest.raises(UserError, match="the network has no name: give it one"):
     own.name_of(object(), "network")
