@@ -89,6 +89,10 @@ def _nothing_learnt(settings: Settings, plan: Curriculum) -> bool:
   return len(plan.grades) == 1 and not settings.student.start
 
 
+def _begins_anew(settings: Settings, _: Curriculum) -> bool:
+  return not settings.student.start
+
+
 def _one_grade(_: Settings, plan: Curriculum) -> bool:
   return len(plan.grades) == 1
 
@@ -183,6 +187,7 @@ ROWS: tuple[tuple[str, tuple[Any, ...], Idle, str], ...] = (
   ("grades.lower_rate", (1.0,), _nothing_learnt, _ALONE),
   ("grades.rehearsal", (1.0,), _never_more, "no grade sees more subjects than the one before it"),
   ("grades.carry_momentum", (False,), _one_grade, _ALONE),
+  ("student.keep_statistics", (False,), _begins_anew, "the student begins anew (student.start)"),
   ("student.cut", ("stages",), _never_partial, "the student is whole, and learns, in every grade"),
   ("grades.reference_width", (0,), _never_referred, _OWN_HEAD),
   ("grades.reference_grid", (1,), _never_referred, _OWN_HEAD),
@@ -205,6 +210,8 @@ ROWS: tuple[tuple[str, tuple[Any, ...], Idle, str], ...] = (
   ("faculty.specialist.frozen_epochs", (0.0,), _no_start("specialist"), _NO_START),
   ("faculty.generalist.body_rate", (0.1,), _no_start("generalist"), _NO_START),
   ("faculty.specialist.body_rate", (0.1,), _no_start("specialist"), _NO_START),
+  ("faculty.generalist.keep_statistics", (False,), _no_start("generalist"), _NO_START),
+  ("faculty.specialist.keep_statistics", (False,), _no_start("specialist"), _NO_START),
   (
     "faculty.bank_fill",
     ("lazily",),

@@ -67,6 +67,7 @@ def distill(
   *,
   cut: str = "stages",
   start: str | os.PathLike[str] = "",
+  keep_statistics: bool = False,
   workdir: str | os.PathLike[str] | None = None,
   name: str = "",
   curriculum: plans.Curriculum | None = None,
@@ -96,6 +97,7 @@ def distill(
       knows all classes already: a graduate's folder, or a file of PyTorch's.
     cut: what a fragment of the student is, see `sections.Student`.
     start: a network as which the student begins, see `sections.Student`.
+    keep_statistics: whether it goes on with that one's batch statistics.
     workdir: where everything is written; None for the first of runs/NAME, runs/NAME-2 … that no
       other run has. `Run.workdir` says which.
     name: what the run is called in its report and where runs are compared; the data set's name if
@@ -130,7 +132,12 @@ def distill(
     "dataset": dataset.name,
     "seed": seed,
     "devices": devices,
-    "student": {"model": _model(student), "cut": cut, "start": os.fspath(start)},
+    "student": {
+      "model": _model(student),
+      "cut": cut,
+      "start": os.fspath(start),
+      "keep_statistics": keep_statistics,
+    },
     "grades": curriculum.named(),
     "subjects": curriculum.subjects,
     "class_order": curriculum.class_order,

@@ -52,11 +52,13 @@ class Student:
     cut: what a fragment is: one of the "stages", or by "depth" a further block of every stage.
     start: a file or folder of the same network, trained on other classes, with which it begins, all
       but its last layer; "": none.
+    keep_statistics: see `TeacherSettings`.
   """
 
   model: str
   cut: str = "stages"
   start: str = ""
+  keep_statistics: bool = False
 
   def __post_init__(self) -> None:
     typed(self, "student.")
@@ -93,6 +95,8 @@ class TeacherSettings:
     frozen_epochs: passes before `epochs` in which a teacher with a start learns its last layer
       alone.
     body_rate: factor on the learning rate of all but the last layer of a teacher with a start.
+    keep_statistics: whether batch normalisations of one with a start go on with its running mean
+      and variance while it is trained, and never renew them.
   """
 
   model: str
@@ -111,6 +115,7 @@ class TeacherSettings:
   start: str = ""
   frozen_epochs: float = 0.0
   body_rate: float = 0.1
+  keep_statistics: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

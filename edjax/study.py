@@ -21,6 +21,7 @@ class Study:
     model: a row of `models.MODELS`.
     cut: how it is cut in fragments, one of `models.cut.CUTS`.
     start: the network that it begins as, all but the last layer, or None.
+    keep_statistics: whether what it has of its start keeps that one's batch statistics.
     curriculum: a `curriculum.Curriculum`.
     order: the data set's labels in the class order of this study.
     teachers: {name: `faculty.Teacher`}.
@@ -46,6 +47,7 @@ class Study:
   bank: object | None = None
   cut: str = "stages"
   start: Start | None = None
+  keep_statistics: bool = False
 
   @property
   def figures(self) -> Figures | tuple[()]:

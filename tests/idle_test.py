@@ -62,6 +62,7 @@ ROWS = [
   ("grades.rehearsal", (0.5,), ("kd", {}), ("ed", {})),
   ("grades.rehearsal", (0.5,), ("ed", {"grades.subjects": (0,)}), ("paper", {})),
   ("grades.carry_momentum", (True,), ("kd", {}), ("ed", {})),
+  ("student.keep_statistics", True, ("kd", {}), ("kd", {"student.start": "a"})),
   ("student.cut", "depth", ("kd", {}), ("kd", {"grades.frozen": (1,), **DEEP})),
   ("student.cut", "depth", ("kd", {}), ("paper", DEEP)),
   ("grades.reference_width", (8,), ("kd", {}), ("ed", {})),
@@ -81,7 +82,7 @@ ROWS = [
    ("paper", {"faculty.specialist.checkpoint": ("a", "b", "c")})),
   *(
     (f"faculty.{kind}.{name}", value, (arg, {}), (arg, {f"faculty.{kind}.start": "a"}))
-    for name, value in (("frozen_epochs", 2.0), ("body_rate", 0.5))
+    for name, value in (("frozen_epochs", 2.0), ("body_rate", 0.5), ("keep_statistics", True))
     for kind, arg in (("generalist", "kd"), ("specialist", "paper"))
   ),
   ("faculty.bank_fill", "up_front", ("kd", {}), ("kd", {"faculty.bank": "float32"})),

@@ -151,6 +151,14 @@ def test_its_body_learns_at_its_share_of_the_rate(known, tmp_path):
       np.testing.assert_allclose(less, share * whole, rtol=1e-3, atol=1e-6)
 
 
+def test_it_keeps_its_statistics_while_all_of_it_learns(known, tmp_path):
+  grade = ready(known[0], tmp_path, 0, **{"faculty.generalist.keep_statistics": True})
+  before, after = steps(grade)
+  assert apart(before["batch_stats"], after["batch_stats"]) == set()
+  assert apart(before["batch_stats"], known[1]["batch_stats"]) == set()
+  assert apart(before["params"], after["params"]) == {*school.bits(before["params"])}
+
+
 @pytest.mark.parametrize("count, head", [(cut.BODY, {"dense"}), (3, {"conv", "bn", "dense"})])
 def test_what_a_head_has_before_its_last_layer_is_of_the_body(count, head):
   """It learns nothing, and no statistics are measured there, which `count` fragments alone do."""
@@ -242,10 +250,11 @@ def test_what_it_starts_from_names_a_teacher_in_a_cache(settings, tmp_path):
     fingerprint(dataclasses.replace(begun, figures=((0.4,), (0.2,)))),
     fingerprint(begun, body_rate=0.5),
     fingerprint(begun, frozen_epochs=2.0),
+    fingerprint(begun, keep_statistics=True),
   ]
   mine = fingerprint(begun)
   assert mine == fingerprint(dataclasses.replace(begun, path="elsewhere"))
-  assert len({mine, *others}) == 6
+  assert len({mine, *others}) == 7
 
 
 REFUSED = [

@@ -110,6 +110,7 @@ def study(search: Search, wanted: Wanted) -> Study:
     seed=search.faculty.seed + (wanted.number if general else 0),
     directory=search.workdir / "teachers" / name,
     start=search.start(name),
+    keep_statistics=chosen.keep_statistics,
     **vars(search.checkpoint),
   )
 
@@ -170,6 +171,7 @@ def _begun(begun: Start, chosen: TeacherSettings) -> dict[str, Any]:
     "figures": begun.figures,
     "frozen_epochs": chosen.frozen_epochs,
     "body_rate": chosen.body_rate,
+    **({"keep_statistics": True} if chosen.keep_statistics else {}),  # there was no such setting
   }
 
 

@@ -217,7 +217,8 @@ def make_spec(
 
   def lowest(fragments: int) -> int:
     """Of a network that began as another all but the new layer goes with the highest fragment."""
-    return BODY if study.start and own_head and fragments == grade.fragments else fragments
+    begun = study.start and own_head and not body.reuses  # a projector is new, too
+    return BODY if begun and fragments == grade.fragments else fragments
 
   return StepSpec(
     network=network,
@@ -246,6 +247,7 @@ def make_spec(
     blocks=blocks,
     frozen=lowest(grade.frozen),
     reuses=body.reuses and own_head,
+    kept=lowest(grade.fragments) if study.start and study.keep_statistics else 0,
     lower=lowest(grade.fragments) if study.start else before.fragments if before else 0,
     lower_rate=grade.lower_rate,
     carry_momentum=grade.carry_momentum,

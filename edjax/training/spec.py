@@ -31,9 +31,11 @@ class StepSpec:
     missing: stages of the whole student that have not grown yet.
     steps_per_epoch: of the grade.
     blocks: of a student that is cut by depth; None: by stages.
-    frozen: fragments that do not learn; −1: nothing of the student does. Of these and of `lower`,
-      `cut.BODY` stands for all but the last layer.
+    frozen: fragments that do not learn; −1: nothing of the student does. Of these, of `kept` and of
+      `lower`, `cut.BODY` stands for all but the last layer.
     reuses: the student ends in a teacher's classifier, which does not learn.
+    kept: fragments whose normalisations keep their statistics, and normalise by them, while they
+      learn.
     lower: fragments, trained before, whose updates are multiplied by `lower_rate`.
     lower_rate: that factor.
     carry_momentum: see `curriculum.Grade`.
@@ -57,6 +59,7 @@ class StepSpec:
   blocks: Blocks | None = None
   frozen: int = 0
   reuses: bool = False
+  kept: int = 0
   lower: int = 0
   lower_rate: float = 1.0
   carry_momentum: bool = False

@@ -228,7 +228,7 @@ def _outputs(
       variables | stats | {"params": lowered},
       view,
       train=spec.frozen >= 0,
-      frozen=spec.frozen,
+      frozen=max(spec.frozen, spec.kept),
       blocks=spec.blocks,
       mutable=["batch_stats"],
     )

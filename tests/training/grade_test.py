@@ -1,11 +1,14 @@
 """A grade made ready."""
 
+import dataclasses
 import pathlib
 
 import pytest
 
 from edjax import curriculum, methods, rows
 from edjax.data.datasets import Dataset, Split
+from edjax.models.cut import BODY
+from edjax.start import Start
 from edjax.study import Study
 from edjax.training import grade
 from edjax.training.evaluation import Loader
@@ -56,3 +59,21 @@ def test_a_recipe_says_how_images_are_augmented(recipe, loader):
     assert (how.randaugment.layers, how.randaugment.magnitude) == (3, (7, 7))
   else:
     assert how.randaugment is None
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+@pytest.mark.parametrize(
+  "model, number, begun",
+  [("resnet8_half", 0, 2), ("resnet8_half", 1, BODY), ("resnet8_half+simkd8", 1, 3)],
+)
+def test_what_a_student_has_of_its_start(model, number, begun, keeps, loader):
+  """Neither a teaching reference, nor its last layer, nor the projector to its teacher's."""
+  plan = [
+    rows.GradeRow(fragments=count, teachers="none", frozen=frozen)
+    for count, frozen in ((2, 2), (0, 3))
+  ]
+  given = Start("a", "resnet8_half", 7, {}, "0")
+  schooling = dataclasses.replace(study(plan), model=model, start=given, keep_statistics=keeps)
+  _, _, seating = grade.seat(schooling, loader, number)
+  spec = grade.make_spec(schooling, loader, number, seating, lambda _: 0.1)
+  assert (spec.frozen, spec.lower, spec.kept) == (begun, begun, begun if keeps else 0)

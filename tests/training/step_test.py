@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from edjax import curriculum, models
 from edjax.data.augment.pipeline import Augment
 from edjax.devices import pmap
+from edjax.models.cut import BODY
 from edjax.models.resnet import resnet
 from edjax.training import optimizers, step
 from tests import school
@@ -155,6 +156,28 @@ def test_a_step_equals_pytorch_and_batch_norm_sees_the_mixture():
     np.testing.assert_allclose(tensor, expected, rtol=1e-4, atol=1e-5, err_msg=name)
     moved += not torch.equal(tensor, before[name])
   assert moved > 20
+
+
+def test_kept_statistics_are_batch_norm_that_is_evaluated_in_training():
+  """PyTorch's modules in eval() while the rest trains; they stay, and scales and shifts learn."""
+  desk = school.grade(teachers=(), methods={"ce": {}}, kept=BODY, momentum=0.9, weight_decay=5e-4)
+  student = zoo.load(ResNet(8, (4, 4, 8, 8), 6), desk.variables, "resnet8").train()
+  for module in student.modules():
+    if isinstance(module, torch.nn.BatchNorm2d):
+      module.eval()
+  sgd = torch.optim.SGD(student.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+  for number in range(2):
+    sgd.zero_grad()
+    views = torch.tensor(desk.views(number)).permute(0, 3, 1, 2)
+    F.cross_entropy(student(views).logits, torch.tensor(desk.places(number)).long()).backward()
+    sgd.step()
+  state = desk.train(2)
+  assert bits(state.variables["batch_stats"]) == bits(desk.variables["batch_stats"])
+  before = zoo.state(desk.variables, "resnet8")
+  for name, tensor in zoo.state(state.variables, "resnet8").items():
+    expected = student.state_dict()[name]
+    np.testing.assert_allclose(tensor, expected, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert "running" in name or not torch.equal(tensor, before[name]), name
 
 
 def test_batch_statistics_are_those_of_the_whole_batch():
