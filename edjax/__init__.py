@@ -18,6 +18,7 @@ __all__ = [
   "load",
   "methods",
   "models",
+  "views",
 ]
 
 _WHERE = {
@@ -26,6 +27,7 @@ _WHERE = {
   "UserError": "edjax.errors",
   "distill": "edjax.library",
   "load": "edjax.graduate",
+  "views": "edjax.library",
 }
 
 

@@ -10,6 +10,8 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from PIL import Image
+
 from edjax import own, plans
 from edjax import settings as settings_of
 from edjax.curriculum import Recipe
@@ -18,8 +20,9 @@ from edjax.errors import Stopped, UserError
 from edjax.graduate import Graduate, load
 from edjax.methods import Method
 from edjax.models import Body
-from edjax.report import page
+from edjax.report import images, page
 from edjax.report.followers import OnRow, Row
+from edjax.sections import Settings
 from edjax.training import loop
 
 
@@ -120,6 +123,82 @@ def distill(
   Raises:
     UserError: for anything the caller can put right.
   """
+  settings = _settled(
+    dataset,
+    student,
+    cut,
+    curriculum,
+    recipe,
+    seed,
+    devices,
+    teacher=teacher,
+    name=name,
+    start=start,
+    keep_statistics=keep_statistics,
+    methods=methods,
+    faculty=faculty,
+    writers=writers,
+  )
+  wanted = None if workdir is None else pathlib.Path(workdir)
+  with _listening(on_row) as options:
+    report = loop.run(settings, wanted, dataset=dataset, **options)
+  place = pathlib.Path(report["run"]["workdir"])
+  return Run(place, Report(report, place / "report.html"), load(place / "graduate"))
+
+
+def views(
+  dataset: Dataset,
+  student: str | Body = "resnet20",
+  *,
+  cut: str = "stages",
+  curriculum: plans.Curriculum | None = None,
+  recipe: Mapping[str, Any] | None = None,
+  seed: int = 0,
+  devices: int = 0,
+) -> Image.Image:
+  """Shows what a student will see of some training images, before it is trained.
+
+      edjax.views(train, recipe={"pad": 4, "flip": True, "randaugment": 2}).save("views.png")
+
+  Args:
+    dataset, student, cut, curriculum, recipe, seed, devices: as of `distill`.
+
+  Returns:
+    A picture, which notebooks show: a row for each image, itself and then its views in the first
+    steps, of every grade that shows images otherwise than those before. Where classes are not in
+    the given order, the images are others than those of the run.
+
+  Raises:
+    UserError: as `distill` does; or if every image is seen as it is.
+  """
+  settings = _settled(dataset, student, cut, curriculum, recipe, seed, devices)
+  sheets = loop.views(settings, dataset)
+  if not sheets:
+    raise UserError(
+      "every image is seen as it is; choose views with recipe, such as "
+      'recipe={"pad": 4, "flip": True}'
+    )
+  return images.side_by_side(sheets)
+
+
+def _settled(
+  dataset: Dataset,
+  student: str | Body,
+  cut: str,
+  curriculum: plans.Curriculum | None,
+  recipe: Mapping[str, Any] | None,
+  seed: int,
+  devices: int,
+  *,
+  teacher: str | Body | os.PathLike[str] = "resnet56",
+  name: str = "",
+  start: str | os.PathLike[str] = "",
+  keep_statistics: bool = False,
+  methods: Mapping[str, float | type[Method] | Mapping[str, Any]] | None = None,
+  faculty: Mapping[str, Any] | None = None,
+  writers: Sequence[str] = ("csv",),
+) -> Settings:
+  """Returns the settings of a school, see `distill`."""
   if not isinstance(dataset, Dataset):
     raise UserError(
       f"{type(dataset).__name__} is no data set; make one with edjax.data.from_arrays, from_folder "
@@ -147,12 +226,7 @@ def distill(
     "compilation_cache": "",
     "writers": tuple(writers),
   }
-  settings = settings_of.from_json(settings_of.resolve(tree))
-  wanted = None if workdir is None else pathlib.Path(workdir)
-  with _listening(on_row) as options:
-    report = loop.run(settings, wanted, dataset=dataset, **options)
-  place = pathlib.Path(report["run"]["workdir"])
-  return Run(place, Report(report, place / "report.html"), load(place / "graduate"))
+  return settings_of.from_json(settings_of.resolve(tree))
 
 
 @contextlib.contextmanager

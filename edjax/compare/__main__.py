@@ -19,8 +19,9 @@ import argparse
 import pathlib
 import sys
 
-from edjax.compare import arms, picture, runs, sweep, table
+from edjax.compare import arms, picture, sweep, table
 from edjax.errors import Parser, UserError, one_line, within
+from edjax.report import runs
 from edjax.storage.files import replace_file
 
 

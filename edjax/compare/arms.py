@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from scipy import stats
 
-from edjax.compare.runs import Run
 from edjax.errors import UserError, one_of
 from edjax.report import words
+from edjax.report.runs import Run, same_school
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,17 +113,9 @@ def gap(arm: Arm, other: Arm) -> Gap:
     [
       100 * run.top1 - 100 * other.runs[seed].top1
       for seed, run in arm.runs.items()
-      if seed in other.runs and _same_school(run, other.runs[seed])
+      if seed in other.runs and same_school(run, other.runs[seed])
     ]
   )
-
-
-def _same_school(run: Run, other: Run) -> bool:
-  """Teachers that only one of them has do not count: the other had none to be like."""
-  known = [{name: digest for name, _, digest in each.teachers} for each in (run, other)]
-  shared = known[0].keys() & known[1].keys()
-  same = all(known[0][name] == known[1][name] != "" for name in shared)
-  return run.data == other.data and same
 
 
 def paired(differences: Sequence[float]) -> Gap:

@@ -4,15 +4,14 @@ Markdown. What a run knows comes from its report; where there is none the card s
 """
 
 import dataclasses
-import os
 import pathlib
-import platform
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from typing import Any
 
 import jax
 
+from edjax import latency
 from edjax.export import check
 from edjax.export.program import BATCH, Program
 from edjax.graduate import Graduate
@@ -56,10 +55,10 @@ class Facts:
     size = f"{self.size / 1000:,.0f} kB"
     if self.milliseconds is None:
       return size
-    where = f"{platform.machine()}, {os.cpu_count()} cores"
+    where = latency.machine()
     if self.runtime == "jax":
       where = f"{jax.devices()[0].device_kind}, {where}"
-    runs = f"median of {check.RUNS} runs of one image"
+    runs = f"median of {latency.RUNS} runs of one image"
     return f"{size}, {self.milliseconds:.2f} ms an image here ({runs}; {where})"
 
 

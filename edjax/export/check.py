@@ -1,14 +1,12 @@
 """Whether a file answers as edjax does, and how long it takes over an image."""
 
-import time
-
 import numpy as np
 
+from edjax import latency
 from edjax.export.program import Ask, Program
 
 BATCHES = (1, 3, 7)  # images that are shown at once
 TOLERANCE = 1e-4
-RUNS = 30  # of one image, of which the median is told
 _LEAST = 1e-30  # of a probability; smaller ones are as good as none
 
 
@@ -35,15 +33,9 @@ def difference(program: Program, ask: Ask) -> float:
 
 
 def milliseconds(program: Program, ask: Ask) -> float:
-  """Returns the median time over one image that is shown alone, after a first that is not timed."""
+  """Returns the median time over one image that is shown alone, of `latency.RUNS`."""
   image = program.shown(np.zeros((1, *program.graduate.image_shape), np.uint8))
-  ask(image)
-  spans = []
-  for _ in range(RUNS):
-    began = time.perf_counter()
-    ask(image)
-    spans.append(time.perf_counter() - began)
-  return 1000 * float(np.median(spans))
+  return latency.milliseconds(lambda: ask(image))[0]
 
 
 def _logarithms(probabilities: np.ndarray) -> np.ndarray:

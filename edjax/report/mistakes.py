@@ -29,7 +29,7 @@ from edjax.report.drawing import (
 Counts = Sequence[Sequence[int]]  # rows are the truth
 
 MOST_DRAWN = 25  # classes of which a matrix can be read
-MOST_PAIRS, MOST_CLASSES = 8, 12  # of the most confused and of the hardest
+MOST_PAIRS = 8  # of the most confused
 
 
 def on_classes(counts: Counts | None, classes: Sequence[int]) -> tuple[float, int]:
@@ -63,31 +63,6 @@ def pairs(counts: Counts, classes: Sequence[str]) -> list[dict[str, Any]]:
     }
     for negative, truth, answer in sorted(found)[:MOST_PAIRS]
   ]
-
-
-def hardest(counts: Counts, classes: Sequence[str]) -> dict[str, Any]:
-  """Returns the classes with the lowest top-1, as rows, and how all classes fare."""
-  asked = sorted((row[label] / sum(row), label) for label, row in enumerate(counts) if sum(row))
-  rows = []
-  for share, label in asked[:MOST_CLASSES]:
-    others = [count if answer != label else 0 for answer, count in enumerate(counts[label])]
-    taken = max(range(len(others)), key=others.__getitem__)
-    rows.append(
-      {
-        "name": classes[label],
-        "top1": share,
-        "count": sum(counts[label]),
-        "taken": classes[taken],
-        "times": others[taken],
-      }
-    )
-  return {
-    "rows": rows,
-    "asked": len(asked),
-    "median": float(np.median([share for share, _ in asked])),
-    "easy": sum(share > 0.9 for share, _ in asked),
-    "lowest": sum(share == asked[0][0] for share, _ in asked),
-  }
 
 
 @matplotlib.rc_context(STYLE)

@@ -1,19 +1,21 @@
-"""The page of a report: report.json and metrics.jsonl in, a self-contained HTML page out. Pure.
+"""The page of a report: report.json, metrics.jsonl and images in, a self-contained HTML page out.
 
 The page itself is page.html.j2 with page.css; here is what it needs beyond the report. What is
-missing or None in a report leaves a dash, and a picture of what is not there is not drawn.
+missing or None in a report leaves a dash, and a picture of what is not there is not drawn. Pure.
 """
 
 import functools
 import html
 import math
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 
-from edjax.report import circumstances, curve, figures, mistakes, words
+from edjax.report import circumstances, classes, curve, figures, images, mistakes, words
 from edjax.report.drawing import clean, number_or_nan, shorten
 
 Content = dict[str, Any]  # JSON
@@ -33,23 +35,25 @@ _FILTERS: Content = {
 }
 
 
-def render(report: Content, rows: Rows) -> str:
-  """Returns the HTML page of a report; the same report and rows give the same bytes.
+def render(report: Content, rows: Rows, pictures: images.Pictures | None = None) -> str:
+  """Returns the HTML page of a report; the same arguments give the same bytes.
 
   Args:
     report: the content of report.json.
     rows: the rows of metrics.jsonl.
+    pictures: that it shows; None for none.
   """
-  grades, classes = report.get("grades") or [], report.get("classes") or []
+  grades, names = report.get("grades") or [], report.get("classes") or []
   subjects, student = report.get("subjects") or {}, report.get("student") or {}
   ran, counts = report.get("run") or {}, student.get("confusion")
-  taught, few = _taught(report), len(classes) <= mistakes.MOST_DRAWN
+  taught, few = _taught(report), len(names) <= mistakes.MOST_DRAWN
   settings, bins = ran.get("settings") or {}, student.get("calibration")
+  pictures = pictures or images.Pictures()
   return _template().render(
     report=report,
     student=student,
     grades=grades,
-    classes=classes,
+    classes=names,
     told=_told(report, student),
     tiles=_tiles(report, student),
     costs=_costs(report),
@@ -57,13 +61,16 @@ def render(report: Content, rows: Rows) -> str:
     times=_times(report),
     elsewhere=_elsewhere(report),
     curve=Markup(curve.learning_curve(grades, rows)) if grades and rows else "",
-    heat=_heat(grades, subjects, classes),
+    heat=_heat(grades, subjects, names),
     growth=Markup(figures.growth(grades)) if len(grades) > 1 else "",
     taught=taught,
     faculty=Markup(_faculty(taught)) if taught else "",
-    confusion=Markup(mistakes.confusion(counts, classes, subjects)) if counts and few else "",
-    hardest=mistakes.hardest(counts, classes) if counts and not few else {},
-    pairs=mistakes.pairs(counts, classes) if counts else [],
+    sheets=[_sheet(sheet) for sheet in pictures.sheets],
+    by_class=classes.table(student["by_class"], counts) if counts and "by_class" in student else {},
+    confusion=Markup(mistakes.confusion(counts, names, subjects)) if counts and few else "",
+    pairs=mistakes.pairs(counts, names) if counts else [],
+    surest=_surest(student.get("surest_mistakes") or (), pictures.mistakes),
+    wrong=_wrong(student),
     reliability=Markup(mistakes.reliability(bins)) if bins else "",
     command=ran.get("command"),
     facts=circumstances.facts(report),
@@ -222,6 +229,31 @@ def _taught(report: Content) -> Rows:
 def _faculty(taught: Rows) -> str:
   names, own, graduate = ([row[key] for row in taught] for key in ("name", "own", "graduate"))
   return figures.faculty(names, own, graduate)
+
+
+def _surest(rows: Sequence[Content], pictures: Sequence[np.ndarray] | np.ndarray) -> Rows:
+  """A row for each of the surest mistakes whose image is there."""
+  return [row | {"picture": _shown(picture)} for row, picture in zip(rows, pictures, strict=False)]
+
+
+def _sheet(sheet: images.Sheet) -> Content:
+  height, width = sheet.views.shape[2:4]
+  return {
+    "grade": sheet.grade,
+    "size": f"{width} × {height}",
+    "across": 1 + sheet.views.shape[1],
+    "pictures": [_shown(image) for row in sheet.rows for image in row],
+  }
+
+
+def _shown(image: np.ndarray) -> Content:
+  return {"source": images.inline(image), "small": images.is_small(image)}
+
+
+def _wrong(student: Content) -> int:
+  """How many test images the graduate got wrong; 0 where it is not known."""
+  top1, asked = (number_or_nan(student.get(key)) for key in ("top1", "exam_count"))
+  return round((1 - top1) * asked) if math.isfinite(top1 * asked) else 0
 
 
 def _methods(methods: Content) -> list[tuple[str, Any, str]]:

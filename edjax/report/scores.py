@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Bool, Float, Integer
 
 CALIBRATION_BINS = 15
+MOST_MISTAKES = 12
+_Z = 1.959963984540054  # 95 % of a normal distribution lie so many deviations about its mean
 
 
 def exam_scores(
@@ -126,6 +128,42 @@ def by_class(
   return rows
 
 
+def surest_mistakes(
+  logits: Float[np.ndarray, "n classes"],
+  labels: Integer[np.ndarray, " n"],
+  names: Sequence[str],
+) -> list[dict[str, Any]]:
+  """Returns the mistakes of an exam with the highest probabilities, the highest first.
+
+  Args:
+    logits, labels: as `exam_scores` takes them.
+    names: of the columns.
+
+  Returns:
+    A dict of plain Python values for each, `MOST_MISTAKES` of them at most: `image`, its row;
+    `truth` and `answer`, names; `probability` of the answer and `of_truth`. An example that has no
+    answer is not among them.
+  """
+  logits, labels = np.asarray(logits).astype(np.float64), np.asarray(labels)
+  answers = _answers(logits)
+  wrong = np.flatnonzero((answers >= 0) & (answers != labels))
+  odds = np.exp(logits[wrong] - logits[wrong].max(axis=1, keepdims=True))  # the answer's are 1
+  # What all others have tells apart probabilities that are 1 to the last digit.
+  others = odds.copy()
+  others[np.arange(len(wrong)), answers[wrong]] = 0
+  doubt = others.sum(axis=1)
+  return [
+    {
+      "image": int(wrong[place]),
+      "truth": names[labels[wrong[place]]],
+      "answer": names[answers[wrong[place]]],
+      "probability": float(1 / (1 + doubt[place])),
+      "of_truth": float(odds[place, labels[wrong[place]]] / (1 + doubt[place])),
+    }
+    for place in np.argsort(doubt, kind="stable")[:MOST_MISTAKES]
+  ]
+
+
 def interval(share: float, count: int) -> Any:
   """Returns the 95 % interval of a share of `count` examples, [low, high] (Wilson 1927).
 
@@ -134,10 +172,37 @@ def interval(share: float, count: int) -> Any:
   """
   if not count:
     return None
-  z = 1.959963984540054
-  centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-  half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+  centre = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
+  half = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
+  half /= 1 + _Z**2 / count
   return [max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))]
+
+
+def packed(logits: Float[np.ndarray, "n classes"], labels: Integer[np.ndarray, " n"]) -> str:
+  """Returns which examples are answered right, a bit for each, as hexadecimal digits."""
+  return np.packbits(_answers(np.asarray(logits)) == labels).tobytes().hex()
+
+
+def unpacked(text: str, count: int) -> Bool[np.ndarray, " {count}"]:
+  """Returns the bool [count] that `packed` wrote."""
+  return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8), count=count).astype(bool)
+
+
+def paired_interval(gained: int, lost: int, count: int) -> list[float]:
+  """Returns the 95 % interval of the difference of two shares of the same examples, [low, high].
+
+  Wald's, with half an example more in each of the four cells (Agresti & Min 2005,
+  doi:10.1002/sim.1781).
+
+  Args:
+    gained: examples that count for the first share alone.
+    lost: for the second alone.
+    count: of all examples.
+  """
+  total = count + 2
+  difference = (gained - lost) / total
+  half = _Z * math.sqrt(gained + lost + 1 - total * difference**2) / total
+  return [max(-1.0, difference - half), min(1.0, difference + half)]
 
 
 def percent_of(share: float, count: int) -> str:

@@ -14,12 +14,12 @@ from edjax.data.sampler import Seating
 from edjax.models.analysis.macs import network_macs
 from edjax.report import words
 from edjax.report.journal import plain
-from edjax.report.scores import exam_scores, interval
+from edjax.report.scores import by_class, exam_scores, interval, packed, surest_mistakes
 from edjax.storage import trees
 from edjax.study import Study
 from edjax.teachers import faculty
 from edjax.teachers.faculty import Teacher
-from edjax.types import Label, Variables
+from edjax.types import Variables
 
 _OF_GRADES = ("count", "top1", "interval", "top1_by_subject", "count_by_subject")
 
@@ -134,13 +134,13 @@ def content(
   """
   dataset, order = loader.dataset, study.order
   subjects = {s.name: [order[place] for place in s.classes] for s in study.curriculum.subjects}
-  labels = tuple(map(Label, range(len(dataset.class_names))))
-  network = models.graduate(models.body(study.model), len(labels))
+  names = dataset.class_names
+  network = models.graduate(models.body(study.model), len(names))
   answered, places = loader.examiner(network, study.figures)(
     loader.fleet.replicate(student), "test", order
   )
   logits, truth = answered[:, np.argsort(order)], np.asarray(order)[places]
-  scores = exam_scores(logits, truth, subjects)
+  scores, asked = exam_scores(logits, truth, subjects), np.bincount(truth, minlength=len(names))
   answers, rows = {}, []
   for teacher in study.teachers.values():
     answers[teacher.name], columns = loader.answers_of(teacher)("test", teacher.classes)
@@ -153,7 +153,7 @@ def content(
     "seed": study.seed,
     "device": f"{loader.fleet.size} × {loader.fleet.devices[0].device_kind}",
     "versions": _versions(),
-    "classes": list(dataset.class_names),
+    "classes": list(names),
     "subjects": subjects,
     "student": {
       "model": study.model,
@@ -173,6 +173,9 @@ def content(
       "sha256": trees.sha256(graduate),
       "confusion": scores["confusion"],
       "calibration": scores["calibration"],
+      "by_class": by_class(scores["confusion"], asked.tolist(), names),
+      "surest_mistakes": surest_mistakes(logits, truth, names),
+      "right": packed(logits, truth),
       "exam_count": scores["count"],
     },
     "teachers": rows,

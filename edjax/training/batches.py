@@ -1,5 +1,6 @@
 """The images that the steps of a grade show, laid out chunk by chunk while the devices learn."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,9 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int32
 
+from edjax.curriculum import Grade
 from edjax.data import sampler
 from edjax.data.augment import pipeline
+from edjax.data.augment.strong import MULTI_LEVEL, Strong, randaugment
 from edjax.data.prefetch import Stream
+from edjax.study import Study
 from edjax.training.evaluation import Loader
 from edjax.types import RandomKey
 
@@ -86,3 +90,23 @@ class Batches:
     if start + self.chunk < self.seating.steps:
       return epoch, start + self.chunk
     return (epoch + 1, 0) if epoch + 1 < self.epochs else None
+
+
+def augment(study: Study, loader: Loader, grade: Grade) -> pipeline.Augment:
+  """Returns how images enter in a grade of a study."""
+  recipe = study.recipe
+  return loader.augment(
+    grade.image_size,
+    pad=recipe.pad,
+    flip=recipe.flip,
+    resized=recipe.resized,
+    crops=recipe.crops,
+    mixup=recipe.mixup,
+    randaugment=randaugment(recipe.randaugment, recipe.magnitude) if recipe.randaugment else None,
+    strong=_strong(loader.image_shape) if recipe.views == "two" else None,
+  ).by(study.figures)
+
+
+def _strong(image_shape: tuple[int, ...]) -> Strong:
+  """Multi-level logit distillation's, its square up to half as wide as the image."""
+  return dataclasses.replace(MULTI_LEVEL, cutout=(1, max(1, image_shape[1] // 2)))

@@ -19,7 +19,6 @@ from edjax import curriculum, models
 from edjax import methods as methods_table
 from edjax.data import sampler
 from edjax.data.augment import pipeline
-from edjax.data.augment.strong import MULTI_LEVEL, Strong, randaugment
 from edjax.devices.pmap import AXIS
 from edjax.errors import UserError
 from edjax.models import precision
@@ -31,7 +30,7 @@ from edjax.storage import trees
 from edjax.study import Study
 from edjax.teachers import bank, faculty, statistics
 from edjax.training import growth, optimizers
-from edjax.training.batches import Batches
+from edjax.training.batches import Batches, augment
 from edjax.training.evaluation import Answer, Loader
 from edjax.training.spec import StepSpec
 from edjax.training.step import Constants, State, no_sums, start, train_step
@@ -228,16 +227,7 @@ def make_spec(
     roles=tuple(dataclasses.replace(role, network=folded(role.network, shape)) for role in roles),
     tx=optimizers.optimiser(recipe, schedule),
     apart=optimizers.apart(recipe),
-    augment=loader.augment(
-      grade.image_size,
-      pad=recipe.pad,
-      flip=recipe.flip,
-      resized=recipe.resized,
-      crops=recipe.crops,
-      mixup=recipe.mixup,
-      randaugment=randaugment(recipe.randaugment, recipe.magnitude) if recipe.randaugment else None,
-      strong=_strong(loader.image_shape) if recipe.views == "two" else None,
-    ).by(study.figures),
+    augment=augment(study, loader, grade),
     partners=tuple(sampler.partners(seating, loader.fleet.size).tolist()),
     target=recipe.target,
     consensus=recipe.consensus,
@@ -330,11 +320,6 @@ def macs_per_step(
     "student": spec.views * spec.batch_size * one,
     "teachers": spec.views * answered,
   }
-
-
-def _strong(image_shape: tuple[int, ...]) -> Strong:
-  """Multi-level logit distillation's, its square up to half as wide as the image."""
-  return dataclasses.replace(MULTI_LEVEL, cutout=(1, max(1, image_shape[1] // 2)))
 
 
 def _shares(grade: curriculum.Grade, earlier: Sequence[curriculum.Grade]) -> list[float]:

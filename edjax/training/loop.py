@@ -22,8 +22,9 @@ from edjax.data.similarity import similar_order
 from edjax.devices import compilation_cache, pmap, processes
 from edjax.errors import UserError
 from edjax.progress import Progress, duration
-from edjax.report import circumstances, followers, report
+from edjax.report import baselines, circumstances, followers, report
 from edjax.report.followers import OnRow
+from edjax.report.images import Pictures, Sheet
 from edjax.report.outlook import Outlook, announcement
 from edjax.report.scores import exam_scores, percent_of
 from edjax.report.summary import content, costs
@@ -33,7 +34,7 @@ from edjax.start import Start
 from edjax.study import Study
 from edjax.teachers import acquire, bank, examination, faculty, untrained
 from edjax.teachers.untrained import Search, Wanted
-from edjax.training import growth, preflight
+from edjax.training import growth, preflight, running, sheets
 from edjax.training.evaluation import Answered, Loader
 from edjax.training.log import Reached
 from edjax.training.trainer import train
@@ -103,15 +104,19 @@ def run(
     study = _taught(study_of(settings, plan, place, begun), settings, teachers)
     variables, reached = training(study)
     graduate = growth.graduate(variables, np.argsort(study.order))
-    processes.tell(lambda: _save(place, study, dataset, graduate, settings.name))
+    size = processes.tell(lambda: _save(place, study, dataset, graduate, settings.name))
     written = content(settings.name, study, loader, variables, graduate, reached, teachers.all())
+    written["student"]["bytes"] = size
+    written["student"]["latency"] = running.times(study, loader, graduate)
+    pictures = _pictures(study, loader, written)
     between = time.monotonic() - began - training.seconds
     written |= costs(reached.grades, teachers.all(), between)
     finished = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     written["run"] = processes.tell(
       lambda: circumstances.record(as_json, place, dataset, command, finished)
     )
-    processes.tell(lambda: report.write(place, written))
+    written["baselines"] = processes.tell(lambda: baselines.beside(place, written))
+    processes.tell(lambda: report.write(place, written, pictures))
     accuracy = percent_of(written["student"]["top1"], len(dataset.test.labels))
     progress.line(
       f"graduate: top-1 {accuracy} test images; {duration(written['seconds'])} in all; "
@@ -138,6 +143,14 @@ def exam(settings: Settings, workdir: str | pathlib.Path) -> dict[str, Any]:
   answered = loader.answers_of(graduate)("test", graduate.classes)
   logits, truth = cast(Answered, answered)  # the exam has images of all classes
   return exam_scores(logits, truth, {})
+
+
+def views(settings: Settings, dataset: datasets.Dataset) -> list[Sheet]:
+  """Returns what the grades of these settings will show of some images of a data set."""
+  plan = planned(settings, len(dataset.class_names))
+  fleet = pmap.fleet(settings.devices, settings.recipe.batch_size)
+  study = study_of(settings, plan, pathlib.Path())
+  return sheets.of(study, Loader(dataset, fleet, "streamed"))
 
 
 class _Training:
@@ -336,9 +349,17 @@ def _save(
   dataset: datasets.Dataset,
   graduate: dict[str, Any],
   name: str,
-) -> None:
+) -> int:
+  """Saves the graduate; returns how many bytes that takes."""
   labels, place = tuple(map(Label, range(len(dataset.class_names)))), workdir / "graduate"
   faculty.save(place, study.model, labels, dataset, graduate, study.start, name=name)
+  return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+
+
+def _pictures(study: Study, loader: Loader, written: dict[str, Any]) -> Pictures:
+  wrong = [row["image"] for row in written["student"]["surest_mistakes"]]
+  mistakes = loader.dataset.test.images[np.asarray(wrong, np.int64)]
+  return Pictures(mistakes, sheets.of(study, loader))
 
 
 def _dataset(settings: Settings, there: datasets.Dataset | None = None) -> datasets.Dataset:

@@ -10,8 +10,9 @@ from scipy import stats
 
 from edjax import settings
 from edjax.compare import __main__ as compare
-from edjax.compare import arms, published, runs
+from edjax.compare import arms, published
 from edjax.errors import UserError
+from edjax.report import runs
 
 TOP1 = {"kd": (0.50, 0.54, 0.52), "ed": (0.56, 0.58, 0.57)}
 

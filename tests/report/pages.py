@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from edjax.report.scores import exam_scores
+from edjax.report.scores import by_class, exam_scores, surest_mistakes
 
 EVIL = '<script>alert("1")</script>'
 VOID = {"meta", "br", "img", "link", "hr", "input"}
@@ -15,6 +15,7 @@ SECTIONS = [
   "Subjects from grade to grade",
   "How the student grew",
   "Teachers and graduate",
+  "Classes",
   "Confusion",
   "Calibration",
   "Settings",
@@ -68,6 +69,9 @@ def school(num_classes=4, grades=2, teachers=True, names=None):
   scores = exam_scores(logits, labels, subjects)
   kept = ("top1", "interval", "top5", "nll", "ece", "confusion", "calibration")
   student = {key: scores[key] for key in kept} | {"exam_count": scores["count"]}
+  classes = names or [f"class {index}" for index in range(num_classes)]
+  student["by_class"] = by_class(scores["confusion"], np.bincount(labels), classes)
+  student["surest_mistakes"] = surest_mistakes(logits, labels, classes)
   student |= {
     "model": "resnet20",
     "params": 272_474,
@@ -143,7 +147,7 @@ def school(num_classes=4, grades=2, teachers=True, names=None):
       },
     },
     "subjects": subjects,
-    "classes": names or [f"class {index}" for index in range(num_classes)],
+    "classes": classes,
     "notes": ["8 images are left over."],
   }, rows
 

@@ -194,23 +194,6 @@ def test_a_bin_of_one_image_does_not_look_like_one_of_hundreds():
   assert strengths == [0.25]  # the other is opaque
 
 
-def test_the_hardest_of_many_classes_and_pairs_are_listed():
-  counts = np.diag([10] * 100)
-  counts[42, [42, 7]] = 3, 7
-  counts[9, [9, 8]] = 6, 4
-  made, rows = school(num_classes=100)
-  made["student"]["confusion"] = counts.tolist()
-  texts = Page(page.render(made, rows)).texts
-  table = texts[texts.index("hardest of 100 classes") :]
-  assert table.index("class 42") < table.index("class 9")
-  assert "class 7 (7)" in table and "98 of 100 classes are above 90 %" in " ".join(table)
-  assert "share the lowest" not in " ".join(table)
-  assert "7 of 10" in table and "n 10, 39.7–89.2" in table
-  made["student"]["confusion"] = np.roll(np.diag([10] * 100), 1, axis=1).tolist()
-  text = " ".join(" ".join(Page(page.render(made, rows)).texts).split())
-  assert "100 of 100 share the lowest, 0.0 %; 0 of 100 classes are above 90 %" in text
-
-
 def test_nothing_is_wider_than_a_narrow_page():
   """Tables and pictures scroll by themselves; everything else wraps."""
   text = page.render(*school(num_classes=10, grades=4))

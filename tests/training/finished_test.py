@@ -1,8 +1,11 @@
 """What a finished run leaves behind, and what another command may do with it."""
 
+import base64
 import calendar
+import io
 import json
 import pathlib
+import re
 import shutil
 import time
 
@@ -10,11 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
+import edjax
 from configs import digits
 from edjax import models
 from edjax.data import datasets
 from edjax.recipes import common
+from edjax.report import baselines, scores
 from edjax.settings import settle
 from edjax.storage import checkpoint
 from edjax.training import loop
@@ -192,3 +198,45 @@ def test_a_damaged_teacher(smoke, capfd, place):
     path.write_bytes(content)
   given = "--config.faculty.generalist.checkpoint=network"
   refused(command.give(capfd, *SCHOOL, given), place / "network", "damaged")
+
+
+def test_the_report_shows_the_surest_mistakes_of_its_graduate(smoke):
+  workdir, report, _ = smoke
+  test, student = datasets.load("digits").test, edjax.load(workdir)
+  probabilities = student.predict(test.images)
+  wrong = np.flatnonzero(probabilities.argmax(1) != test.labels)
+  told = report["student"]["surest_mistakes"]
+  surest = np.sort(probabilities[wrong].max(1))[::-1][:12]
+  assert [row["probability"] for row in told] == pytest.approx(surest, rel=1e-4)
+  page = (workdir / "report.html").read_text(encoding="utf-8").partition("Surest mistakes")[2]
+  sources = re.findall(r'<img src="data:image/png;base64,([^"]*)"', page)
+  for row, source in zip(told, sources, strict=True):
+    answer, place = student.class_names.index(row["answer"]), row["image"]
+    assert row["probability"] == pytest.approx(probabilities[place, answer], rel=1e-4)
+    assert row["truth"] == student.class_names[test.labels[place]] != row["answer"]
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(source))))
+    assert (shown == test.images[place, ..., 0]).all()
+
+
+def test_the_report_says_what_its_graduate_costs(smoke):
+  workdir, report, _ = smoke
+  student = json.loads((workdir / "report.json").read_text())["student"]
+  assert student["bytes"] == sum(map(len, files(workdir / "graduate").values()))
+  assert [row["images"] for row in student["latency"]] == [1, 32]
+  for row in student["latency"]:
+    assert row["milliseconds"] > 0 and 1 <= row["runs"] <= 30
+    assert row["device"].startswith(jax.devices()[0].device_kind)
+  page = (workdir / "report.html").read_text(encoding="utf-8")
+  assert f"{student['bytes'] / 1000:,.0f} kB" in page
+
+
+def test_a_finished_run_finds_a_simpler_one_beside_it(smoke, tmp_path):
+  _, report, _ = smoke
+  simple = report | {"teachers": [], "grades": report["grades"][-1:]}
+  (tmp_path / "ce").mkdir()
+  (tmp_path / "ce" / "report.json").write_text(json.dumps(simple))
+  (row,) = baselines.beside(tmp_path / "mine", report)
+  assert row["run"] == "ce" and row["top1"] == report["student"]["top1"]
+  assert row["difference"] == 0 and sum(row["interval"]) == pytest.approx(0)
+  right = scores.unpacked(report["student"]["right"], row["count"])
+  assert right.mean() == pytest.approx(row["top1"])

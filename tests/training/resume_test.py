@@ -33,12 +33,12 @@ SCHOOL = (
 GRAFT = 3  # steps of the first grade
 TIMES = (
   "seconds", "seconds_student", "seconds_teachers", "seconds_between", "training_seconds",
-  "images_per_second", "run", "time",
+  "images_per_second", "latency", "bytes", "run", "time",
 )  # fmt: skip
 
 
 def report(workdir):
-  """Returns report.json without what the clock says."""
+  """Returns report.json without what the clock says; saved folders hold that too."""
   return without_times(json.loads((workdir / "report.json").read_text()))
 
 

@@ -73,6 +73,12 @@ class Augment:
     return self.flip and not self.flat[1]
 
   @property
+  def varies(self) -> bool:
+    """Whether an image is not always seen the same."""
+    more = self.mixup or self.randaugment is not None or self.strong is not None
+    return bool(more) or self.distinct != 1
+
+  @property
   def distinct(self) -> int | None:
     """How many views an image has before `randaugment`, `mixup`, `strong`; None: no end of them."""
     if self.crops or self.resized:
