@@ -9,6 +9,7 @@ from typing import Any
 
 from edjax import curriculum, rows
 from edjax.curriculum import Curriculum, Recipe
+from edjax.data import datasets
 from edjax.sections import Settings, TeacherSettings
 
 Idle = Callable[[Settings, Curriculum], bool]
@@ -36,6 +37,10 @@ def notes(settings: Settings, plan: Curriculum) -> tuple[str, ...]:
 def _learning(settings: Settings) -> tuple[Recipe, TeacherSettings, TeacherSettings]:
   """How the student and all teachers learn."""
   return settings.recipe, settings.faculty.specialist, settings.faculty.generalist
+
+
+def _published_choices(settings: Settings, _: Curriculum) -> bool:
+  return settings.data.split != "stars" and datasets.row_of(settings.dataset).chosen
 
 
 def _never_drops(settings: Settings, _: Curriculum) -> bool:
@@ -122,6 +127,12 @@ _OWN_HEAD = "the student has its own head in every grade"
 
 # (setting, what it usually is, whether it then does nothing, why). Of grades, every entry counts.
 ROWS: tuple[tuple[str, tuple[Any, ...], Idle, str], ...] = (
+  (
+    "data.validation_fraction",
+    (0.1,),
+    _published_choices,
+    "a part for choices is published (data.split)",
+  ),
   (
     "recipe.milestones",
     ((),),

@@ -28,6 +28,8 @@ class Data:
     image_size: in pixels; 0: what the data set says.
     bad_images: "error", or "skip", which passes over at most one in a hundred.
     source: "auto", "files", or "tfds": what tensorflow-datasets has prepared.
+    split: of light curves, parts as "published" or by whole "stars"; "auto": as published if they
+      are.
     mean, std: of pixels scaled to [0, 1], one number or one per channel; (): as is usual.
   """
 
@@ -36,6 +38,7 @@ class Data:
   image_size: int = 0
   bad_images: str = "error"
   source: str = "auto"
+  split: str = "auto"
   mean: tuple[float, ...] = ()
   std: tuple[float, ...] = ()
 

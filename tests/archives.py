@@ -282,3 +282,102 @@ def write_tree(root, classes=("ant", "bee"), count=10):
   for label, name in enumerate(classes):
     for i in range(count):
       save(root / name / f"{i}.png", colour((label, i, 7)))
+
+
+# --- light curves --------------------------------------------------------------------------------
+
+
+def _varint(number):
+  number %= 1 << 64  # negative ones
+  low = [number >> 7 * place & 127 for place in range(max(1, -(-number.bit_length() // 7)))]
+  return bytes([byte | 128 for byte in low[:-1]] + low[-1:])
+
+
+def _field(number, content):
+  return _varint(8 * number + 2) + _varint(len(content)) + content
+
+
+def tf_example(values, packed=True):
+  """The bytes of a `tf.train.Example` of {name: texts, floats or whole numbers}."""
+  entries = b""
+  for name, value in values.items():
+    value = np.asarray(value)
+    if value.dtype.kind == "S":
+      kind, several = 1, b"".join(_field(1, text) for text in value.tolist())
+    elif value.dtype.kind == "f":
+      texts = [struct.pack("<f", number) for number in value.tolist()]
+      apart = b"".join(_varint(8 + 5) + text for text in texts)
+      kind, several = 2, _field(1, b"".join(texts)) if packed else apart
+    else:
+      texts = [_varint(number) for number in value.tolist()]
+      apart = b"".join(_varint(8) + text for text in texts)
+      kind, several = 3, _field(1, b"".join(texts)) if packed else apart
+    feature = _field(kind, several)
+    entries += _field(1, _field(1, name.encode()) + _field(2, feature))
+  return _field(1, entries)
+
+
+def crc32c(text):
+  """Bit by bit, as the polynomial has it."""
+  state = 0xFFFFFFFF
+  for byte in text:
+    state ^= byte
+    for _ in range(8):
+      state = state >> 1 ^ (0x82F63B78 if state & 1 else 0)
+  return state ^ 0xFFFFFFFF
+
+
+def tf_record(texts):
+  """The bytes of a TFRecord file."""
+
+  def masked(text):
+    crc = crc32c(text)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) % (1 << 32))
+
+  heads = [struct.pack("<Q", len(text)) for text in texts]
+  return b"".join(
+    head + masked(head) + text + masked(text) for head, text in zip(heads, texts, strict=True)
+  )
+
+
+def tess_event(star, label, seed=0):
+  """What the published files say of an event, in their units."""
+  draw = np.random.default_rng(seed)
+  views = {"global_view": 201, "local_view": 61, "secondary_view": 61}
+  return {
+    "tic_id": [star],
+    "Disposition": [label],
+    **{name: draw.uniform(-1, 1, size).astype(np.float32) for name, size in views.items()},
+    "Duration": np.float32([0.1]),
+    "Period": np.float32([10.0]),
+    "SN": np.float32([100.0]),
+    "depth_change": np.float32([1e25]),
+    "Qingress": np.float32([0.25]),
+    "Sectors": [2],
+  }
+
+
+def write_tess(folder, train=40, out=8):
+  """Writes TESS events in ten files; every star has two events of a kind, one after the other."""
+  number = 0
+  for part, files, count in (("train", 8, train // 8), ("val", 1, out), ("test", 1, out)):
+    for file in range(files):
+      events = []
+      for _ in range(count):
+        label = [b"J", b"EB", b"PC"][number // 2 % 3]
+        events.append(tf_example(tess_event(number // 2, label, number)))
+        number += 1
+      (folder / f"{part}-{file:05}-of-{files:05}").write_bytes(tf_record(events))
+
+
+def write_kepler(folder, count=60):
+  """Writes Kepler's objects; every star has two, one after the other."""
+  draw = np.random.default_rng(0)
+  folded = draw.uniform(0, 1, (count, 1, 201)).astype(np.float32)
+  np.savez(folder / "dataset.npz", X=folded, y=np.arange(count) // 2 % 2)
+  np.savez(
+    folder / "koi_of_row.npz",
+    kepid=np.arange(count) // 2,
+    period=np.full(count, 100.0),
+    duration_h=np.full(count, 24.0),
+  )

@@ -37,6 +37,9 @@ def changed(arg, changes):
 DEEP = {"student.model": "resnet20"}  # which may be cut by depth
 # (setting, its value, variants and settings under which it does nothing, those where it does)
 ROWS = [
+  ("data.validation_fraction", 0.2, ("kd", {"dataset": "tess"}), ("kd", {})),
+  ("data.validation_fraction", 0.2, ("kd", {"dataset": "tess"}),
+   ("kd", {"dataset": "tess", "data.split": "stars"})),
   ("recipe.milestones", (3, 5), ("kd", {}), ("kd", {"recipe.schedule": "steps"})),
   ("recipe.rise", 0.5, ("kd", {}), ("kd", {"recipe.schedule": "cycle"})),
   ("recipe.rise", 0.5, ("kd", {}), ("kd", {"faculty.generalist.schedule": "cycle"})),

@@ -8,6 +8,7 @@ import numpy as np
 from edjax.data import datasets, figures
 from edjax.data.datasets import Dataset
 from edjax.data.readers import arrays
+from edjax.data.splits import Parts
 from edjax.errors import within
 
 
@@ -46,4 +47,4 @@ def from_arrays(
   within(validation_fraction, "validation_fraction", least=0, below=1)
   train, exam, known = arrays.labelled(images, labels, class_names, test, test_fraction)
   shown = functools.partial(figures.figures_of, mean=mean, std=std)
-  return datasets.cut(name, train, exam, known, shown, validation_fraction)
+  return datasets.cut(name, Parts(train, exam, known), shown, validation_fraction)

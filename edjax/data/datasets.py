@@ -19,8 +19,19 @@ import numpy as np
 from edjax.data import identity, splits
 from edjax.data.figures import Figures, figures_of
 from edjax.data.photographs import decoding, reader
-from edjax.data.readers import arrays, cifar, digits, folder, idx, named, prepared
-from edjax.data.splits import Images, Rows, Split
+from edjax.data.readers import (
+  arrays,
+  cifar,
+  curves,
+  digits,
+  folder,
+  idx,
+  kepler,
+  named,
+  prepared,
+  tess,
+)
+from edjax.data.splits import Images, Parts, Rows, Split
 from edjax.errors import UserError, choose, one_of
 
 SOURCES = ("auto", "files", "tfds")
@@ -50,15 +61,17 @@ class Row:
   """What is known of a data set before it is read.
 
   `read` takes a directory if `files` says that files are needed, and the options of `load` that
-  `takes` names; it returns (train, test, class names), and lines to say about them. `traces` are
-  paths one of which is there when the published files are; without any, `read` finds its files
-  itself. `tfds` says whether tensorflow-datasets prepares this data set under the same name.
-  `mean` and `std` are the field's usual figures; where there are none, the training images tell.
-  `pickles` are paths of a version of the files that is not read, as Python's pickles can run
-  whatever their maker likes. `own` says that a user reads it, who may do without a directory.
+  `takes` names; it returns (train, test, class names), and lines to say about them, or `Parts`
+  where the data say what is held out for choices. `traces` are paths one of which is there when the
+  published files are; without any, `read` finds its files itself. `tfds` says whether
+  tensorflow-datasets prepares this data set under the same name. `mean` and `std` are the field's
+  usual figures; where there are none, the training images tell. `pickles` are paths of a version of
+  the files that is not read, as Python's pickles can run whatever their maker likes. `own` says
+  that a user reads it, who may do without a directory; `chosen` that a part for choices is
+  published.
   """
 
-  read: Callable[..., tuple[Split, Split, tuple[str, ...], *tuple[str, ...]]]
+  read: Callable[..., tuple[Split, Split, tuple[str, ...], *tuple[str, ...]] | Parts]
   files: str = ""
   traces: tuple[str, ...] = ()
   tfds: bool = False
@@ -67,6 +80,7 @@ class Row:
   mean: tuple[float, ...] = ()
   std: tuple[float, ...] = ()
   own: bool = False
+  chosen: bool = False
 
 
 def _photographs(
@@ -141,6 +155,25 @@ DATASETS = {
     files="train/<class>/<image> and test/<class>/<image>, or <class>/<image> alone",
     takes=("image_size", "bad_images"),
   ),
+  "tess": Row(
+    read=tess.read,
+    files=(
+      "train-00000-of-00008 to train-00007-of-00008, val-00000-of-00001 and test-00000-of-00001,"
+      " published in astronet/tfrecords of https://github.com/yuliang419/Astronet-Vetting"
+    ),
+    traces=tuple(f"{folder}train-00000-of-00008" for folder in ("", f"{tess.FOLDER}/")),
+    takes=("split", "validation_fraction"),
+    chosen=True,
+  ),
+  "kepler": Row(
+    read=kepler.read,
+    files=(
+      f"{kepler.CURVES}, published at https://github.com/azizhalloul/kepler-exoplanet-detector, and"
+      f" {kepler.KOIS}, which says which object each of its rows is (docs/sky.md)"
+    ),
+    traces=(kepler.CURVES,),
+    takes=("split", "validation_fraction"),
+  ),
 }
 
 
@@ -177,6 +210,7 @@ def load(
   image_size: int = 0,
   bad_images: str = "error",
   source: str = "auto",
+  split: str = "auto",
   mean: tuple[float, ...] = (),
   std: tuple[float, ...] = (),
 ) -> Dataset:
@@ -205,6 +239,8 @@ def load(
       or "skip" to leave out at most one in a hundred. A cache keeps to what it was prepared with.
     source: "files" for the published files, "tfds" for what tensorflow-datasets has prepared under
       data_dir/<name>/<version>, "auto" for the files if they are there and else the prepared.
+    split: of light curves, "stars" for parts that share no star, "published" for those that were
+      published, "auto" for the published if there are any; elsewhere "auto".
     mean, std: of pixels scaled to [0, 1], one number or one per channel, by which networks are
       shown the images; () for the usual.
 
@@ -223,19 +259,28 @@ def load(
       f"train_limit and image_size must be 0 or more, not {train_limit} and {image_size}"
     )
   choose(decoding.POLICIES, bad_images, "bad_images")
-  options = {"image_size": image_size, "bad_images": bad_images, "source": source}
-  train, test, class_names, *notes = _read(name, row, data_dir, options)
-  _check(name, {"train": train, "test": test}, len(class_names))
-  side = train.images.shape[1:3]
+  one_of(split, curves.SPLITS, "data.split")
+  if split != "auto" and "split" not in row.takes:
+    raise UserError(f"dataset {name!r} is cut in one way only; set data.split to 'auto'")
+  options = {
+    "image_size": image_size,
+    "bad_images": bad_images,
+    "source": source,
+    "split": split,
+    "validation_fraction": validation_fraction,
+  }
+  parts = _read(name, row, data_dir, options)
+  _check(name, {"train": parts.train, "test": parts.test}, len(parts.class_names))
+  side = parts.train.images.shape[1:3]
   if image_size and side != (image_size, image_size):
     raise UserError(
       f"dataset {name!r} has images of {side[0]}x{side[1]} pixels and is not resized;"
       " set data.image_size to 0"
     )
-  usual = (row.mean, row.std) if len(row.mean) == train.images.shape[-1] else ()
-  kept = tuple(note for note in notes if note)
+  usual = (row.mean, row.std) if len(row.mean) == parts.train.images.shape[-1] else ()
+  kept = dataclasses.replace(parts, notes=tuple(note for note in parts.notes if note))
   figures = functools.partial(figures_of, mean=mean, std=std, usual=usual)
-  return cut(name, train, test, class_names, figures, validation_fraction, train_limit, kept)
+  return cut(name, kept, figures, validation_fraction, train_limit)
 
 
 def from_folder(directory: str | os.PathLike[str], **options: Any) -> Dataset:
@@ -245,25 +290,25 @@ def from_folder(directory: str | os.PathLike[str], **options: Any) -> Dataset:
 
 def cut(
   name: str,
-  train: Split,
-  test: Split,
-  class_names: tuple[str, ...],
+  parts: Parts,
   figures: Callable[[Images | Rows], Figures],
   validation_fraction: float,
   train_limit: int = 0,
-  notes: tuple[str, ...] = (),
 ) -> Dataset:
   """Returns the `Dataset` of images that have been read, see `load`.
 
   Args:
+    name: of the data set.
+    parts: what was read.
     figures: asked for those that are trained on.
     validation_fraction, train_limit: see `load`.
-    notes: lines about what was read and what was not.
 
   Raises:
     UserError: if a class has no training image, or as `figures` does.
   """
-  held_out = splits.held_out(train.labels, validation_fraction)
+  train, class_names, held_out = parts.train, parts.class_names, parts.held_out
+  if held_out is None:
+    held_out = splits.held_out(train.labels, validation_fraction)
   train, validation = splits.take(train, ~held_out), splits.take(train, held_out)
   if train_limit:
     classes = len(np.unique(train.labels))
@@ -276,7 +321,8 @@ def cut(
       f"dataset {name!r} has no training image of {', '.join(class_names[k] for k in none[:5])}"
       f"{' …' if len(none) > 5 else ''}; a class needs one at least"
     )
-  return Dataset(name, class_names, train, validation, test, *figures(train.images), notes)
+  shown = figures(train.images)
+  return Dataset(name, class_names, train, validation, parts.test, *shown, parts.notes)
 
 
 def directory_of(name: str, data_dir: str | os.PathLike[str]) -> pathlib.Path:
@@ -312,10 +358,10 @@ def _locate(name: str, row: Row, directory: pathlib.Path, source: str) -> pathli
   """Returns the folder that tensorflow-datasets prepared, or None if the files are there."""
   if source != "tfds" and any((directory / trace).exists() for trace in row.traces):
     return None
-  version = prepared.find(directory, name) if source != "files" else None
+  version = prepared.find(directory, name) if row.tfds and source != "files" else None
   if version is None:
     wanted = {"files": row.files, "tfds": prepared.wanted(name)}
-    wanted["auto"] = f"{wanted['files']}; or {wanted['tfds']}"
+    wanted["auto"] = f"{wanted['files']}; or {wanted['tfds']}" if row.tfds else row.files
     pickles = next((found for found in row.pickles if (directory / found).exists()), None)
     seen = (
       f" ({directory / pickles} is the version for Python, whose pickles are never opened)"
@@ -326,24 +372,29 @@ def _locate(name: str, row: Row, directory: pathlib.Path, source: str) -> pathli
   return version
 
 
-def _read(
-  name: str, row: Row, data_dir: str | os.PathLike[str], options: dict[str, Any]
-) -> tuple[Split, Split, tuple[str, ...], *tuple[str, ...]]:
-  """Returns (train, test, class names) from the files or the prepared data set."""
+def _read(name: str, row: Row, data_dir: str | os.PathLike[str], options: dict[str, Any]) -> Parts:
+  """Returns what is in the files, or in the prepared data set."""
   source = options["source"]
   one_of(source, SOURCES, "data.source")
   if source == "tfds" and not row.tfds:
     known = ", ".join(key for key, other in DATASETS.items() if other.tfds)
     raise UserError(f"dataset {name!r} is not read with source='tfds'; it is for {known}")
   if row.own:
-    return row.read(data_dir)
+    return _parts(row.read(data_dir))
   if not row.files:
-    return row.read()
+    return _parts(row.read())
   directory = directory_of(name, data_dir)
   version = _locate(name, row, directory, source) if row.traces else None
   if version is not None:
-    return prepared.read(version)
-  return row.read(directory, **{key: options[key] for key in row.takes})
+    return _parts(prepared.read(version))
+  return _parts(row.read(directory, **{key: options[key] for key in row.takes}))
+
+
+def _parts(found: tuple[Split, Split, tuple[str, ...], *tuple[str, ...]] | Parts) -> Parts:
+  if isinstance(found, Parts):
+    return found
+  train, test, class_names, *notes = found
+  return Parts(train, test, class_names, tuple(notes))
 
 
 def _check(name: str, parts: dict[str, Split], classes: int) -> None:

@@ -78,6 +78,25 @@ class Split:
   labels: Int32[np.ndarray, " n"]
 
 
+@dataclasses.dataclass(frozen=True)
+class Parts:
+  """A data set as its reader finds it.
+
+  Attributes:
+    train: what may be learnt from, or held out for choices.
+    test: for the exam.
+    class_names: of the labels.
+    notes: lines about what was read and what was not.
+    held_out: bool [n], which of `train` are for choices; None where that is free.
+  """
+
+  train: Split
+  test: Split
+  class_names: tuple[str, ...]
+  notes: tuple[str, ...] = ()
+  held_out: Bool[np.ndarray, " n"] | None = None
+
+
 def take(split: Split, rows: np.ndarray) -> Split:
   """Returns the images and labels at `rows` (bool [n] or int [m]) as a `Split`."""
   images = split.images

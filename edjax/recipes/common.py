@@ -127,15 +127,15 @@ def paper(config: ConfigDict, epochs: tuple[int, int, int], learning_rate: float
   config.methods = ConfigDict({"ce": {"weight": 0.3}, "kd": {"weight": 0.7, "temperature": 4.0}})
 
 
-def smoke(config: ConfigDict, train_limit: int) -> None:
+def smoke(config: ConfigDict, train_limit: int, model: str = "resnet8_half") -> None:
   """Goes the whole way: few images, one epoch per grade and teacher, the smallest networks."""
   config.data.train_limit = train_limit
-  config.student.model = "resnet8_half"
+  config.student.model = model
   every(config, epochs=1, warmup_epochs=0.0)
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.epochs = 1
     if part.model is not None:
-      part.model = "resnet8_half"
+      part.model = model
 
 
 def apply(config: ConfigDict, arg: str, variants: Variants) -> ConfigDict:

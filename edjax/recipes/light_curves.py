@@ -1,0 +1,72 @@
+"""How light curves are taught: what the configs of their data sets share.
+
+A network of 99.7 thousand parameters teaches one of 11.8 thousand. So few classes make one subject,
+as each needs two: whoever teaches answers for all of them.
+"""
+
+from ml_collections import ConfigDict
+
+from edjax.recipes import common, published
+
+_EPOCHS, _QUICK = 12, 4
+_RATE = 0.1
+
+
+def base(name: str) -> ConfigDict:
+  """Returns the settings of a data set of light curves, by its name, before any variant."""
+  config = common.base(name, name)
+  config.student.model = "curve_small"
+  config.recipe.update(batch_size=100, pad=4, flip=True)  # moved and reversed in time
+  for part in (config.faculty.specialist, config.faculty.generalist):
+    part.update(model="curve", epochs=_EPOCHS, learning_rate=_RATE)
+  return config
+
+
+def quick(config: ConfigDict) -> None:
+  """A third of the epochs."""
+  for part in (config.faculty.specialist, config.faculty.generalist):
+    part.epochs = _QUICK
+
+
+def _epochs(config: ConfigDict) -> int:
+  return round(config.faculty.generalist.epochs)
+
+
+def ce(config: ConfigDict) -> None:
+  """The student alone."""
+  common.one_grade(config, "none", _epochs(config), _RATE)
+
+
+def kd(config: ConfigDict) -> None:
+  """Ordinary distillation from a generalist."""
+  common.one_grade(config, "generalist", _epochs(config), _RATE)
+
+
+def paper(config: ConfigDict) -> None:
+  """The published curriculum, its 150 + 30 + 60 epochs scaled."""
+  first, second, third = (3, 1, 1) if _epochs(config) == _QUICK else (8, 1, 3)
+  common.paper(config, (first, second, third), _RATE / 2)
+  milestones = (first, first + second, first + second + third // 2)
+  config.recipe.update(schedule="steps", milestones=milestones)
+
+
+def stages(config: ConfigDict) -> None:
+  """Growing stages, from a generalist."""
+  common.stages(config, _epochs(config), _RATE)
+
+
+def ed(config: ConfigDict) -> None:
+  """The default curriculum: light curves of half the length, of three quarters, and whole."""
+  common.education(config, _epochs(config), _RATE)
+
+
+def smoke(config: ConfigDict) -> None:
+  """The whole way with few light curves; what takes time is compiling."""
+  common.smoke(config, train_limit=300, model="curve_small")
+
+
+VARIANTS: common.Variants = {
+  "curriculum": {"ce": ce, "kd": kd, "paper": paper, "stages": stages, "ed": ed},
+  "method": published.variants(),
+  "size": {"quick": quick, "smoke": smoke},
+}
