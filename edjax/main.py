@@ -85,6 +85,8 @@ def _run(config: ConfigDict, workdir: str, mode: str) -> None:
       processes.alone(lambda: print(f"examined: {workdir}", file=sys.stderr))
     scores = loop.exam(settled, workdir)
     figures = {key: scores[key] for key in ("count", "top1", "interval", "top5", "nll", "ece")}
+    for group, row in scores["positives"].items():
+      figures |= {f"{group} {key}": value for key, value in row.items() if key != "curve"}
     processes.alone(lambda: print(json.dumps(figures)))
     return
   pmap.keep_freed_memory()

@@ -49,6 +49,13 @@ class Dataset:
   mean: tuple[float, ...]  # per channel, of pixels scaled to [0, 1]
   std: tuple[float, ...]
   notes: tuple[str, ...] = ()  # lines about what was read and what was not
+  what: str = "images"  # what they are called
+  groups: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)  # see `Row`
+
+  @property
+  def positives(self) -> dict[str, tuple[int, ...]]:
+    """{group: its labels}, of what is looked for."""
+    return {name: tuple(map(self.class_names.index, own)) for name, own in self.groups.items()}
 
   @functools.cached_property
   def identity(self) -> dict[str, Any]:
@@ -68,7 +75,8 @@ class Row:
   usual figures; where there are none, the training images tell. `pickles` are paths of a version of
   the files that is not read, as Python's pickles can run whatever their maker likes. `own` says
   that a user reads it, who may do without a directory; `chosen` that a part for choices is
-  published.
+  published. `what` they are called; `groups` are names of what is looked for among them, and the
+  classes that it is.
   """
 
   read: Callable[..., tuple[Split, Split, tuple[str, ...], *tuple[str, ...]] | Parts]
@@ -81,6 +89,8 @@ class Row:
   std: tuple[float, ...] = ()
   own: bool = False
   chosen: bool = False
+  what: str = "images"
+  groups: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
 def _photographs(
@@ -157,22 +167,20 @@ DATASETS = {
   ),
   "tess": Row(
     read=tess.read,
-    files=(
-      "train-00000-of-00008 to train-00007-of-00008, val-00000-of-00001 and test-00000-of-00001,"
-      " published in astronet/tfrecords of https://github.com/yuliang419/Astronet-Vetting"
-    ),
-    traces=tuple(f"{folder}train-00000-of-00008" for folder in ("", f"{tess.FOLDER}/")),
+    files=tess.FILES,
+    traces=tess.TRACES,
     takes=("split", "validation_fraction"),
     chosen=True,
+    what="light curves",
+    groups={"planet": ("PC",), "transit-like": ("EB", "PC")},
   ),
   "kepler": Row(
     read=kepler.read,
-    files=(
-      f"{kepler.CURVES}, published at https://github.com/azizhalloul/kepler-exoplanet-detector, and"
-      f" {kepler.KOIS}, which says which object each of its rows is (docs/sky.md)"
-    ),
+    files=kepler.FILES,
     traces=(kepler.CURVES,),
     takes=("split", "validation_fraction"),
+    what="light curves",
+    groups={"planet": ("confirmed",)},
   ),
 }
 
@@ -280,7 +288,8 @@ def load(
   usual = (row.mean, row.std) if len(row.mean) == parts.train.images.shape[-1] else ()
   kept = dataclasses.replace(parts, notes=tuple(note for note in parts.notes if note))
   figures = functools.partial(figures_of, mean=mean, std=std, usual=usual)
-  return cut(name, kept, figures, validation_fraction, train_limit)
+  made = cut(name, kept, figures, validation_fraction, train_limit)
+  return dataclasses.replace(made, what=row.what, groups=row.groups)
 
 
 def from_folder(directory: str | os.PathLike[str], **options: Any) -> Dataset:

@@ -61,8 +61,9 @@ def ed(config: ConfigDict) -> None:
 
 
 def smoke(config: ConfigDict) -> None:
-  """The whole way with few light curves; what takes time is compiling."""
+  """The whole way with few light curves, small batches; what takes time is compiling."""
   common.smoke(config, train_limit=300, model="curve_small")
+  config.recipe.batch_size = 16
 
 
 VARIANTS: common.Variants = {

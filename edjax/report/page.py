@@ -15,7 +15,17 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from edjax.report import circumstances, classes, curve, figures, images, mistakes, words
+from edjax.report import (
+  circumstances,
+  classes,
+  curve,
+  figures,
+  images,
+  mistakes,
+  precision,
+  tradeoff,
+  words,
+)
 from edjax.report.drawing import clean, number_or_nan, shorten
 
 Content = dict[str, Any]  # JSON
@@ -63,6 +73,7 @@ def render(report: Content, rows: Rows, pictures: images.Pictures | None = None)
     curve=Markup(curve.learning_curve(grades, rows)) if grades and rows else "",
     heat=_heat(grades, subjects, names),
     growth=Markup(figures.growth(grades)) if len(grades) > 1 else "",
+    **_looked_for(report, student),
     taught=taught,
     faculty=Markup(_faculty(taught)) if taught else "",
     sheets=[_sheet(sheet) for sheet in pictures.sheets],
@@ -107,6 +118,16 @@ def _template() -> jinja2.Template:
   )
   environment.filters |= _FILTERS
   return environment.get_template("page.html.j2")
+
+
+def _looked_for(report: Content, student: Content) -> Content:
+  """What the page says of the classes that are looked for, where a data set names some."""
+  own, teachers = student.get("positives") or {}, report.get("teachers") or ()
+  known = [teacher for teacher in teachers if teacher.get("positives")]
+  found = [("graduate", own), *((words.teacher_label(t["name"]), t["positives"]) for t in known)]
+  rows = [{"name": g, "by": who, **row[g]} for g in own for who, row in found if g in row]
+  drawn = tradeoff.curves(own, known[0]["positives"] if known else {}) if own else ""
+  return {"groups": rows, "tradeoff": Markup(drawn), "resampled": precision.RESAMPLED}
 
 
 def _told(report: Content, student: Content) -> list[str]:

@@ -1,7 +1,7 @@
 """What a run reports of itself: the rows of report.json. Pure, but for the last exams."""
 
 import platform
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -12,7 +12,7 @@ from edjax import models
 from edjax.data.datasets import Dataset
 from edjax.data.sampler import Seating
 from edjax.models.analysis.macs import network_macs
-from edjax.report import words
+from edjax.report import precision, words
 from edjax.report.journal import plain
 from edjax.report.scores import by_class, exam_scores, interval, packed, surest_mistakes
 from edjax.storage import trees
@@ -144,7 +144,10 @@ def content(
   answers, rows = {}, []
   for teacher in study.teachers.values():
     answers[teacher.name], columns = loader.answers_of(teacher)("test", teacher.classes)
-    rows.append(_teacher_row(teacher, subjects, answers[teacher.name], columns, loader.image_shape))
+    row = _teacher_row(teacher, subjects, answers[teacher.name], columns, loader.image_shape)
+    if set(teacher.classes) == set(order):
+      row |= _looked_for(dataset, teacher.classes, answers[teacher.name], columns)
+    rows.append(row)
   present = [study.teachers[n] for n in study.curriculum.grades[-1].teachers]
   grades = list(reached.grades)
   report = {
@@ -177,6 +180,7 @@ def content(
       "surest_mistakes": surest_mistakes(logits, truth, names),
       "right": packed(logits, truth),
       "exam_count": scores["count"],
+      **_looked_for(dataset, labels, logits, truth),
     },
     "teachers": rows,
     "grades": grades,
@@ -213,6 +217,14 @@ def _teacher_row(
   }
 
 
+def _looked_for(
+  dataset: Dataset, classes: Sequence[Label], logits: np.ndarray, places: np.ndarray
+) -> dict[str, Any]:
+  """{"positives": what `precision.found` says of a network with these columns}, if of anything."""
+  columns = {name: tuple(map(classes.index, labels)) for name, labels in dataset.positives.items()}
+  return {"positives": precision.found(logits, places, columns)} if columns else {}
+
+
 def _notes(study: Study, grades: Iterable[Mapping[str, Any]], dataset: Dataset) -> list[str]:
   notes = [*dataset.notes, *study.curriculum.notes, left_out(grades)]
   notes = [note for note in notes if note]
@@ -224,8 +236,8 @@ def _notes(study: Study, grades: Iterable[Mapping[str, Any]], dataset: Dataset) 
   if study.recipe.ema:
     notes.append(f"exams and the graduate are of the student's average (ema {study.recipe.ema:g})")
   notes.append(
-    f"{len(dataset.train.labels):,} images for training, {len(dataset.validation.labels):,} for "
-    f"choices, {len(dataset.test.labels):,} for the exam"
+    f"{len(dataset.train.labels):,} {dataset.what} for training,"
+    f" {len(dataset.validation.labels):,} for choices, {len(dataset.test.labels):,} for the exam"
   )
   if list(study.order) != sorted(study.order):
     notes.append(f"class order: {', '.join(dataset.class_names[label] for label in study.order)}")

@@ -57,7 +57,7 @@ class Loader:
     mapped = isinstance(dataset.train.images, Rows)
     self.residence = placement.settle(where, size, fleet.memory, fleet.size, mapped)
     place = placement.RESIDENCES[self.residence].format(devices=fleet.size)
-    self.said = place and f"{count:,} images, {size / 1e9:.2f} GB, {place}"
+    self.said = place and f"{count:,} {dataset.what}, {size / 1e9:.2f} GB, {place}"
     # Exams of one network share what is compiled.
     self._asker = functools.cache(
       lambda network, how: fleet.examiner(functools.partial(exam_step, network, how))

@@ -22,7 +22,7 @@ from edjax.data.similarity import similar_order
 from edjax.devices import compilation_cache, pmap, processes
 from edjax.errors import UserError
 from edjax.progress import Progress, duration
-from edjax.report import baselines, circumstances, followers, report
+from edjax.report import baselines, circumstances, followers, precision, report
 from edjax.report.followers import OnRow
 from edjax.report.images import Pictures, Sheet
 from edjax.report.outlook import Outlook, announcement
@@ -119,14 +119,18 @@ def run(
     processes.tell(lambda: report.write(place, written, pictures))
     accuracy = percent_of(written["student"]["top1"], len(dataset.test.labels))
     progress.line(
-      f"graduate: top-1 {accuracy} test images; {duration(written['seconds'])} in all; "
+      f"graduate: top-1 {accuracy} test {dataset.what}; {duration(written['seconds'])} in all; "
       f"see {place / 'report.html'}"
     )
     return written
 
 
 def exam(settings: Settings, workdir: str | pathlib.Path) -> dict[str, Any]:
-  """Examines the graduate of a work directory on the test split; returns `exam_scores`."""
+  """Examines the graduate of a work directory on the test split.
+
+  Returns:
+    `exam_scores`, and "positives", what `precision.found` says of the groups that are looked for.
+  """
   place = pathlib.Path(workdir) / "graduate"
 
   def check() -> None:
@@ -142,7 +146,8 @@ def exam(settings: Settings, workdir: str | pathlib.Path) -> dict[str, Any]:
   graduate = processes.tell(lambda: faculty.load(place, "the exam", labels, loader.dataset))
   answered = loader.answers_of(graduate)("test", graduate.classes)
   logits, truth = cast(Answered, answered)  # the exam has images of all classes
-  return exam_scores(logits, truth, {})
+  looked_for = precision.found(logits, truth, loader.dataset.positives)
+  return exam_scores(logits, truth, {}) | {"positives": looked_for}
 
 
 def views(settings: Settings, dataset: datasets.Dataset) -> list[Sheet]:

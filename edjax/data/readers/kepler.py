@@ -19,6 +19,10 @@ from edjax.errors import UserError
 
 CLASSES = ("false positive", "confirmed")
 CURVES, KOIS = "dataset.npz", "koi_of_row.npz"
+FILES = (
+  f"{CURVES}, published at https://github.com/azizhalloul/kepler-exoplanet-detector, and {KOIS},"
+  " which says which object each of its rows is (docs/sky.md)"
+)
 
 
 def read(directory: pathlib.Path, split: str, validation_fraction: float) -> Parts:

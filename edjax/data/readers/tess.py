@@ -18,6 +18,11 @@ from edjax.errors import UserError
 
 CLASSES = ("J", "EB", "PC")  # junk, eclipsing binary, planet candidate
 FOLDER = "astronet/tfrecords"  # where the published repository has the files
+FILES = (
+  "train-00000-of-00008 to train-00007-of-00008, val-00000-of-00001 and test-00000-of-00001,"
+  f" published in {FOLDER} of https://github.com/yuliang419/Astronet-Vetting"
+)
+TRACES = "train-00000-of-00008", f"{FOLDER}/train-00000-of-00008"
 PARTS = ("train", "val", "test")
 VIEWS = ("global_view", "local_view", "secondary_view")
 _NUMBERS = ("Duration", "Period", "SN", "depth_change", "Qingress")
