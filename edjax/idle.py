@@ -40,7 +40,8 @@ def _learning(settings: Settings) -> tuple[Recipe, TeacherSettings, TeacherSetti
 
 
 def _published_choices(settings: Settings, _: Curriculum) -> bool:
-  return settings.data.split != "stars" and datasets.row_of(settings.dataset).chosen
+  row = datasets.DATASETS.get(settings.dataset)  # arrays have none
+  return row is not None and row.chosen and settings.data.split != "stars"
 
 
 def _never_drops(settings: Settings, _: Curriculum) -> bool:

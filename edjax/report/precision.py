@@ -97,7 +97,7 @@ def _intervals(scores: Numbers, member: Bool[np.ndarray, " n"]) -> dict[str, lis
   Always the same draws, so that the same exam has the same intervals.
   """
   draw, count = np.random.default_rng(0), len(scores)
-  rows = []
+  rows: list[dict[str, float]] = []
   while len(rows) < RESAMPLED:
     chosen = draw.integers(0, count, count)
     if member[chosen].any():

@@ -180,7 +180,7 @@ def content(
       "surest_mistakes": surest_mistakes(logits, truth, names),
       "right": packed(logits, truth),
       "exam_count": scores["count"],
-      **_looked_for(dataset, labels, logits, truth),
+      **_looked_for(dataset, range(len(names)), logits, truth),
     },
     "teachers": rows,
     "grades": grades,
@@ -218,7 +218,7 @@ def _teacher_row(
 
 
 def _looked_for(
-  dataset: Dataset, classes: Sequence[Label], logits: np.ndarray, places: np.ndarray
+  dataset: Dataset, classes: Sequence[int], logits: np.ndarray, places: np.ndarray
 ) -> dict[str, Any]:
   """{"positives": what `precision.found` says of a network with these columns}, if of anything."""
   columns = {name: tuple(map(classes.index, labels)) for name, labels in dataset.positives.items()}

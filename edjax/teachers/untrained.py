@@ -151,11 +151,11 @@ def known_by(search: Search, study: Study) -> dict[str, Any]:
     **(_begun(begun, chosen) if begun else {}),
     "warmup_epochs": chosen.warmup_epochs,
     "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in without},
-    # The images themselves, below, say what the source makes of them.
+    # The images themselves, below, say what source and split make of them.
     "data": {
       key: value
       for key, value in vars(search.data).items()
-      if key != "source" and not (key in ("mean", "std") and value == ())
+      if key not in ("source", "split") and not (key in ("mean", "std") and value == ())
     },
     "dataset": search.dataset.name,
     "classes": study.order,

@@ -70,7 +70,7 @@ def checksums(texts: Sequence[bytes]) -> UInt32[np.ndarray, " n"]:
 
 def _table() -> UInt32[np.ndarray, "256"]:
   """What each byte does to a CRC-32C."""
-  table = np.arange(256, dtype=np.uint32)
+  table: np.ndarray = np.arange(256, dtype=np.uint32)
   for _ in range(8):
     table = (table >> 1) ^ np.where(table & 1, np.uint32(_POLYNOMIAL), np.uint32(0))
   return table
@@ -83,7 +83,9 @@ def _records(content: bytes) -> list[bytes]:
   """Returns the records of a file; one whose first length has no checksum is compressed."""
   if checksums([content[:_HEAD]])[0] != _number(content[_HEAD : _HEAD + _CHECK]):
     content = zlib.decompress(content, wbits=32 + zlib.MAX_WBITS)  # gzip or zlib, by its head
-  place, texts, given = 0, [], []
+  place = 0
+  texts: list[bytes] = []
+  given: list[int] = []
   while place < len(content):
     head = content[place : place + _HEAD]
     start = place + _HEAD + _CHECK
