@@ -80,6 +80,14 @@ def test_large_sets_are_mapped_at_their_own_size(tmp_path, monkeypatch):
   ]
 
 
+def test_large_images_of_one_size_are_photographs(tmp_path, monkeypatch):
+  """As those of beans, which are of 500 pixels."""
+  parts, _ = grey(tmp_path, {"train": 8, "test": 2})
+  monkeypatch.setattr(named, "_SMALL", 7)
+  data = datasets.load(**write(tmp_path, parts))
+  assert data.train.images.shape == (8, 160, 160, 3)
+
+
 def test_what_is_learnt_from_what(tmp_path):
   """As the set says it; without a word there must be one of each."""
   parts, lookup = grey(tmp_path, {"train": 8, "test": 2})

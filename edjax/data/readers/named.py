@@ -8,6 +8,7 @@ from edjax.data.readers import prepared
 from edjax.data.splits import Split
 
 PREFIX = "tfds:"  # of the names of such sets
+_SMALL = 128  # pixels of a side at most
 _IN_MEMORY = 1 << 31  # bytes of images at most
 
 
@@ -36,11 +37,11 @@ def read(
   if version:
     with prepared.reading(version) as found:
       shape, count = found.shape, found.count
-    height, width, _ = shape
     sizes = [side for side in shape if side]
-    alike = len(sizes) == len(shape) and image_size in (0, height if height == width else 0)
-    if alike and count * math.prod(sizes) <= _IN_MEMORY:
-      return prepared.read(version)
-    if alike and height == width:
-      image_size = sizes[0]
+    small = len(sizes) == len(shape) and max(sizes) <= _SMALL
+    square = sizes[0] if small and sizes[0] == sizes[1] else 0
+    if small and image_size in (0, square):
+      if count * math.prod(sizes) <= _IN_MEMORY:
+        return prepared.read(version)
+      image_size = square
   return reader.read(name, directory, image_size=image_size, bad_images=bad_images, source=source)
