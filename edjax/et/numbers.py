@@ -1,0 +1,24 @@
+"""Arrays of one shape and kind, and the nodes of their integrals."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+
+def alike(*values: ArrayLike) -> list[jax.Array]:
+  """Returns arrays of one shape and of one kind of real numbers, the widest of these."""
+  kind = jnp.result_type(float, *values)
+  arrays = [jnp.asarray(each, kind) for each in values]
+  shape = np.broadcast_shapes(*(each.shape for each in arrays))
+  return [jnp.broadcast_to(each, shape) for each in arrays]
+
+
+def nodes(count: int, like: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Returns Gauss-Legendre places in [0, 1] and weights, along an axis behind those of `like`."""
+  places, weights = np.polynomial.legendre.leggauss(count)
+  shape = (1,) * like.ndim + (count,)
+  place, weight = (
+    jnp.asarray(each, like.dtype).reshape(shape) for each in ((places + 1) / 2, weights / 2)
+  )
+  return place, weight

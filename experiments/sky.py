@@ -1,0 +1,111 @@
+r"""What distillation and grades bring to light curves: real exams, seeds, both splits.
+
+python experiments/sky.py --dataset=tess --data_dir=DIR --out=DIR [--arms=alone,kd,ed,ed_three]
+  [--splits=published,stars] [--seeds=0,1,2] [--epochs=0] [--jobs=1]
+
+Arms are the config's variants `ce`, `kd` and `ed`, the last also with three generalists. Those of a
+seed and a split have the same teachers, which learn once, in --out/teachers. --epochs shortens all
+of a run alike, teachers included; 0: as the config has it. A run that is there is not done again.
+
+Writes --out/DATASET.jsonl, a row per run: arm, split, seed, the exam's figures of the graduate and
+of the first teacher, each with its interval and count, and what it cost. Prints mean and sample
+standard deviation over the seeds, and how many there are.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from runs import spread
+
+from edjax.compare.sweep import run_all
+
+ARMS = {
+  "alone": ("ce", {}),
+  "kd": ("kd", {}),
+  "ed": ("ed", {}),
+  "ed_three": ("ed", {"faculty.generalists": 3}),
+}
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser.add_argument("--dataset", choices=("tess", "kepler"), required=True)
+  parser.add_argument("--data_dir", required=True)
+  parser.add_argument("--out", type=pathlib.Path, required=True)
+  parser.add_argument("--arms", default=",".join(ARMS))
+  parser.add_argument("--splits", default="", help="all that the data set has, if not given")
+  parser.add_argument("--seeds", default="0,1,2")
+  parser.add_argument("--epochs", type=int, default=0)
+  parser.add_argument("--jobs", type=int, default=1)
+  options = parser.parse_args()
+  every = {"tess": "published,stars", "kepler": "stars"}[options.dataset]
+  plan = {
+    f"{options.dataset}_{split}_{arm}_{seed}": (arm, split, int(seed))
+    for seed in options.seeds.split(",")
+    for split in (options.splits or every).split(",")
+    for arm in options.arms.split(",")
+  }
+  runs = {name: arguments(options, *planned) for name, planned in plan.items()}
+  run_all(runs, options.out, options.jobs)
+  rows = [row(options.out / name, *planned) for name, planned in plan.items()]
+  path = options.out / f"{options.dataset}.jsonl"
+  path.write_text("".join(json.dumps(each) + "\n" for each in rows))
+  for line in summary(rows):
+    print(line)
+
+
+def arguments(options, arm, split, seed):
+  """Returns those of the command."""
+  variant, changes = ARMS[arm]
+  settings = {
+    "data_dir": options.data_dir,
+    "data.split": split,
+    "seed": seed,
+    "faculty.seed": seed,
+    "faculty.cache": options.out / "teachers",
+  } | changes
+  if options.epochs:
+    settings["epochs"] = options.epochs
+  given = [f"--config.{key}={value}" for key, value in settings.items()]
+  return [f"--config={options.dataset}:{variant}", *given]
+
+
+def row(run, arm, split, seed):
+  """Returns what a run came to."""
+  report = json.loads((run / "report.json").read_text())
+  student, teachers = report["student"], report["teachers"]
+  kept = {"top1": student["top1"], "count": student["exam_count"], **figures(student)}
+  if teachers:
+    kept["teacher"] = {"top1": teachers[0]["top1"], **figures(teachers[0])}
+  costs = {key: report[key] for key in ("train_macs", "teacher_training_macs", "seconds")}
+  epochs = sum(grade["epochs"] for grade in report["grades"])
+  return {"arm": arm, "split": split, "seed": seed, **kept, "epochs": epochs, **costs}
+
+
+def figures(who):
+  """What an exam says of the groups that are looked for, without the curves."""
+  return {
+    name: {key: value for key, value in found.items() if key != "curve"}
+    for name, found in who["positives"].items()
+  }
+
+
+def summary(rows):
+  """Yields a line for every arm of every split: average precision, of how many seeds."""
+  for arm, split in dict.fromkeys((row["arm"], row["split"]) for row in rows):
+    own = [row for row in rows if (row["arm"], row["split"]) == (arm, split)]
+    said = []
+    for group in [key for key, value in own[0].items() if "average_precision" in str(value)]:
+      if group != "teacher":
+        found = [row[group]["average_precision"] for row in own]
+        said.append(f"{group} {sum(found) / len(found):.3f} ± {spread(found):.3f}")
+    counted = f"n = {len(own)} seeds, {own[0]['count']:,} events"
+    yield f"{split} {arm}: average precision {', '.join(said)} ({counted})"
+
+
+if __name__ == "__main__":
+  main()

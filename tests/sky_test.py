@@ -1,0 +1,61 @@
+"""The experiment on light curves: what it asks of the command, and what it says of runs."""
+
+import json
+
+import pytest
+
+from tests import command
+
+OPTIONS = ["--dataset=tess", "--data_dir=data", "--seeds=0,1", "--epochs=4", "--splits=stars"]
+
+
+@pytest.fixture
+def sky(monkeypatch):
+  monkeypatch.syspath_prepend(command.ROOT / "experiments")
+  import sky
+
+  return sky
+
+
+def group(value):
+  return {"average_precision": value, "count": 1653, "curve": {"recall": [1.0]}}
+
+
+def report(value, teachers):
+  student = {"top1": 0.9, "exam_count": 1653, "positives": {"planet": group(value)}}
+  costs = {"train_macs": 5, "teacher_training_macs": 2, "seconds": 1.5}
+  own = [{"top1": 0.95, "positives": {"planet": group(0.9)}}] * teachers
+  return {"student": student, "teachers": own, "grades": [{"epochs": 2}, {"epochs": 2}], **costs}
+
+
+def test_runs_and_their_rows(sky, tmp_path, monkeypatch, typed, capsys):
+  asked = {}
+
+  def run_all(runs, out, jobs):
+    asked.update(runs)
+    for name in runs:
+      (out / name).mkdir(parents=True)
+      made = report(0.6 + 0.1 * int(name[-1]), "alone" not in name)
+      (out / name / "report.json").write_text(json.dumps(made))
+
+  monkeypatch.setattr(sky, "run_all", run_all)
+  monkeypatch.setattr("sys.argv", ["sky", *OPTIONS, f"--out={tmp_path}", "--arms=alone,ed_three"])
+  sky.main()
+  assert len(asked) == 4
+  config = typed(*asked["tess_stars_ed_three_1"])
+  assert (config.seed, config.faculty.seed, config.faculty.generalists) == (1, 1, 3)
+  assert config.data.split == "stars" and config.faculty.generalist.epochs < 12
+  rows = [json.loads(line) for line in (tmp_path / "tess.jsonl").read_text().splitlines()]
+  assert [(row["arm"], row["seed"]) for row in rows] == [
+    ("alone", 0), ("ed_three", 0), ("alone", 1), ("ed_three", 1),
+  ]  # fmt: skip
+  assert ["teacher" in row for row in rows] == [False, True, False, True]
+  assert "curve" not in rows[0]["planet"] and rows[0]["epochs"] == 4
+  first, second = capsys.readouterr().out.splitlines()
+  wanted = "stars alone: average precision planet 0.650 ± 0.071 (n = 2 seeds, 1,653 events)"
+  assert first == wanted and second == wanted.replace("alone", "ed_three")
+
+
+def test_every_arm_is_a_config(sky, typed):
+  for variant, changes in sky.ARMS.values():
+    assert typed(f"--config=kepler:{variant}", *(f"--config.{k}={v}" for k, v in changes.items()))
