@@ -3,16 +3,17 @@
 import base64
 import dataclasses
 import io
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageDraw
 
 SMALL = 64  # pixels: an image no larger is shown to the pixel
 MOST = 160  # pixels of the longer side of any other
-# Pixels, of images side by side: the least of the longer and of the shorter side, and between them.
-_LONG, _SHORT, _GAP = 96, 8, 4
+_CELL, _GAP = 96, 4  # pixels: an image side by side with others at least, and between them
+_COLOURS = "#0072b2", "#d55e00", "#6e7781"  # of the channels of a curve
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,11 +55,12 @@ def inline(image: UInt8[np.ndarray, "height width channels"]) -> str:
 
   Args:
     image: uint8 [height, width, channels]; three channels are red, green and blue, and of any other
-      number the first is shown, in grey.
+      number the first is shown, in grey. One of height one is drawn as a curve, with all of them.
   """
   picture = _picture(image)
-  kind, options = ("png", {}) if is_small(image) else ("jpeg", {"quality": 85})
-  if not is_small(image):
+  exact = is_small(image) or _is_curve(image)
+  kind, options = ("png", {}) if exact else ("jpeg", {"quality": 85})
+  if not exact:
     picture.thumbnail((MOST, MOST), Image.Resampling.LANCZOS)
   file = io.BytesIO()
   picture.save(file, kind, **options)
@@ -67,23 +69,41 @@ def inline(image: UInt8[np.ndarray, "height width channels"]) -> str:
 
 def is_small(image: np.ndarray) -> bool:
   """Says whether an image [height, width, channels] is shown to the pixel."""
-  return max(image.shape[:2]) <= SMALL
+  return max(image.shape[:2]) <= SMALL and not _is_curve(image)
 
 
 def side_by_side(sheets: Sequence[Sheet]) -> Image.Image:
   """Returns sheets as one picture, a row for each image: itself, then its views."""
   rows = [row for sheet in sheets for row in sheet.rows]
-  side = max(_LONG, *(size for row in rows for size in row[0].shape[:2]))
-  across = max(map(len, rows))
+  drawn = [[_picture(image) for image in row] for row in rows]
+  side = max(_CELL, *(max(row[0].size) for row in drawn))
   step = side + _GAP
-  whole = Image.new("RGB", (across * step - _GAP, len(rows) * step - _GAP), "white")
-  for y, row in enumerate(rows):
-    for x, image in enumerate(row):
-      scale = side / max(image.shape[:2])
-      size = tuple(max(_SHORT, round(scale * length)) for length in image.shape[1::-1])
-      whole.paste(_picture(image).resize(size, Image.Resampling.NEAREST), (x * step, y * step))
+  across, down = max(map(len, drawn)) * step - _GAP, len(drawn) * step - _GAP
+  whole = Image.new("RGB", (across, down), "white")
+  for y, row in enumerate(drawn):
+    for x, picture in enumerate(row):
+      scale = side / max(picture.size)
+      size = max(1, round(scale * picture.width)), max(1, round(scale * picture.height))
+      whole.paste(picture.resize(size, Image.Resampling.NEAREST), (x * step, y * step))
   return whole
 
 
+def _is_curve(image: np.ndarray) -> bool:
+  return image.shape[0] == 1 < image.shape[1]
+
+
 def _picture(image: UInt8[np.ndarray, "height width channels"]) -> Image.Image:
+  if _is_curve(image):
+    return _curve(image[0])
   return Image.fromarray(image if image.shape[-1] == 3 else image[..., 0])
+
+
+def _curve(values: UInt8[np.ndarray, "places channels"]) -> Image.Image:
+  """Draws what runs along an image of height one, a line for each channel, 255 at the top."""
+  width, height = 2 * MOST, MOST
+  picture = Image.new("RGB", (width, height), "white")
+  along = np.linspace(0, width - 1, len(values))
+  for channel, colour in zip(values.T, itertools.cycle(_COLOURS), strict=False):
+    points = zip(along, (1 - channel / 255) * (height - 1), strict=True)
+    ImageDraw.Draw(picture).line([(float(x), float(y)) for x, y in points], colour, width=2)
+  return picture

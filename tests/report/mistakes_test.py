@@ -101,11 +101,23 @@ def opened(source):
   return kind, np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 1), (64, 64, 3), (1, 40, 1)])
+@pytest.mark.parametrize("shape", [(8, 8, 1), (64, 64, 3), (40, 1, 1)])
 def test_a_small_image_is_in_the_page_to_the_pixel(shape):
   image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
   kind, shown = opened(images.inline(image))
   assert kind == "png" and (shown.reshape(shape) == image).all()
+
+
+def test_an_image_of_height_one_is_drawn_as_a_curve():
+  rising = np.arange(256, dtype=np.uint8)
+  kind, shown = opened(images.inline(np.stack([rising, 0 * rising], 1)[None]))
+  height, width = shown.shape[:2]
+  drawn = (shown != 255).any(-1)
+  for x in (0, width // 4, width // 2, width - 1):
+    up = np.flatnonzero(drawn[:-3, x]).mean() if x else height - 1
+    assert kind == "png" and abs(up - (height - 1) * (1 - x / (width - 1))) <= 2
+  assert drawn[-2:].any(0).all()  # the other channel lies at the bottom
+  assert not images.is_small(np.zeros((1, 40, 1), np.uint8))
 
 
 def test_a_photograph_is_in_the_page_in_a_few_kilobytes():
