@@ -2,7 +2,8 @@
 
 import pytest
 
-from edjax.compare import arms, runs
+from edjax.compare import arms
+from edjax.report import runs
 from tests.notebooks.kernel import NAME, execute, printed, shown
 
 
