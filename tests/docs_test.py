@@ -55,6 +55,7 @@ MAINS = {
   "doctor": doctor.main,
 }
 CONFIGS = [path.read_text() for path in sorted((command.ROOT / "configs").glob("*.py"))]
+DOTTED = re.compile(r"edjax(\.\w+)+")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXPERIMENTS = sorted(
   path.stem
@@ -250,9 +251,9 @@ def test_what_python_imports_is_there():
       if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "edjax":
         for alias in node.names:
           resolve(f"{node.module}.{alias.name}")
-      elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith("edjax."):
+      elif isinstance(node, ast.Attribute) and DOTTED.fullmatch(ast.unparse(node)):
         resolve(ast.unparse(node))
-  dotted = {span for span in spans() if re.fullmatch(r"edjax(\.\w+)+(\(\))?", span)}
+  dotted = {span for span in spans() if DOTTED.fullmatch(span.removesuffix("()"))}
   assert dotted
   for name in dotted:
     resolve(name.removesuffix("()"))

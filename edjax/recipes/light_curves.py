@@ -46,13 +46,14 @@ def paper(config: ConfigDict) -> None:
   """The published curriculum, its 150 + 30 + 60 epochs scaled."""
   first, second, third = (3, 1, 1) if _epochs(config) == _QUICK else (8, 1, 3)
   common.paper(config, (first, second, third), _RATE / 2)
-  milestones = (first, first + second, first + second + third // 2)
-  config.recipe.update(schedule="steps", milestones=milestones)
+  ends = (first, first + second, first + second + third // 2)
+  config.recipe.update(schedule="steps", milestones=tuple(dict.fromkeys(ends)))
 
 
 def stages(config: ConfigDict) -> None:
-  """Growing stages, from a generalist."""
+  """Growing stages, from a generalist; there is but one subject to rehearse."""
   common.stages(config, _epochs(config), _RATE)
+  common.every(config, rehearsal=1.0)
 
 
 def ed(config: ConfigDict) -> None:
