@@ -125,7 +125,7 @@ def test_initial_values_are_the_fields():
   for name, dense, std in (
     ("mobilenetv2", MobileNetV2(50).classifier[1], 0.01),
     ("mobilenetv2_half", MobileNetV2Half(50).classifier[0], 0.01),
-    ("efficientnet_b0", EfficientNet(50).classifier[1], 150**-0.5),
+    ("efficientnet_b0", EfficientNet(50).classifier[1], (3 * 1280) ** -0.5),
   ):
     body = models.body(name)
     ours = initial(body.head(num_classes=50), body.width)["dense"]

@@ -67,7 +67,8 @@ class EfficientNet(nn.Module):
         nn.init.kaiming_normal_(module.weight, mode="fan_out")
         if module.bias is not None:
           nn.init.zeros_(module.bias)
-    nn.init.uniform_(self.classifier[1].weight, -(classes**-0.5), classes**-0.5)
+    # A new nn.Linear, as those who fine-tune have it; ImageNet's recipe has 1/sqrt(classes).
+    nn.init.uniform_(self.classifier[1].weight, -(1280**-0.5), 1280**-0.5)
     nn.init.zeros_(self.classifier[1].bias)
 
   def forward(self, images):
