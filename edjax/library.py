@@ -105,12 +105,14 @@ def distill(
       other run has. `Run.workdir` says which.
     name: what the run is called in its report and where runs are compared; the data set's name if
       not given.
-    curriculum: `edjax.Curriculum.default()` if not given.
+    curriculum: `edjax.Curriculum.default()` if not given. Teachers that are trained go through as
+      many epochs, at its highest rate, and see small images first where it does.
     methods: {name in `edjax.methods.METHODS`: its weight, or {option: value}}. One's own is called
       as one likes: {"mine": Mine}, or {"mine": {"method": Mine, "weight": 0.5}}; a name may
       stand for Mine, as for a network.
     recipe: {setting of `curriculum.Recipe`: value}. The batch size is 128 if not given, or less
-      where there are few images: a power of two, of which an epoch has eight batches or more.
+      where there are few images: a power of two, of which an epoch has eight batches or more. The
+      schedule is the curriculum's.
     faculty: {setting of `sections.Faculty`: value}; `specialist` and `generalist` are mappings of
       settings of `sections.TeacherSettings`.
     seed: of initialisation, data order and augmentation.
@@ -220,7 +222,7 @@ def _settled(
     "grades": curriculum.named(),
     "subjects": curriculum.subjects,
     "class_order": curriculum.class_order,
-    "recipe": vars(Recipe(batch_size=_batch_size(dataset))) | dict(recipe or {}),
+    "recipe": _recipe(dataset, curriculum) | dict(recipe or {}),
     "methods": {name: _weighed(row) for name, row in methods.items()},
     "faculty": _faculty(teacher, curriculum, dict(faculty or {})),
     "compilation_cache": "",
@@ -269,6 +271,10 @@ def _weighed(row: float | type[Method] | Mapping[str, Any]) -> dict[str, Any]:
   return {**row, **named}
 
 
+def _recipe(dataset: Dataset, curriculum: plans.Curriculum) -> dict[str, Any]:
+  return vars(Recipe(batch_size=_batch_size(dataset), schedule=curriculum.schedule))
+
+
 def _batch_size(dataset: Dataset) -> int:
   eighth = max(1, len(dataset.train.labels) // 8)
   return min(128, 2 ** (eighth.bit_length() - 1))
@@ -277,12 +283,14 @@ def _batch_size(dataset: Dataset) -> int:
 def _faculty(
   teacher: str | Body | os.PathLike[str], curriculum: plans.Curriculum, given: dict[str, Any]
 ) -> dict[str, Any]:
-  """Teachers are trained as long as the student and at its rate, unless it is said otherwise."""
+  """Teachers are trained as the student is, unless it is said otherwise: length, rate, images."""
   path = os.fspath(teacher) if isinstance(teacher, os.PathLike) else ""
   shared: dict[str, Any] = {
     "model": None if isinstance(teacher, os.PathLike) else _model(teacher),
-    "epochs": sum(row.epochs for row in curriculum.grades),
+    "epochs": curriculum.cost,
+    "image_sizes": curriculum.image_sizes,
     "learning_rate": max(row.learning_rate for row in curriculum.grades),
+    "schedule": curriculum.schedule,
   }
   specialist = shared | {"checkpoint": ()} | dict(given.pop("specialist", {}))
   generalist = {"checkpoint": path}

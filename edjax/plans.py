@@ -13,18 +13,22 @@ SIZES = (0.5, 0.75, 1.0)  # of images in the default curriculum, as shares of th
 
 @dataclasses.dataclass(frozen=True)
 class Curriculum:
-  """Which grades there are, and in which order classes come.
+  """Which grades there are, in which order classes come, and how it is gone through.
 
   Attributes:
     grades: `rows.GradeRow`s, in order.
     subjects: ratios of the classes, in class order.
     class_order: "given", "similar" (those that are most alike last), "easiest", "shuffled", or
       every label once, separated by commas.
+    schedule: of the learning rate, see `curriculum.Recipe`.
+    image_sizes: which teachers that are trained see as well, see `sections.TeacherSettings`.
   """
 
   grades: tuple[GradeRow, ...]
   subjects: tuple[float, ...] = (1, 1, 1)
   class_order: str = "given"
+  schedule: str = "cosine"
+  image_sizes: tuple[float, ...] = ()
 
   @classmethod
   def default(
@@ -35,7 +39,8 @@ class Curriculum:
     sizes: Sequence[float] = SIZES,
   ) -> "Curriculum":
     """Grades in which images grow, at the cost of `epochs` of whole ones, see `education`."""
-    return cls(education(epochs, learning_rate, teachers, sizes))
+    grades = education(epochs, learning_rate, teachers, sizes)
+    return cls(grades, schedule="cycle", image_sizes=tuple(sizes))
 
   @classmethod
   def stages(
@@ -57,6 +62,15 @@ class Curriculum:
   ) -> "Curriculum":
     """One grade: ordinary distillation, or training without a teacher ("none")."""
     return cls((GradeRow(epochs=epochs, learning_rate=learning_rate, teachers=teachers),))
+
+  @property
+  def cost(self) -> float:
+    """How many epochs of whole images its epochs cost, where its teachers see small ones, too."""
+    if not self.image_sizes:
+      return sum(row.epochs for row in self.grades)
+    whole = self.image_sizes[-1]
+    spent = (row.epochs * ((row.image_size or whole) / whole) ** 2 for row in self.grades)
+    return round(sum(spent), 4)
 
   def named(self) -> dict[str, dict]:
     """Returns the grades as a config has them: {"grade_1": {…}, …}."""

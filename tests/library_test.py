@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import edjax
-from edjax import graduate, plans
+from configs import folder
+from edjax import graduate, library, plans, settings
 from edjax.errors import UserError
 from edjax.rows import GradeRow
 from tests import command
@@ -81,6 +82,26 @@ def test_the_same_call_goes_on_and_other_images_are_refused(run, dataset):
     go(other, run.workdir, methods={"kd": 0.7, "ce": 0.3})
   with pytest.raises(UserError, match=r"methods\.ce\.weight was 0\.3, is now 0\.5"):
     go(dataset, run.workdir, methods={"kd": 0.7, "ce": 0.5})
+
+
+def test_the_default_school_is_that_of_the_configs(dataset, monkeypatch):
+  """Of the same length and rate: grades, one cycle, teachers that see small images first."""
+  asked = []
+
+  def run(settings, *_, **__):
+    asked.append(settings)
+    raise UserError("enough")
+
+  monkeypatch.setattr(library.loop, "run", run)
+  with pytest.raises(UserError, match="enough"):
+    edjax.distill(dataset, curriculum=edjax.Curriculum.default(30, 0.1))
+  (ours,) = asked
+  config = settings.settle(folder.get_config("ed"))
+  assert ours.grades == config.grades and ours.recipe.schedule == config.recipe.schedule
+  for kind in ("generalist", "specialist"):
+    teacher, other = getattr(ours.faculty, kind), getattr(config.faculty, kind)
+    for key in ("epochs", "image_sizes", "learning_rate", "schedule"):
+      assert getattr(teacher, key) == getattr(other, key), (kind, key)
 
 
 def test_a_graduate_teaches(run, dataset, tmp_path):

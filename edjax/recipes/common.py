@@ -102,8 +102,9 @@ def education(
   config: ConfigDict, epochs: float, learning_rate: float, teachers: str = "generalist"
 ) -> None:
   """edjax's default curriculum, see `plans.education`; teachers that are trained see it, too."""
-  curriculum(config, *Curriculum.default(epochs, learning_rate, teachers).grades)
-  config.recipe.update(schedule="cycle", milestones=())
+  made = Curriculum.default(epochs, learning_rate, teachers)
+  curriculum(config, *made.grades)
+  config.recipe.update(schedule=made.schedule, milestones=())
   growing_images(config)
 
 
