@@ -158,7 +158,8 @@ def damage(folder, how):
 @pytest.fixture(scope="module")
 def whole(compiled, tmp_path_factory):
   """Returns (work directory of an uninterrupted run, cache of its teachers)."""
-  workdir, cache = (tmp_path_factory.mktemp(name) for name in ("whole", "cache"))
+  # In a folder of its own: a report names the simpler runs that lie beside it.
+  workdir, cache = (tmp_path_factory.mktemp(name) / "own" for name in ("whole", "cache"))
   said = go(workdir, compiled, f"--config.faculty.cache={cache}")
   assert "teacher subject_2" in said and "continuing" not in said and "damaged" not in said
   ends = [row["step"] for row in journal(workdir) if row["grade"] == "grade_1"]
