@@ -1,7 +1,7 @@
 r"""A teacher of few images, started from a published network and from nothing.
 
 python experiments/start.py --data_dir=DIR --start=FILE --out=DIR [--seeds=0,1,2] [--size=32]
-  [--epochs=10] [--frozen=1] [--rates=0.05,0.1] [--held_out=0] [--jobs=1]
+  [--epochs=10] [--frozen=1] [--rates=0.05,0.1] [--held_out=0] [--keep_statistics] [--jobs=1]
 
 DIR holds train/CLASS and test/CLASS. Each run is the school of configs/folder.py:kd, of whose
 teacher alone is told; its student, the smallest, learns for one epoch. Both arms have the same
@@ -39,6 +39,7 @@ def main():
   parser.add_argument("--frozen", type=float, default=1.0, help="of these, with a frozen body")
   parser.add_argument("--rates", default="0.05,0.1")
   parser.add_argument("--held_out", type=float, default=0.0)
+  parser.add_argument("--keep_statistics", action="store_true", help="of the started one")
   parser.add_argument("--jobs", type=int, default=1)
   options = parser.parse_args()
   arms = planned(options)
@@ -65,6 +66,7 @@ def planned(options):
       f"{_TEACHER}.frozen_epochs": options.frozen,
       f"{_TEACHER}.epochs": options.epochs - options.frozen,
       f"{_TEACHER}.learning_rate": started,
+      f"{_TEACHER}.keep_statistics": options.keep_statistics,
     },
     "anew": {
       f"{_TEACHER}.model": convert.model_of(options.start),
