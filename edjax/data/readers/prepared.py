@@ -6,8 +6,9 @@ downloaded here: what is not on disk is an error.
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,10 @@ class Part:
   rows: Integer[np.ndarray, " n"]
   labels: Int32[np.ndarray, " n"]
 
+  def of(self, whole: Split) -> Split:
+    """Returns these examples of their split, which is not copied where they are all of it."""
+    return whole if len(self.rows) == len(whole.labels) else splits.take(whole, self.rows)
+
 
 def read(folder: pathlib.Path) -> tuple[Split, Split, tuple[str, ...]]:
   """Reads a prepared data set whose images are of one size into memory.
@@ -101,8 +106,9 @@ def read(folder: pathlib.Path) -> tuple[Split, Split, tuple[str, ...]]:
       is none of labelled images.
   """
   with reading(folder) as found:
-    both = parts(found)
-    train, test = (_read_part(found, both[part]) for part in filling.PARTS)
+    whole = functools.cache(functools.partial(_read_split, found))  # each is decoded once
+    both = parts(found, lambda split: whole(split).labels)
+    train, test = (both[part].of(whole(both[part].split)) for part in filling.PARTS)
     return train, test, found.class_names
 
 
@@ -120,7 +126,7 @@ def photographs(folder: pathlib.Path, name: str) -> filling.Source:
     UserError: as `read` does.
   """
   with reading(folder) as found:
-    both = parts(found)
+    both = parts(found, functools.partial(_labels, found))
     sources = {part: _examples(found, each.split) for part, each in both.items()}
   rows = [(part, row) for part, each in both.items() for row in range(len(each.rows))]
 
@@ -136,8 +142,8 @@ def photographs(folder: pathlib.Path, name: str) -> filling.Source:
   return filling.Source(name, origin, found.class_names, labels, contents)
 
 
-def parts(found: Prepared) -> dict[str, Part]:
-  """Returns {"train", "test"} of a prepared data set.
+def parts(found: Prepared, labels_of: Callable[[str], Int32[np.ndarray, " n"]]) -> dict[str, Part]:
+  """Returns {"train", "test"} of a prepared data set, by the labels of its splits.
 
   The test split is `test`, or else `validation` (as of food101), and in both cases one whose labels
   are told; where there is none, a fifth of each class is held out, always the same.
@@ -146,10 +152,10 @@ def parts(found: Prepared) -> dict[str, Part]:
   if "train" not in there:
     names = ", ".join(sorted(there)) or "none"
     raise UserError(f"{found.builder.data_path}: it has no split 'train' to train on, but {names}")
-  train = _labels(found, "train")
+  train = labels_of("train")
   for split in ("test", "validation"):
     if split in there:
-      labels = _labels(found, split)
+      labels = labels_of(split)
       if (labels >= 0).all():
         return {
           "train": Part("train", np.arange(len(train)), train),
@@ -216,18 +222,19 @@ def _labels(found: Prepared, split: str) -> Int32[np.ndarray, " n"]:
   return np.array([example[found.label] for example in _examples(found, split)], np.int32)
 
 
-def _read_part(found: Prepared, part: Part) -> Split:
-  source, images = found.builder.as_data_source(split=part.split), None
-  for place, row in enumerate(part.rows.tolist()):
-    image = source[row][found.image]
+def _read_split(found: Prepared, split: str) -> Split:
+  source, images = found.builder.as_data_source(split=split), None
+  labels = np.empty(len(source), np.int32)
+  for row, example in enumerate(source):
+    image = example[found.image]
     if images is None:
-      images = np.empty((len(part.rows), *image.shape), np.uint8)
+      images = np.empty((len(source), *image.shape), np.uint8)
     if image.shape != images.shape[1:]:
-      raise ValueError(f"image {row} of {part.split} is {image.shape}, not {images.shape[1:]}")
-    images[place] = image
+      raise ValueError(f"image {row} of {split} is {image.shape}, not {images.shape[1:]}")
+    images[row], labels[row] = image, example[found.label]
   if images is None:
-    raise ValueError(f"split {part.split} is empty")
-  return Split(images, part.labels)
+    raise ValueError(f"split {split} is empty")
+  return Split(images, labels)
 
 
 def _version(folder: pathlib.Path) -> list[int]:
