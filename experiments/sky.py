@@ -99,7 +99,7 @@ def summary(rows):
   for arm, split in dict.fromkeys((row["arm"], row["split"]) for row in rows):
     own = [row for row in rows if (row["arm"], row["split"]) == (arm, split)]
     said = []
-    for group in [key for key, value in own[0].items() if "average_precision" in str(value)]:
+    for group in [key for key, value in own[0].items() if isinstance(value, dict)]:
       if group != "teacher":
         found = [row[group]["average_precision"] for row in own]
         said.append(f"{group} {sum(found) / len(found):.3f} ± {spread(found):.3f}")

@@ -47,20 +47,11 @@ def found(
       continue
     scores = _probability(logits, columns)
     row: dict[str, Any] = {"members": int(member.sum()), "count": len(member)}
-    figures = _figures(scores, member)
+    known = figures(scores, member)
     for key, interval in _intervals(scores, member).items():
-      row |= {key: figures[key], f"{key}_interval": interval}
+      row |= {key: known[key], f"{key}_interval": interval}
     rows[name] = row | {"curve": _curve(scores, member)}
   return rows
-
-
-def average_precision(scores: Numbers, member: Bool[np.ndarray, " n"]) -> float:
-  """The mean of the precision over the members, each at the threshold that takes it.
-
-  Σ (Rₙ − Rₙ₋₁) Pₙ over the thresholds: no line is drawn between them. Examples of equal score are
-  taken together.
-  """
-  return _figures(scores, member)["average_precision"]
 
 
 def _probability(logits: Float[np.ndarray, "n classes"], columns: Sequence[int]) -> Numbers:
@@ -83,12 +74,18 @@ def _points(scores: Numbers, member: Bool[np.ndarray, " n"]) -> tuple[Numbers, N
   return right / max(1, right[-1]), right / taken
 
 
-def _figures(scores: Numbers, member: Bool[np.ndarray, " n"]) -> dict[str, float]:
+def figures(scores: Numbers, member: Bool[np.ndarray, " n"]) -> dict[str, float]:
+  """Returns the average precision, and the recall at each of `LEVELS`, as `found` has them.
+
+  The average is the mean of the precision over the members, each at the threshold that takes it:
+  Σ (Rₙ − Rₙ₋₁) Pₙ over the thresholds. No line is drawn between them, and examples of equal score
+  are taken together.
+  """
   recall, precision = _points(scores, member)
-  figures = {"average_precision": float(np.sum(np.diff(recall, prepend=0.0) * precision))}
+  known = {"average_precision": float(np.sum(np.diff(recall, prepend=0.0) * precision))}
   for level in LEVELS:
-    figures[f"recall_at_{100 * level:.0f}"] = float(recall[precision >= level].max(initial=0.0))
-  return figures
+    known[f"recall_at_{100 * level:.0f}"] = float(recall[precision >= level].max(initial=0.0))
+  return known
 
 
 def _intervals(scores: Numbers, member: Bool[np.ndarray, " n"]) -> dict[str, list[float]]:
@@ -101,7 +98,7 @@ def _intervals(scores: Numbers, member: Bool[np.ndarray, " n"]) -> dict[str, lis
   while len(rows) < RESAMPLED:
     chosen = draw.integers(0, count, count)
     if member[chosen].any():
-      rows.append(_figures(scores[chosen], member[chosen]))
+      rows.append(figures(scores[chosen], member[chosen]))
   return {
     key: [float(edge) for edge in np.quantile([row[key] for row in rows], (0.025, 0.975))]
     for key in rows[0]

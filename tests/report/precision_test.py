@@ -31,7 +31,7 @@ def test_figures_are_scikit_learns(decimals):
     assert (row["members"], row["count"]) == (truth.sum(), 400)
     wanted = metrics.average_precision_score(truth, scores)
     assert row["average_precision"] == pytest.approx(wanted, rel=1e-9)
-    assert precision.average_precision(scores, truth) == pytest.approx(wanted, rel=1e-9)
+    assert precision.figures(scores, truth)["average_precision"] == pytest.approx(wanted, rel=1e-9)
     precisions, recalls, _ = metrics.precision_recall_curve(truth, scores)
     for level, key in ((0.99, "recall_at_99"), (0.9, "recall_at_90")):
       assert row[key] == pytest.approx(recalls[precisions >= level].max(), rel=1e-9)

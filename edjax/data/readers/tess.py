@@ -85,13 +85,13 @@ Events = tuple[
 
 def _events(path: pathlib.Path) -> Events:
   """Returns (light curves, labels, numbers of the stars) of a file's events."""
-  found = tfrecord.examples(path, _NAMES)
+  found, labels = tfrecord.examples(path, _NAMES), []
   for row, event in enumerate(found):
     if lacking := [name for name in _NAMES if not len(event.get(name, ()))]:
       raise UserError(f"{path}: event {row} has no {', '.join(lacking)}; fetch the file again")
     if (called := event["Disposition"][0].decode(errors="replace")) not in CLASSES:
       raise UserError(f"{path}: event {row} is called {called!r}, not {', '.join(CLASSES)}")
-  labels = [CLASSES.index(event["Disposition"][0].decode()) for event in found]
+    labels.append(CLASSES.index(called))
   of = functools.partial(_column, path, found)
   duration, period, signal, change, ingress = (of(name)[:, 0] for name in _NUMBERS)
   scalars = [
