@@ -281,7 +281,9 @@ def test_smoke(name, arg, model, data_dirs, small, tmp_path, monkeypatch, capsys
   report = loop.run(settle(config), tmp_path / "run")
   check_run(tmp_path / "run", report, config, test_images)
   assert report["notes"].count(note) == capsys.readouterr().err.count(note) == 1
-  assert ("positives" in report["student"]) == (name in ("tess", "kepler"))
+  sky, page = name in ("tess", "kepler"), (tmp_path / "run" / "report.html").read_text()
+  assert ("positives" in report["student"]) == ("test light curves" in page) == sky
+  assert ("test images" in page) != sky
 
 
 def test_the_order_in_which_variants_are_named_does_not_matter():

@@ -201,9 +201,10 @@ def _limits(program: Program, facts: Facts, report: Mapping[str, Any]) -> list[s
     f"It takes images of {height}×{width} pixels and resizes none.",
   ]
   if report:
+    what = report.get("run", {}).get("what", "images")
     limits.append(
-      f"The figures are of one run, on the {report['student']['exam_count']:,} test images of "
-      f"{report['dataset']}; of images from elsewhere they say nothing."
+      f"The figures are of one run, on the {report['student']['exam_count']:,} test {what} of "
+      f"{report['dataset']}; of {what} from elsewhere they say nothing."
     )
   if not facts.runtime:
     limits.append("It holds numbers alone: who runs it brings the network's code.")

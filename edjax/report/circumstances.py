@@ -34,6 +34,7 @@ def record(
       if settings["data_dir"]
       else "",
       "data_digest": dataset.identity["sha256"]["train"],
+      "what": dataset.what,
       "test_digest": dataset.identity["sha256"]["test"],
       "revision": revision(pathlib.Path(__file__).parents[2]),
       "settings": settings,

@@ -58,10 +58,12 @@ def render(report: Content, rows: Rows, pictures: images.Pictures | None = None)
   ran, counts = report.get("run") or {}, student.get("confusion")
   taught, few = _taught(report), len(names) <= mistakes.MOST_DRAWN
   settings, bins = ran.get("settings") or {}, student.get("calibration")
-  pictures = pictures or images.Pictures()
+  pictures, what = pictures or images.Pictures(), ran.get("what", "images")
   return _template().render(
     report=report,
     student=student,
+    what=what,
+    one=what.removesuffix("s"),
     grades=grades,
     classes=names,
     told=_told(report, student),

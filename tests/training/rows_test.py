@@ -23,6 +23,8 @@ DATA = {
   "caltech256": (256, 21_442, (160, 160, 3)),
   "tiny_imagenet": (200, 90_000, (64, 64, 3)),
   "tfds": (3, 900, (64, 64, 3)),
+  "tess": (3, 13_150, (1, 201, 8)),
+  "kepler": (2, 3_600, (1, 201, 3)),
 }
 MODULES = {name: importlib.import_module(f"configs.{name}") for name in DATA}
 PHOTOGRAPHS = {"food101", "caltech256", "tiny_imagenet"}
@@ -31,17 +33,24 @@ CURRICULA = ("ed", "paper")  # that a method may teach under, as well as alone
 GENERAL = {"average", "ebkd", "aekd", "camkd", "simkd"}  # need teachers of all classes
 
 
-def _rows(name, variants):
-  """Every variant by itself, and every method under every curriculum and in the small."""
+def _rows(number, name, variants):
+  """Every variant by itself, and every method in some company: a curriculum's or in the small.
+
+  From config to config they take turns, so that every two of the three meet.
+  """
   yield from (f"{name}:{arg}" for axis in variants.values() for arg in ("", *axis))
-  for method in variants["method"]:
-    for curriculum in CURRICULA:
-      if not (curriculum == "paper" and method in GENERAL):
-        yield f"{name}:{curriculum},{method}"
-    yield f"{name}:{method},smoke"
+  for turn, method in enumerate(variants["method"], number):
+    company = [f"{curriculum},{method}" for curriculum in CURRICULA] + [f"{method},smoke"]
+    if method in GENERAL:
+      company.remove(f"paper,{method}")
+    yield f"{name}:{company[turn % len(company)]}"
 
 
-ALL = {row for name, module in MODULES.items() for row in _rows(name, module.VARIANTS)}
+ALL = {
+  row
+  for number, (name, module) in enumerate(MODULES.items())
+  for row in _rows(number, name, module.VARIANTS)
+}
 # Every method once, where it is quick; every config once, with networks that are least alike.
 QUICK = [
   "digits:",
