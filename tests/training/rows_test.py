@@ -34,16 +34,19 @@ GENERAL = {"average", "ebkd", "aekd", "camkd", "simkd"}  # need teachers of all 
 
 
 def _rows(number, name, variants):
-  """Every variant by itself, and every method in some company: a curriculum's or in the small.
+  """Every curriculum and size by itself, and every method in some company, or in none.
 
-  From config to config they take turns, so that every two of the three meet.
+  From config to config methods take turns, so that every two of the three meet.
   """
-  yield from (f"{name}:{arg}" for axis in variants.values() for arg in ("", *axis))
+  yield f"{name}:"
+  yield from (
+    f"{name}:{arg}" for axis, args in variants.items() if axis != "method" for arg in args
+  )
   for turn, method in enumerate(variants["method"], number):
-    company = [f"{curriculum},{method}" for curriculum in CURRICULA] + [f"{method},smoke"]
+    companies = ["", *(f"{curriculum}," for curriculum in CURRICULA), "smoke,"]
     if method in GENERAL:
-      company.remove(f"paper,{method}")
-    yield f"{name}:{company[turn % len(company)]}"
+      companies.remove("paper,")
+    yield f"{name}:{companies[turn % len(companies)]}{method}"
 
 
 ALL = {
