@@ -2,6 +2,8 @@
 
 import os
 
+import jax
+
 from edjax.export.program import BATCH, Ask, Program
 from edjax.extras import require
 
@@ -15,14 +17,15 @@ def write(program: Program, path: str | os.PathLike[str]) -> None:
     UserError: if packages are missing.
   """
   jax2onnx, onnx = require("jax2onnx", "export"), require("onnx", "export")
-  model = jax2onnx.to_onnx(
-    program.function,
-    inputs=[program.images(BATCH)],
-    model_name=program.graduate.model,
-    opset=_OPSET,
-    input_names=["images"],
-    output_names=[program.returns],
-  )
+  with jax.numpy_rank_promotion("allow"):  # its own convolutions add a bias as it is, [channels]
+    model = jax2onnx.to_onnx(
+      program.function,
+      inputs=[program.images(BATCH)],
+      model_name=program.graduate.model,
+      opset=_OPSET,
+      input_names=["images"],
+      output_names=[program.returns],
+    )
   onnx.helper.set_model_props(model, program.notes)
   onnx.save(model, os.fspath(path))
 
