@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from edjax.models import layers
+from edjax.models.pooling import largest
 from edjax.models.resnet import staged
 from edjax.types import Map
 
@@ -27,7 +28,7 @@ class MeanMax(nn.Module):
 
   @nn.compact
   def __call__(self, x: Map, norm: layers.Norm) -> layers.Answer:
-    embedding = jnp.concatenate([x.mean(axis=(1, 2)), x.max(axis=(1, 2))], axis=-1)
+    embedding = jnp.concatenate([x.mean(axis=(1, 2)), largest(x)], axis=-1)
     return embedding, layers.dense(embedding, self.num_classes), ()
 
 

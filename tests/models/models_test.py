@@ -304,6 +304,29 @@ def test_average_grid_equals_torch(size, grid):
   assert_close(pooling.average_grid(x, grid), expected, 1e-6)
 
 
+def test_largest_equals_torch():
+  x, slopes = images((2, 5, 7, 3)), images((2, 3))
+  theirs = nchw(x).requires_grad_()
+  value = F.adaptive_max_pool2d(theirs, 1)[:, :, 0, 0]
+  value.backward(torch.from_numpy(np.array(slopes)))
+  ours, pull = jax.vjp(jax.jit(pooling.largest), x)
+  assert_close(ours, value.detach(), 0)
+  assert_close(pull(slopes)[0], nhwc(theirs.grad), 0)
+
+
+def test_the_gradient_of_the_largest_is_finite_where_maps_are_computed_again():
+  """That of `jnp.max` was not, of a network for light curves."""
+  x, other = images((2, 8, 4, 16, 32))
+  mean, factor, bias = images((3, 1, 1, 1, 32), seed=1)
+
+  def loss(mean, factor, bias):
+    maps = jax.nn.relu((x - mean) * factor + bias + other * factor)
+    return (pooling.largest(maps) ** 2).sum() + maps.mean()
+
+  for slope in jax.jit(jax.grad(loss, argnums=(0, 1, 2)))(mean, factor, bias):
+    assert np.isfinite(slope).all() and np.any(slope)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_frozen_fragments_infer_and_keep_their_statistics(name):
   shape, network = (2, 16, 16, 3), models.graduate(models.body(name), 5)
