@@ -11,7 +11,9 @@ from jax.typing import ArrayLike
 from edjax.et.numbers import alike, nodes
 
 KAPPA = 8.1439  # 4 G / (c² au), in milliarcseconds for a mass of the Sun
+Pair = tuple[ArrayLike, ArrayLike]
 _NODES = 32
+_RINGS = 12
 # Beyond so many source radii an expansion is nearer than the integral, whose parts cancel there.
 _FAR = {"float32": 10.0, "float64": 300.0}
 
@@ -56,17 +58,95 @@ def finite(u: ArrayLike, rho: ArrayLike) -> jax.Array:
   return jnp.where(far, point(away) + second, parts.sum(-1) / (jnp.pi * rho**2))
 
 
-def path(time: ArrayLike, closest: ArrayLike, least: ArrayLike, crossing: ArrayLike) -> jax.Array:
-  """The distance of lens and source that move past each other evenly.
+def darkened(u: ArrayLike, rho: ArrayLike, u1: ArrayLike, u2: ArrayLike = 0.0) -> jax.Array:
+  """The magnification by a point of a disk that is darker towards its limb.
+
+  The intensity is 1 − u1 (1 − μ) − u2 (1 − μ)², μ = √(1 − r² / ρ²), as in `transit.depth`. With
+  u2 = 0 the Γ of microlensing, of 1 − Γ (1 − 3 μ / 2) (Yoo et al. 2004), is 2 u1 / (3 − u1).
+
+  Such a disk is one of even brightness, as bright as the limb, and others within it, of radius
+  ρ sin θ, that add (u1 + 2 u2 (1 − μ)) sin θ dθ each, with μ = cos θ. The lens lies on the limb of
+  one of them, where `finite` is steep: twelve Gauss-Legendre nodes on either side of it are set
+  closer there. As near to adaptive quadrature as `finite` is.
 
   Args:
-    time: in the unit of the next.
-    closest: when they are nearest.
-    least: their distance then.
-    crossing: t_E, in which they move by one Einstein radius.
+    u: distance of the disk's centre from the lens, not negative.
+    rho: radius of the disk, positive.
+    u1, u2: coefficients of quadratic limb darkening.
   """
-  time, closest, least, crossing = alike(time, closest, least, crossing)
-  return jnp.hypot((time - closest) / crossing, least)
+  u, rho, u1, u2 = alike(u, rho, u1, u2)
+  # Where the parts meet is of no consequence to the sum, and so to gradients. No part is empty, as
+  # a disk of no radius is none.
+  edge = jax.lax.stop_gradient(jnp.arcsin(jnp.clip(u / rho, 1e-3, 1)))[..., None]
+  place, weight = nodes(_RINGS, u)
+  near, dense = place**3, 3 * place**2 * weight  # from the edge
+  angle = jnp.concatenate([edge * (1 - near), edge + (jnp.pi / 2 - edge) * near], -1)
+  share = jnp.concatenate([edge * dense, (jnp.pi / 2 - edge) * dense], -1)
+  sine = jnp.sin(angle)
+  drop = (u1[..., None] + 2 * u2[..., None] * (1 - jnp.cos(angle))) * sine
+  disks = finite(u[..., None], rho[..., None] * sine)
+  inner = (share * drop * sine**2 * disks).sum(-1)
+  return ((1 - u1 - u2) * finite(u, rho) + inner) / (1 - u1 / 3 - u2 / 6)
+
+
+def track(
+  time: ArrayLike,
+  closest: ArrayLike,
+  least: ArrayLike,
+  crossing: ArrayLike,
+  parallax: Pair = (0.0, 0.0),
+  place: Pair = (0.0, 0.0),
+) -> tuple[jax.Array, jax.Array]:
+  """Where the lens is from the source, along its even motion and across it (Gould 2004).
+
+  τ = (t − t₀) / t_E − (N d_N + E d_E) and β = u₀ − (N d_E − E d_N), with the parallax (N, E) and
+  the place (d_N, d_E). For an observer at the origin of places the motion is even.
+
+  Args:
+    time: in the unit of `closest` and `crossing`.
+    closest: t₀, when they are nearest as seen from the origin.
+    least: u₀, their distance then, positive where the lens passes on the source's side that is a
+      quarter of a turn from its motion, from north to east.
+    crossing: t_E, in which they move by one Einstein radius.
+    parallax: the vector π_E (north, east), along the motion of the lens past the source.
+    place: of the observer from the origin, across the line of sight (north, east), in au; also one
+      for every time.
+  """
+  time, closest, least, crossing, *vectors = alike(
+    time, closest, least, crossing, *parallax, *place
+  )
+  north, east, up, right = vectors
+  along = (time - closest) / crossing - (north * up + east * right)
+  return along, least - (north * right - east * up)
+
+
+def path(
+  time: ArrayLike,
+  closest: ArrayLike,
+  least: ArrayLike,
+  crossing: ArrayLike,
+  parallax: Pair = (0.0, 0.0),
+  place: Pair = (0.0, 0.0),
+) -> jax.Array:
+  """The distance u of a lens and a source that move past each other, see `track`."""
+  return jnp.hypot(*track(time, closest, least, crossing, parallax, place))
+
+
+def parallax(later: ArrayLike, wider: ArrayLike, place: Pair) -> tuple[jax.Array, jax.Array]:
+  """The vector π_E (north, east) from what two observers see: au / D (Δt₀ / t_E, Δu₀).
+
+  Components are along the observers' distance D and a quarter of a turn from it, from north to east
+  (Refsdal 1966, Gould 1994). A light curve does not tell the signs of the two u₀, so that there are
+  four solutions.
+
+  Args:
+    later: Δt₀ / t_E, by how much the second observer sees the peak later.
+    wider: Δu₀ of the second less that of the first, with their signs.
+    place: of the second observer from the first, across the line of sight (north, east), in au.
+  """
+  later, wider, north, east = alike(later, wider, *place)
+  square = north**2 + east**2
+  return (later * north - wider * east) / square, (later * east + wider * north) / square
 
 
 def einstein_radius(mass: ArrayLike, parallax: ArrayLike) -> jax.Array:
@@ -80,12 +160,24 @@ def einstein_radius(mass: ArrayLike, parallax: ArrayLike) -> jax.Array:
   return jnp.sqrt(KAPPA * mass * parallax)
 
 
+def einstein_time(radius: ArrayLike, motion: ArrayLike) -> jax.Array:
+  """t_E in days, in which lens and source move by one Einstein radius: θ_E / μ.
+
+  Args:
+    radius: θ_E in milliarcseconds.
+    motion: μ, of the lens past the source, in milliarcseconds per year of 365.25 days.
+  """
+  radius, motion = alike(radius, motion)
+  return 365.25 * radius / motion
+
+
 def mass(radius: ArrayLike, parallax: ArrayLike) -> jax.Array:
   """The mass of a lens in that of the Sun, from what two observers see: θ_E / (κ π_E).
 
   Args:
     radius: θ_E in milliarcseconds, from how long the lens takes to cross the source's disk.
-    parallax: π_E = π_rel / θ_E, from how differently two observers see it, see `offset`.
+    parallax: π_E = π_rel / θ_E, from how differently two observers see it, see `offset`; the length
+      of the vector that the function `parallax` returns.
   """
   radius, parallax = alike(radius, parallax)
   return radius / (KAPPA * parallax)

@@ -3,12 +3,12 @@
 import jax
 import numpy as np
 import pytest
-from scipy import integrate
+from scipy import integrate, optimize
 
 from edjax.et import lens
 
 EARTH = 3.0035e-6  # in masses of the Sun
-finite = jax.jit(lens.finite)
+finite, darkened = jax.jit(lens.finite), jax.jit(lens.darkened)
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +87,57 @@ def test_gradients_are_finite_and_differences():
   np.testing.assert_allclose(jax.grad(finite)(0.02, 0.01), difference, rtol=1e-6)
 
 
+def ring(u, radius):
+  """The mean magnification of a circle's points, with the circle's steep part spread out."""
+
+  def at(place):
+    square = (u - radius) ** 2 + 4 * u * radius * np.sin(np.pi * place**3 / 2) ** 2
+    return 3 * place**2 * (square + 2) / np.sqrt(square * (square + 4))
+
+  return integrate.quad(at, 0, 1, epsabs=0, epsrel=1e-8, limit=200)[0]
+
+
+@pytest.mark.parametrize(
+  "u, rho, law",
+  [
+    (0.0, 0.5, (0.6, 0.0)),
+    (5e-4, 1e-3, (0.6, 0.0)),
+    (9.7e-2, 0.1, (0.4, 0.25)),
+    (0.103, 0.1, (0.4, 0.25)),
+    (6.0, 3.0, (0.9, -0.2)),
+  ],
+)
+def test_a_dark_limb_counts_less(u, rho, law):
+  """By adaptive quadrature over circles about the disk's centre, of those over each."""
+
+  def light(r):
+    mu = np.sqrt(1 - r**2)
+    return 2 * r * (1 - law[0] * (1 - mu) - law[1] * (1 - mu) ** 2)
+
+  edges = sorted({0.0, min(1.0, u / rho), 1.0})
+  parts = [
+    integrate.quad(lambda r: light(r) * ring(u, r * rho), *ends, epsabs=0, epsrel=1e-8)[0]
+    for ends in zip(edges, edges[1:], strict=False)
+  ]
+  wanted = sum(parts) / (1 - law[0] / 3 - law[1] / 6)
+  assert darkened(u, rho, *law) == pytest.approx(wanted, rel=1e-7)
+  assert darkened(u, rho, 0.0, 0.0) == pytest.approx(float(finite(u, rho)), rel=1e-12)
+  single = [np.float32(each) for each in (u, rho, *law)]
+  exact = darkened(*(np.float64(each) for each in single))
+  assert darkened(*single).dtype == np.float32
+  np.testing.assert_allclose(darkened(*single), exact, rtol=2e-6)
+
+
+def test_gradients_of_a_dark_limb():
+  u, rho = np.array([0.0, 0.004, 0.01, 0.0103, 0.5]), np.full(5, 0.01)
+  law = np.full(5, 0.4), np.full(5, 0.25)
+  slopes = jax.jit(jax.grad(lambda *a: lens.darkened(*a).sum(), (0, 1, 2, 3)))(u, rho, *law)
+  assert all(np.isfinite(slope).all() for slope in slopes)
+  smooth, step = np.array([1, 3, 4]), 1e-7  # neither in the middle, the least u, nor on the limb
+  ends = [darkened(u[smooth] + sign * step, 0.01, 0.4, 0.25) for sign in (1, -1)]
+  np.testing.assert_allclose(slopes[0][smooth], (ends[0] - ends[1]) / (2 * step), rtol=1e-3)
+
+
 def test_a_source_that_moves_evenly():
   times = np.array([-3.0, 0.0, 4.0]) + 7.0
   np.testing.assert_allclose(lens.path(times, 7.0, 0.3, 2.0), np.hypot([-1.5, 0, 2], 0.3))
@@ -111,3 +162,50 @@ def test_an_earth_in_the_bulge_seen_from_two_places():
   parallax = 16e-3 / radius
   assert parallax == pytest.approx(25.6, abs=0.05)
   assert lens.offset(parallax, 0.01) == pytest.approx(0.256, abs=5e-4)
+  assert 24 * lens.einstein_time(radius, 6.0) == pytest.approx(0.91, abs=6e-3)
+
+
+def test_how_long_a_published_event_took():
+  """KMT-2017-BLG-2820: θ_E of about 6 µas, 8 mas a year, and a published t_E of 6.5 h."""
+  assert 24 * lens.einstein_time(6e-3, 8.0) == pytest.approx(6.57, abs=6e-3)
+
+
+def test_an_observer_elsewhere_sees_another_path():
+  """Angles on the sky of a lens at 3 kpc and a source at 8, from two places, in au and mas."""
+  far, radius, crossing, least = np.array([3.0, 8.0]), 0.05, 1.3, -0.2
+  ahead = np.array([np.cos(0.7), np.sin(0.7)])  # motion of the lens: north, east
+  aside = np.array([-ahead[1], ahead[0]])  # a quarter of a turn on, from north to east
+  places = np.array([[0.01 * np.sin(each), 0.004 * each] for each in range(9)])  # it moves, too
+  times = np.linspace(-2, 3, 9)
+  between = radius * (np.outer((times - 0.4) / crossing, ahead) + least * aside)  # from the origin
+  source = np.array([0.3, -0.2])  # in au across the line of sight
+  star = source / far[1] + between
+  seen = (star * far[0] - places) / far[0] - (source - places) / far[1]
+  strength = (1 / far[0] - 1 / far[1]) / radius
+  vector = tuple(strength * ahead)
+  found = lens.path(times, 0.4, least, crossing, vector, tuple(places.T))
+  np.testing.assert_allclose(found, np.hypot(*seen.T) / radius, rtol=1e-12)
+  along, across = lens.track(times, 0.4, least, crossing, vector, tuple(places.T))
+  np.testing.assert_allclose(along, seen @ ahead / radius, atol=1e-12)
+  np.testing.assert_allclose(across, seen @ aside / radius, atol=1e-12)
+
+
+def test_two_observers_tell_the_parallax_and_the_mass():
+  """From the peaks that each sees, by a search: 10 M⊕ in the disk, θ_E 5.53 µas, π_E 22.2."""
+  radius = 5.529e-3
+  vector, place, crossing, least = (-13.0, 18.0), (0.006, 0.008), 8.08, 0.4
+  peaks = []
+  for where in ((0.0, 0.0), place):
+    found = optimize.minimize_scalar(
+      lambda time, where=where: float(lens.path(time, 0.0, least, crossing, vector, where)),
+      (-10, 0, 10),
+      tol=1e-10,
+    )
+    side = np.sign(lens.track(found.x, 0.0, least, crossing, vector, where)[1])
+    peaks.append((found.x / crossing, side * found.fun))
+  later, wider = np.subtract(peaks[1], peaks[0])
+  apart = float(lens.offset(np.hypot(*vector), 0.01))
+  assert np.hypot(later, wider) == pytest.approx(apart, rel=1e-6)
+  found = lens.parallax(later, wider, place)
+  np.testing.assert_allclose(found, vector, rtol=1e-6)
+  assert lens.mass(radius, np.hypot(*found)) / EARTH == pytest.approx(10.1, abs=0.1)
