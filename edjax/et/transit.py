@@ -103,24 +103,67 @@ def true_anomaly(mean: ArrayLike, eccentricity: ArrayLike) -> jax.Array:
 
 
 def duration(
-  period: ArrayLike, axis: ArrayLike, k: ArrayLike, impact: ArrayLike = 0.0
+  period: ArrayLike,
+  axis: ArrayLike,
+  k: ArrayLike,
+  impact: ArrayLike = 0.0,
+  eccentricity: ArrayLike = 0.0,
+  periastron: ArrayLike = 0.0,
 ) -> jax.Array:
-  """How long the disks touch, from first to last contact, on a circular orbit.
+  """How long the disks touch, from first to last contact (Winn 2010, equations 7 and 14 to 16).
 
-  P / π · asin(√((1 + k)² − b²) / (a sin i)), with cos i = b / a.
+  P / π · asin(√((1 + k)² − b²) / (a sin i)) · √(1 − e²) / (1 + e sin ω), where the last factor is
+  how much slower the planet is than on a circle. With e = 0 this is exact; otherwise it takes the
+  speed in transit for even.
 
   Args:
     period: of the orbit; the result is in its unit.
-    axis: radius of the orbit.
+    axis: half the long axis of the orbit.
     k: radius of the planet.
-    impact: least distance of the centres.
+    impact: b, least distance of the centres: a cos i (1 − e²) / (1 + e sin ω).
+    eccentricity: of the orbit.
+    periastron: its argument ω, of the planet's orbit.
 
   Returns:
     0 where they never touch.
   """
-  period, axis, k, impact = alike(period, axis, k, impact)
+  period, axis, k, impact, eccentricity, periastron = alike(
+    period, axis, k, impact, eccentricity, periastron
+  )
+  ahead = 1 + eccentricity * jnp.sin(periastron)
   chord = _root((1 + k) ** 2 - impact**2)
-  return period / jnp.pi * jnp.arcsin(chord / _root(axis**2 - impact**2))
+  edge_on = _root(axis**2 - (impact * ahead / (1 - eccentricity**2)) ** 2)  # a sin i
+  slower = jnp.sqrt(1 - eccentricity**2) / ahead
+  return period / jnp.pi * jnp.arcsin(chord / edge_on) * slower
+
+
+def odd_even(depths: ArrayLike, errors: ArrayLike) -> tuple[jax.Array, jax.Array]:
+  """How differently deep every other transit is: an eclipsing binary, if at half its period.
+
+  The depth of the odd transits, the first, third and so on, is their mean weighted by 1 / σ², and
+  has the error 1 / √(Σ 1 / σ²); so have the even ones. The difference is in units of its error,
+  (odd − even) / √(σ_odd² + σ_even²), as Kepler's Robovetter compares them (Coughlin et al. 2016,
+  Thompson et al. 2018), but signed and with means for medians. Where all transits are alike and
+  noise is Gaussian it is of a normal distribution.
+
+  Args:
+    depths: of the transits one after another, along the last axis.
+    errors: σ of each; infinity for a transit that was missed, whose depth is then of no account.
+
+  Returns:
+    (difference in units of its error, probability that noise alone makes one as large of either
+    sign), both 0 and 1 where there is no odd or no even transit.
+  """
+  depths, errors = alike(depths, errors)
+  seen = jnp.isfinite(errors)
+  weight = jnp.where(seen, 1 / jnp.where(seen, errors, 1) ** 2, 0)
+  light = weight * jnp.where(seen, depths, 0)
+  both = weight[..., ::2].sum(-1), weight[..., 1::2].sum(-1)
+  one, other = (jnp.where(each > 0, each, 1) for each in both)
+  change = light[..., ::2].sum(-1) / one - light[..., 1::2].sum(-1) / other
+  there = (both[0] > 0) & (both[1] > 0)
+  sigmas = jnp.where(there, change / jnp.sqrt(1 / one + 1 / other), 0)
+  return sigmas, jax.scipy.special.erfc(jnp.abs(sigmas) / jnp.sqrt(2))
 
 
 def _mean_anomaly(true: jax.Array, eccentricity: jax.Array) -> jax.Array:

@@ -5,7 +5,7 @@ import itertools
 import jax
 import numpy as np
 import pytest
-from scipy import integrate, optimize
+from scipy import integrate, optimize, stats
 
 from edjax.et import transit
 
@@ -142,3 +142,41 @@ def test_an_orbit_is_the_one_that_gravity_makes():
   single = transit.separation(close.astype(np.float32), *orbit)[0]
   assert single.dtype == np.float32
   np.testing.assert_allclose(single, transit.separation(close, *orbit)[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("eccentricity, argument", [(0.0, 0.0), (0.3, 0.8), (0.3, -1.2)])
+def test_a_transit_lasts_from_contact_to_contact(eccentricity, argument):
+  """On a circle to the last digits; on an ellipse Winn's formula leaves out the third order."""
+  period, axis, k, impact = 20.0, 30.0, 0.1, 0.4
+  nearer = (1 - eccentricity**2) / (1 + eccentricity * np.sin(argument))
+  tilt = np.arccos(impact / (axis * nearer))
+  orbit = period, axis, tilt, eccentricity, argument
+
+  def gap(time):
+    return float(transit.separation(time, *orbit)[0]) - (1 + k)
+
+  ends = [optimize.brentq(gap, 0, sign * 0.5, xtol=1e-12) for sign in (-1, 1)]
+  found = transit.duration(period, axis, k, impact, eccentricity, argument)
+  assert found == pytest.approx(ends[1] - ends[0], rel=1e-3 if eccentricity else 1e-9)
+
+
+def test_odd_and_even_transits():
+  """Means 10 and 14 of errors √(1/2) and 2: a difference of −4 / √(1/2 + 4)."""
+  depths, errors = np.array([9.0, 14.0, 11.0]), np.array([1.0, 2.0, 1.0])
+  found = transit.odd_even(depths, errors)
+  np.testing.assert_allclose(found, [-4 / np.sqrt(4.5), 0.0593], rtol=1e-3)
+  surer = transit.odd_even(depths, np.array([1.0, 2.0, 0.5]))  # (9 + 4 · 11) / 5
+  assert surer[0] == pytest.approx((10.6 - 14) / np.sqrt(1 / 5 + 4))
+  missed = transit.odd_even(np.array([*depths, np.nan]), np.array([*errors, np.inf]))
+  np.testing.assert_allclose(missed, found, rtol=1e-14)
+  np.testing.assert_array_equal(transit.odd_even(depths[:2], np.array([1.0, np.inf])), [0, 1])
+  slope = jax.grad(lambda each: transit.odd_even(each, np.array([1.0, 2.0, np.inf]))[0])(depths)
+  np.testing.assert_allclose(slope, np.array([1, -1, 0]) / np.sqrt(5))
+
+
+def test_noise_alone_makes_no_odd_transit():
+  random = np.random.default_rng(0)
+  errors = random.uniform(0.5, 2, (4000, 7))
+  sigmas, chance = transit.odd_even(5 + errors * random.normal(size=errors.shape), errors)
+  assert stats.kstest(sigmas, "norm").pvalue > 0.01
+  np.testing.assert_allclose(chance, 2 * stats.norm.sf(np.abs(sigmas)), rtol=1e-9)
