@@ -34,6 +34,22 @@ def test_the_table_behind_a_link_has_the_figures_of_its_file(name):
   assert len(figures) > 4 and collections.Counter(figures) == collections.Counter(kept)
 
 
+def test_what_is_said_of_kepler_11_is_what_was_found():
+  """S/N at both published periods, then period, S/N, depth, hours and transits of the search."""
+  (page,) = [page for page in PAGES if "results/kepler11.jsonl)" in page]
+  table = re.search(r"^\|.*?\n\n", page[page.index("kepler11.jsonl)") :], re.M | re.S)[0].strip()
+  kept = [json.loads(line) for line in (RESULTS / "kepler11.jsonl").read_text().splitlines()]
+  assert len(kept) == len(table.splitlines()[2:])
+  for line, row in zip(table.splitlines()[2:], kept, strict=True):
+    own = row["blind"]
+    figures = [f"{at['signal']:.1f}" for at in row["published"].values()]
+    figures += [f"{own['period']:.4f}", f"{own['signal']:.1f}", f"{own['depth_ppm']:.0f}"]
+    figures += [f"{own['hours']:.1f}", str(own["transits"])]
+    assert numbers(line) == figures
+  for figure in ("count", "trial_periods", "quarters"):
+    assert f"{kept[0][figure]:,} " in page
+
+
 def numbers(text):
   return NUMBER.findall(text)
 
