@@ -82,7 +82,7 @@ def _panels(shown: Mapping[str, str]) -> tuple[Figure, dict[str, Axes]]:
     1,
     sharex=True,
     gridspec_kw=dict(
-      height_ratios=ratios, hspace=0.14, left=0.09, right=0.985, top=0.885, bottom=0.08
+      height_ratios=ratios, hspace=0.14, left=0.09, right=0.98, top=0.885, bottom=0.08
     ),
   )
   return figure, dict(zip(shown, axes, strict=True))
