@@ -1,1 +1,1 @@
-"""The sky of a survey: what a planet in transit and a gravitational lens do to light. Pure."""
+"""The sky of a survey: what planets and lenses do to light, and which are found. Pure."""
