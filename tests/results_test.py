@@ -9,6 +9,7 @@ import types
 import numpy as np
 import pytest
 
+import edjax
 from edjax import settings
 from tests import command
 
@@ -203,3 +204,12 @@ def test_an_arm_of_other_networks_is_measured_against_its_own_kind(monkeypatch):
   assert "| +10.00 ± 0.00 (2), than: KD of that student |" in depth
   (deep,) = [line for line in told.splitlines() if "| KD of that student |" in line]
   assert "| -15.00 ± " in deep  # than KD
+
+
+def test_the_teacher_that_is_kept_answers():
+  """It is what further rows of CIFAR-100 are to be taught by."""
+  teacher = edjax.load(command.ROOT / "experiments" / "results" / "cifar100_resnet14")
+  images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+  odds = teacher.predict(images)
+  assert odds.shape == (3, 100) and teacher.class_names[9] == "bottle"
+  np.testing.assert_allclose(odds.sum(1), 1, atol=1e-5)
