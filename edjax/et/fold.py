@@ -107,16 +107,16 @@ def views(
   phase = fold(time, period, epoch)
   local = phase * period / duration
   return (
-    _dipping(binned(phase, flux, -0.5, 0.5, PLACES)),
-    _dipping(binned(local, flux, -LOCAL_SPAN, LOCAL_SPAN, LOCAL_PLACES)),
+    dipping(binned(phase, flux, -0.5, 0.5, PLACES)),
+    dipping(binned(local, flux, -LOCAL_SPAN, LOCAL_SPAN, LOCAL_PLACES)),
   )
 
 
-def _dipping(view: np.ndarray) -> np.ndarray:
-  """Brought to a median of 0 and a minimum of −1; a flat view to 0."""
-  level = view - np.median(view)
-  deepest = -level.min()
-  return level / deepest if deepest > 0 else level
+def dipping(views: Float[np.ndarray, "*curves places"]) -> Float[np.ndarray, "*curves places"]:
+  """Views brought to a median of 0 and a minimum of −1; flat ones to 0."""
+  level = views - np.median(views, axis=-1, keepdims=True)
+  deepest = -level.min(axis=-1, keepdims=True)
+  return level / np.where(deepest > 0, deepest, 1)
 
 
 def _running_median(time: Points, flux: Points, window: float) -> Points:

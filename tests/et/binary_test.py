@@ -12,10 +12,7 @@ from edjax.et import binary, lens
 magnified = jax.jit(binary.binary)
 
 
-@pytest.fixture(autouse=True)
-def precisely():
-  with jax.enable_x64(True):
-    yield
+pytestmark = pytest.mark.usefixtures("precisely")
 
 
 def off(place, source, separation, ratio):

@@ -11,10 +11,7 @@ EARTH = 3.0035e-6  # in masses of the Sun
 finite, darkened = jax.jit(lens.finite), jax.jit(lens.darkened)
 
 
-@pytest.fixture(autouse=True)
-def precisely():
-  with jax.enable_x64(True):
-    yield
+pytestmark = pytest.mark.usefixtures("precisely")
 
 
 def seen(u, rho):

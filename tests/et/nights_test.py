@@ -12,10 +12,7 @@ altitudes = jax.jit(nights.altitudes, static_argnums=(1, 2))
 visited = jax.jit(nights.visited, static_argnums=2)
 
 
-@pytest.fixture(autouse=True)
-def precisely():
-  with jax.enable_x64(True):
-    yield
+pytestmark = pytest.mark.usefixtures("precisely")
 
 
 @pytest.mark.parametrize("kind", (np.float32, np.float64))

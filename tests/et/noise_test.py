@@ -12,10 +12,7 @@ MAGNITUDES = np.array([9, 10, 11, 12, 12.5, 13, 13.5, 14])
 stellar = jax.jit(noise.stellar)
 
 
-@pytest.fixture(autouse=True)
-def precisely():
-  with jax.enable_x64(True):
-    yield
+pytestmark = pytest.mark.usefixtures("precisely")
 
 
 def test_photons():

@@ -11,10 +11,7 @@ finite, darkened = jax.jit(lens.finite), jax.jit(lens.darkened)
 magnified = jax.jit(binary.binary)
 
 
-@pytest.fixture(autouse=True)
-def precisely():
-  with jax.enable_x64(True):
-    yield
+pytestmark = pytest.mark.usefixtures("precisely")
 
 
 @pytest.mark.parametrize("eccentricity, argument", [(0.0, 0.3), (0.4, 0.7), (0.6, 4.0)])

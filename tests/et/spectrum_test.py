@@ -12,10 +12,7 @@ CADENCE = 29.4 / 1440  # days
 DAY = 0.0864
 
 
-@pytest.fixture(autouse=True)
-def precisely():
-  with jax.enable_x64(True):
-    yield
+pytestmark = pytest.mark.usefixtures("precisely")
 
 
 def variance(power, scale):

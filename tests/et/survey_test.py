@@ -25,10 +25,7 @@ HSU = (
 planets = jax.jit(survey.planets, static_argnums=(0, 1, 2))
 
 
-@pytest.fixture(autouse=True)
-def precisely():
-  with jax.enable_x64(True):
-    yield
+pytestmark = pytest.mark.usefixtures("precisely")
 
 
 @pytest.mark.parametrize(

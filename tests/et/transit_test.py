@@ -12,10 +12,7 @@ from edjax.et import transit
 depth = jax.jit(transit.depth)
 
 
-@pytest.fixture(autouse=True)
-def precisely():
-  with jax.enable_x64(True):
-    yield
+pytestmark = pytest.mark.usefixtures("precisely")
 
 
 def hidden(z, k, u1, u2):

@@ -16,6 +16,7 @@ import numpy as np
 from edjax.data.readers import curves
 from edjax.data.splits import Parts, Split
 from edjax.errors import UserError
+from edjax.et import fold
 
 CLASSES = ("false positive", "confirmed")
 CURVES, KOIS = "dataset.npz", "koi_of_row.npz"
@@ -46,17 +47,10 @@ def read(directory: pathlib.Path, split: str, validation_fraction: float) -> Par
   if len(counts) > 1:
     raise UserError(f"{directory}: {CURVES} and {KOIS} are of unlike length; they belong together")
   scalars = [curves.log_duty(duration / 24, period), curves.log_period(period)]
-  images = curves.pictures([_dipping(folded[:, 0].astype(float))], scalars)
+  images = curves.pictures([fold.dipping(folded[:, 0].astype(float))], scalars)
   return curves.by_stars(
     Split(images, labels.astype(np.int32)), stars, CLASSES, validation_fraction
   )
-
-
-def _dipping(view: np.ndarray) -> np.ndarray:
-  """Curves [n, places] brought to a median of 0 and a minimum of −1; flat ones to 0."""
-  level = view - np.median(view, axis=1, keepdims=True)
-  deepest = -level.min(axis=1, keepdims=True)
-  return level / np.where(deepest > 0, deepest, 1)
 
 
 def _arrays(path: pathlib.Path, names: tuple[str, ...]) -> list[np.ndarray]:
