@@ -152,7 +152,7 @@ def _training(report: Mapping[str, Any]) -> list[tuple[str, str]]:
   run, settings = report.get("run", {}), report.get("run", {}).get("settings", {})
   images = ", ".join(f"{count:,} for {split}" for split, count in report["images"].items())
   methods = [f"{name} ({_options(options)})" for name, options in settings["methods"].items()]
-  grades = [f"{row['epochs']:g} of {len(row['classes'])} classes" for row in report["grades"]]
+  grades = [f"{row['epochs']:.3g} of {len(row['classes'])} classes" for row in report["grades"]]
   teachers = [
     f"{row['name']} {row['model']}, {percent_of(row['top1'], row['count'])}"
     for row in report["teachers"]
