@@ -176,7 +176,6 @@ def test_killed_in_a_teacher(whole, compiled, tmp_path):
   same(tmp_path / "run", whole[0])
 
 
-@pytest.mark.slow
 def test_killed_at_the_graft_and_while_saving(whole, compiled, tmp_path):
   """The images living elsewhere each time, which changes nothing."""
   cache = f"--config.faculty.cache={whole[1]}"
