@@ -61,7 +61,10 @@ def test_the_checker_finds_nothing():
   assert said.returncode == 0, said.stdout + said.stderr
 
 
-@pytest.mark.parametrize("package", ["methods", pytest.param("models", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+  "package",
+  [pytest.param(name, marks=pytest.mark.slow if name == "models" else ()) for name in TRACED],
+)
 def test_functions_take_and_return_the_shapes_they_say(package):
   said = subprocess.run(
     [sys.executable, "-m", f"tests.{package}.shapes"],

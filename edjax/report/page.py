@@ -58,7 +58,8 @@ def render(report: Content, rows: Rows, pictures: images.Pictures | None = None)
   ran, counts = report.get("run") or {}, student.get("confusion")
   taught, few = _taught(report), len(names) <= mistakes.MOST_DRAWN
   settings, bins = ran.get("settings") or {}, student.get("calibration")
-  pictures, what = pictures or images.Pictures(), ran.get("what", "images")
+  pictures = pictures or images.Pictures()
+  what = ran.get("what", "images")
   return _template().render(
     report=report,
     student=student,
