@@ -129,7 +129,12 @@ def path(
   place: Pair = (0.0, 0.0),
 ) -> jax.Array:
   """The distance u of a lens and a source that move past each other, see `track`."""
-  return jnp.hypot(*track(time, closest, least, crossing, parallax, place))
+  along, aside = track(time, closest, least, crossing, parallax, place)
+  # Not by `jnp.hypot`: its slopes ask whether what it took for the larger is the larger of the two,
+  # and are wrong where XLA computes that twice and not the same to the last bit.
+  square = along**2 + aside**2
+  there = square > 0
+  return jnp.where(there, jnp.sqrt(jnp.where(there, square, 1)), 0)
 
 
 def parallax(later: ArrayLike, wider: ArrayLike, place: Pair) -> tuple[jax.Array, jax.Array]:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from edjax.et import observers
 from edjax.et.numbers import alike
 
 BULGE = (268.85, -30.2)  # right ascension and declination of OGLE-2016-BLG-1195
@@ -41,14 +42,9 @@ KMTNET = {
 def altitudes(
   time: ArrayLike, site: Site, target: tuple[float, float] = BULGE
 ) -> tuple[jax.Array, jax.Array]:
-  """How high the Sun and a target are, without refraction.
-
-  The Sun by the Astronomical Almanac's formula of low precision, 0.01 degrees.
-  """
+  """How high the Sun and a target are, without refraction."""
   (time,) = alike(time)
-  anomaly = jnp.radians(357.529 + jnp.mod(0.98560028 * time, 360))
-  mean = 280.459 + jnp.mod(0.98564736 * time, 360)
-  along = jnp.radians(mean + 1.915 * jnp.sin(anomaly) + 0.020 * jnp.sin(2 * anomaly))
+  along = jnp.radians(observers.sun(time)[0])
   tilt = jnp.radians(23.439)
   ascension = jnp.arctan2(jnp.cos(tilt) * jnp.sin(along), jnp.cos(along))
   declination = jnp.arcsin(jnp.sin(tilt) * jnp.sin(along))

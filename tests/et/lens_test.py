@@ -187,6 +187,22 @@ def test_an_observer_elsewhere_sees_another_path():
   np.testing.assert_allclose(across, seen @ aside / radius, atol=1e-12)
 
 
+def test_slopes_of_what_an_observer_sees():
+  """Compiled together with what follows, where those of `jnp.hypot` came out wrong."""
+  times = np.linspace(-2, 3, 61)
+  place = (0.01 * np.sin(times), 0.3 + 0.02 * times)
+
+  def light(*passage):
+    return lens.point(lens.path(times, *passage[:3], passage[3:], place)).sum()
+
+  passage, step = np.array([0.2, 0.3, 1.3, -0.24, 0.25]), 1e-6
+  slopes = jax.jit(jax.grad(light, range(5)))(*passage)
+  for number in range(5):
+    ends = [light(*(passage + sign * step * np.eye(5)[number])) for sign in (1, -1)]
+    np.testing.assert_allclose(slopes[number], (ends[0] - ends[1]) / (2 * step), rtol=1e-6)
+  assert np.isfinite(jax.grad(lambda u: lens.path(0.0, 0.0, u, 1.0))(0.0))
+
+
 def test_two_observers_tell_the_parallax_and_the_mass():
   """From the peaks that each sees, by a search: 10 M⊕ in the disk, θ_E 5.53 µas, π_E 22.2."""
   radius = 5.529e-3
