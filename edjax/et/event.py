@@ -19,7 +19,7 @@ from edjax.et.observers import Across
 
 _LN = 0.4 * math.log(10)  # of a flux to a magnitude
 _NEAR = 1e-9  # a point exactly behind a lens has no finite light
-_STEPS = 200  # times as many models as there are parameters, at most
+_STEPS = 40  # times as many models as there are parameters, at most
 _TOLERANCE = 1e-12
 _SAME = 0.1  # σ of every parameter, and of χ²; so near two ends are one solution
 
@@ -41,6 +41,7 @@ class Curve(NamedTuple):
   flux: ArrayLike
   error: ArrayLike  # of the flux; infinite where there is no point
   place: Across  # of the telescope, see `observers.uneven`
+  veil: ArrayLike | None = None  # σ of the blend about 0, where the star's own light is known
 
 
 class Fit(NamedTuple):
@@ -48,9 +49,11 @@ class Fit(NamedTuple):
 
   event: Event
   chi_square: float
-  covariance: np.ndarray  # of t₀, u₀, ln t_E, then π_E (2) and ln ρ, if they are fitted
+  # Of t₀, u₀, ln t_E, then π_E (2) and ln ρ, if they are fitted. No numbers where data do not tell.
+  covariance: np.ndarray
   source: np.ndarray  # flux of the star that is magnified, by curve
   blend: np.ndarray  # flux that is not, by curve
+  ended: bool  # at a least place; otherwise it ran out of steps
 
 
 def fluxes(magnitude: ArrayLike, error: ArrayLike) -> tuple[jax.Array, jax.Array]:
@@ -125,22 +128,21 @@ def fit(curves: Sequence[Curve], start: Event) -> Fit:
   if start.parallax is None:  # nothing tells the sign
     event = event._replace(least=abs(event.least))
   _, (source, blend) = _model(found.x, start, curves)
-  covariance = np.linalg.pinv(found.jac.T @ found.jac)
-  return Fit(event, 2 * float(found.cost), covariance, np.asarray(source), np.asarray(blend))
+  fluxes = np.asarray(source), np.asarray(blend)
+  return Fit(event, 2 * float(found.cost), _covariance(found.jac), *fluxes, found.status > 0)
 
 
 def solutions(curves: Sequence[Curve], starts: Iterable[Event]) -> list[Fit]:
   """All different ends of fits from these starts, the best first.
 
-  Left out are ends at which a source's flux is negative, and ends that are no numbers. Two ends are
-  the same where no parameter differs by more than a tenth of its error, nor χ² by 0.1.
+  Left out are fits that ran out of steps, and ends at which a source's flux is negative. Two ends
+  are the same where no parameter differs by more than a tenth of its error, nor χ² by 0.1.
   """
   ends = [fit(curves, start) for start in starts]
   different: list[Fit] = []
   for end in sorted(ends, key=lambda end: end.chi_square):
-    if not np.isfinite(end.chi_square) or (end.source < 0).any():
-      continue
-    if not any(_same(end, other) for other in different):
+    physical = end.ended and not (end.source < 0).any()
+    if physical and not any(_same(end, other) for other in different):
       different.append(end)
   return different
 
@@ -164,9 +166,22 @@ def _vector(length: float, angle: float) -> lens.Pair:
   return float(length * np.cos(angle)), float(length * np.sin(angle))
 
 
+def _covariance(slopes: np.ndarray) -> np.ndarray:
+  """Of parameters at the least χ², from the slopes of the residuals [n, parameters]."""
+  size = np.linalg.norm(slopes, axis=0)
+  try:
+    with np.errstate(all="ignore"):
+      inverse = np.linalg.inv((slopes / size).T @ (slopes / size))
+    return inverse / np.outer(size, size)
+  except np.linalg.LinAlgError:
+    return np.full((len(size), len(size)), np.nan)
+
+
 def _same(one: Fit, other: Fit) -> bool:
   step = _packed(one.event, other.event) - _packed(other.event)
-  near = np.abs(step) <= _SAME * np.sqrt(np.diag(other.covariance)) + 1e-9
+  with np.errstate(invalid="ignore"):
+    error = np.nan_to_num(np.sqrt(np.diag(other.covariance)), nan=np.inf)
+  near = np.abs(step) <= _SAME * error + 1e-9
   return bool(near.all()) and one.chi_square - other.chi_square < _SAME
 
 
@@ -192,8 +207,12 @@ def _compared(
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
   """Returns residuals, and the fluxes [curves] of source and blend."""
   parts, pairs = [], []
-  for time, flux, error, place in curves:
+  for time, flux, error, place, veil in curves:
     light = magnification(event, time, place)
+    if veil is not None:  # as a point would say it at which nothing is magnified
+      light, flux, error = (
+        jnp.append(each, more) for each, more in ((light, 0), (flux, 0), (error, veil))
+      )
     source, blend = shares(light, flux, error)
     parts.append((flux - source * light - blend) / error)
     pairs.append((source, blend))
