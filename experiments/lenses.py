@@ -130,7 +130,7 @@ def disks(directory):
   for radius in (None, 0.005):
     found = event.fit(together, event.Event(*MOA_310, None, radius))
     parts = {
-      name: round(float((event.residuals(found.event, [curve]) ** 2).sum()), 1)
+      name: round(float(event.chi_square(found.event, [curve])), 1)
       for name, curve in curves.items()
     }
     rows.append(
@@ -154,7 +154,7 @@ def at_known(curve, radius):
   """Returns χ² of the points that MulensModel's parameters are said to fit, without a fit."""
   some = event.Curve(*(each[: CTIO[1]] for each in curve[:3]), (0.0, 0.0))
   known = MULENSMODEL if radius else MULENSMODEL._replace(radius=None)
-  return round(float((event.residuals(known, [some]) ** 2).sum()), 1)
+  return round(float(event.chi_square(known, [some])), 1)
 
 
 def rogue():

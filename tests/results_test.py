@@ -51,6 +51,36 @@ def test_what_is_said_of_kepler_11_is_what_was_found():
     assert f"{kept[0][figure]:,} " in page
 
 
+def test_what_is_said_of_lenses_is_what_was_fitted():
+  """The four solutions of OGLE-2014-BLG-0939 in order of χ², and the masses of which half are."""
+  (page,) = [page for page in PAGES if "results/et_masses.jsonl)" in page]
+  kept = [json.loads(line) for line in (RESULTS / "et_masses.jsonl").read_text().splitlines()]
+  solutions = [row for row in kept if row["part"] == "parallax"][:4]
+  table = table_with(page, "| signs of u₀ ")
+  for line, row in zip(table, solutions, strict=True):
+    figures = [f"{row['chi_square']:.1f}", f"{row['crossing']:.2f}"]
+    figures += [f"{abs(each):.3f}" for each in row["parallax"]]
+    figures += [f"{row['speed_kms']:.0f}"]
+    figures += [
+      f"{each:.3f}" for name in ("mass_by_distance", "mass_by_motion") for each in row[name]
+    ]
+    figures += [f"{row['kpc_by_motion'][1]:.1f}", f"{row['evidence']:.3f}"]
+    assert numbers(line) == figures
+    assert line.split("|")[1].strip() == ", ".join(row["signs"]).replace("-", "−")
+  limits = [row for row in kept if row["part"] == "threshold"]
+  for line, row in zip(table_with(page, "| L2 seen "), limits, strict=True):
+    cells = [cell.strip() for cell in line.split("|")[4:-1]]
+    wanted = [row[key] for key in ("of_all", "of_seen", "right_of_seen")]
+    assert cells == ["–" if each is None else f"{each:.{int(each < 10)}f}" for each in wanted]
+  (count,) = {row["n"] for row in kept if row["part"] == "mass"}
+  assert f"{count * 72:,} events" in page and len(limits) * 6 == 72
+
+
+def table_with(page, heading):
+  """The rows of the table that begins with such a heading."""
+  return re.search(r"^\|.*?\n\n", page[page.index(heading) :], re.M | re.S)[0].splitlines()[2:-1]
+
+
 def numbers(text):
   return NUMBER.findall(text)
 

@@ -1,7 +1,8 @@
 """A microlensing event as several telescopes see it: its light, χ², and fits from many starts.
 
-Days, and Einstein radii. Places of telescopes are in au across the line of sight. A fit needs
-float64: `jax.config.update("jax_enable_x64", True)`.
+Days, and Einstein radii. Places of telescopes are in au across the line of sight. Functions are of
+one event, and `jax.vmap` makes them of many; but for fits, which are SciPy's and need float64:
+`jax.config.update("jax_enable_x64", True)`.
 """
 
 import math
@@ -101,6 +102,11 @@ def residuals(event: Event, curves: Sequence[Curve]) -> jax.Array:
   return _compared(event, curves)[0]
 
 
+def chi_square(event: Event, curves: Sequence[Curve]) -> jax.Array:
+  """χ² of all points, with the best fluxes of every curve."""
+  return (residuals(event, curves) ** 2).sum()
+
+
 def fit(curves: Sequence[Curve], start: Event) -> Fit:
   """Finds the least χ² near a start, by MINPACK's Levenberg-Marquardt method with exact slopes.
 
@@ -110,7 +116,12 @@ def fit(curves: Sequence[Curve], start: Event) -> Fit:
   Args:
     curves: at least one; of the same shapes again the next fit is not compiled again.
     start: where to look.
+
+  Raises:
+    ValueError: where JAX is not allowed float64, or the start has no finite χ².
   """
+  if jnp.result_type(float) != jnp.float64:
+    raise ValueError("fits need float64: jax.config.update('jax_enable_x64', True)")
   from scipy import optimize  # a quarter of a second to import, for the few who need it
 
   begin, curves = _packed(start), tuple(curves)
@@ -127,9 +138,9 @@ def fit(curves: Sequence[Curve], start: Event) -> Fit:
   event = jax.tree.map(float, _unpacked(found.x, start))
   if start.parallax is None:  # nothing tells the sign
     event = event._replace(least=abs(event.least))
-  _, (source, blend) = _model(found.x, start, curves)
-  fluxes = np.asarray(source), np.asarray(blend)
-  return Fit(event, 2 * float(found.cost), _covariance(found.jac), *fluxes, found.status > 0)
+  source, blend = map(np.asarray, _model(found.x, start, curves)[1])
+  covariance = _covariance(found.jac)
+  return Fit(event, 2 * float(found.cost), covariance, source, blend, found.status > 0)
 
 
 def solutions(curves: Sequence[Curve], starts: Iterable[Event]) -> list[Fit]:
@@ -155,7 +166,7 @@ def starts(alone: Event, lengths: Sequence[float], directions: int = 8) -> list[
   """
   angles = 2 * np.pi * (np.arange(directions) + 0.5) / directions
   return [
-    alone._replace(least=sign * abs(alone.least), parallax=_vector(length, angle))
+    alone._replace(least=sign * float(jnp.abs(alone.least)), parallax=_vector(length, angle))
     for sign in (1, -1)
     for length in lengths
     for angle in angles
@@ -188,17 +199,17 @@ def _same(one: Fit, other: Fit) -> bool:
 def _packed(event: Event, like: Event | None = None) -> np.ndarray:
   """The parameters that are fitted, t₀ from that of `like`, as steps should not depend on dates."""
   origin = event if like is None else like
-  parts = [event.closest - origin.closest, event.least, np.log(event.crossing)]
+  parts = [jnp.subtract(event.closest, origin.closest), event.least, jnp.log(event.crossing)]
   parts += [] if event.parallax is None else list(event.parallax)
-  parts += [] if event.radius is None else [np.log(event.radius)]
+  parts += [] if event.radius is None else [jnp.log(event.radius)]
   return np.array(parts, float)
 
 
-def _unpacked(vector: ArrayLike, like: Event) -> Event:
+def _unpacked(vector: jax.Array, like: Event) -> Event:
   closest, least, crossing, *others = vector
-  event = Event(like.closest + closest, least, jnp.exp(crossing))
+  event = Event(jnp.add(like.closest, closest), least, jnp.exp(crossing))
   if like.parallax is not None:
-    event, others = event._replace(parallax=tuple(others[:2])), others[2:]
+    event, others = event._replace(parallax=(others[0], others[1])), others[2:]
   return event if like.radius is None else event._replace(radius=jnp.exp(others[0]))
 
 
@@ -221,7 +232,7 @@ def _compared(
 
 
 def _of(
-  vector: ArrayLike, like: Event, curves: tuple[Curve, ...]
+  vector: jax.Array, like: Event, curves: tuple[Curve, ...]
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
   return _compared(_unpacked(vector, like), curves)
 

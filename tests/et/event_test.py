@@ -56,6 +56,31 @@ def test_the_best_fluxes_are_those_of_least_squares():
   assert event.shares(np.ones(4), np.arange(4.0), 1.0) == (0, 1.5)  # no change says nothing
 
 
+def test_what_is_known_of_the_blend_is_a_point_without_a_star(seen):
+  """As the normal equations of one row more have it."""
+  known = seen[0]._replace(veil=2.0)
+  (kept,) = np.nonzero(np.isfinite(known.error))
+  light = np.append(event.magnification(PASSAGE, known.time, known.place)[kept], 0)
+  error = np.append(known.error[kept], 2)
+  sides = np.stack([light, np.ones_like(light)], 1) / error[:, None]
+  least = np.linalg.lstsq(sides, np.append(known.flux[kept], 0) / error)[1]
+  np.testing.assert_allclose(event.chi_square(PASSAGE, [known]), least[0], rtol=1e-10)
+
+
+def test_many_events_at_once(seen):
+  many = PASSAGE._replace(least=np.array([0.2, 0.3]), crossing=np.array([23.0, 20.0]))
+  axes = event.Event(None, 0, 0, None, None)
+  found = jax.jit(jax.vmap(event.chi_square, (axes, None)))(many, seen)
+  for number in range(2):
+    one = many._replace(least=many.least[number], crossing=many.crossing[number])
+    np.testing.assert_allclose(found[number], jax.jit(event.chi_square)(one, seen), rtol=1e-10)
+
+
+def test_a_fit_needs_float64(seen):
+  with jax.enable_x64(False), pytest.raises(ValueError, match="jax_enable_x64"):
+    event.fit(seen, PASSAGE)
+
+
 def test_what_was_put_in_is_found(seen):
   """Within its errors, and as much χ² as there are points, but for what was fitted."""
   start = PASSAGE._replace(closest=5293.0, least=0.4, crossing=19.0, parallax=(-0.1, 0.1))
@@ -81,7 +106,7 @@ def test_a_fit_is_at_a_least_place(seen):
       moved = [value + step * (k == number) for k, value in enumerate(flat)]
       if number == 2:
         moved[2] = flat[2] * np.exp(step)
-      chi_square = (event.residuals(jax.tree.unflatten(tree, moved), seen) ** 2).sum()
+      chi_square = event.chi_square(jax.tree.unflatten(tree, moved), seen)
       assert chi_square - found.chi_square == pytest.approx(1, rel=0.2)
 
 

@@ -41,8 +41,8 @@ def magnitudes(path: pathlib.Path) -> tuple[Numbers, Numbers, Numbers]:
   ]
   if not rows:
     raise UserError(f"{path}: has no points; lines of time, magnitude and error are wanted")
-  time, magnitude, error = np.array(rows).T
-  return np.where(time < 50_000, time + _SHORT, time) - _EPOCH, magnitude, error
+  time, magnitude, spread = np.array(rows).T
+  return np.where(time < 50_000, time + _SHORT, time) - _EPOCH, magnitude, spread
 
 
 def _row(path: pathlib.Path, number: int, line: str) -> list[float]:
