@@ -84,7 +84,9 @@ def picture(rows, curves, best, path):
     order = np.argsort(day[near])
     model = event.magnification(best.event, curve.time, curve.place)
     first.plot(day[near][order], np.asarray(model)[near][order], color=color, linewidth=1)
-  first.set(xlabel="days from HJD 2456836", ylabel="magnification", title="OGLE-2014-BLG-0939")
+  first.set(
+    xlabel="days from HJD 2456836", ylabel="magnification", title="OGLE-2014-BLG-0939, real"
+  )
   first.legend()
   simulated = [row for row in rows if row["part"] == "mass" and row["geometry"] == "season"]
   for axis, kind in zip(others, floating.LENSES, strict=True):
@@ -95,9 +97,13 @@ def picture(rows, curves, best, path):
       right = [row["right"] / row["n"] for row in own]
       axis.plot([row["earths"] for row in own], right, ":", color=line.get_color())
     axis.axvline(GOULD[kind], color="0.6")
+    axis.annotate("Gould et al. 2021", (GOULD[kind], 0.98), rotation=90, va="top", color="0.4")
     axis.axhline(0.5, color="0.85", zorder=0)
     axis.set(
-      xscale="log", ylim=(0, 1), xlabel="mass of the lens, M⊕", title=f"lenses in the {kind}"
+      xscale="log",
+      ylim=(0, 1),
+      xlabel="mass of the lens, M⊕",
+      title=f"simulated lenses in the {kind}",
     )
     axis.set_ylabel("share with a mass (dotted: within a factor of 1.5)")
   others[0].legend(title="source")

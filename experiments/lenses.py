@@ -26,8 +26,8 @@ DISTANCES = np.arange(0.5, 7.9, 0.01)  # kpc
 PUBLISHED_DISTANCE = (2.7, 3.1, 3.5)
 
 MOA_310 = (3111.4, 0.003, 11.0)  # where the search begins
-# What an example of MulensModel has for it, and the first 44 points of CTIO's in I.
-MULENSMODEL = event.Event(2454656.39975 - EPOCH, 0.003, 11.14, None, 0.00492)
+# What examples of MulensModel have for it, and the first 44 points of CTIO's in I.
+MULENSMODEL = event.Event(2454656.39975 - EPOCH, 0.003, 11.14, None, 0.05487 / 11.14)
 CTIO = "CTIO_I", 44
 
 # KMT-2024-BLG-0792 (arXiv:2601.00057): mass in Jupiters, kpc of lens and source, hours apart.

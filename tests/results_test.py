@@ -69,9 +69,11 @@ def test_what_is_said_of_lenses_is_what_was_fitted():
     assert line.split("|")[1].strip() == ", ".join(row["signs"]).replace("-", "−")
   limits = [row for row in kept if row["part"] == "threshold"]
   for line, row in zip(table_with(page, "| L2 seen "), limits, strict=True):
-    cells = [cell.strip() for cell in line.split("|")[4:-1]]
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    kind = [row[key] for key in ("geometry", "lens", "source")]
     wanted = [row[key] for key in ("of_all", "of_seen", "right_of_seen")]
-    assert cells == ["–" if each is None else f"{each:.{int(each < 10)}f}" for each in wanted]
+    wanted = ["–" if each is None else f"{each:.{int(each < 10)}f}" for each in wanted]
+    assert cells == [*kind, *wanted]
   (count,) = {row["n"] for row in kept if row["part"] == "mass"}
   assert f"{count * 72:,} events" in page and len(limits) * 6 == 72
 
