@@ -12,7 +12,7 @@ kinds of stars, seen from L2 and by KMTNet, and fitted (`mass`); at which mass h
 measured (`threshold`). What is assumed is said in lenses.py and floating.py.
 
 Writes --out/et_masses.jsonl, a row to each; rows of parts that are not asked for stay as they are.
-Draws --out/et_masses.png, of all rows. Half an hour on a core.
+Draws --out/et_masses.png, of all rows.
 """
 
 import argparse

@@ -11,7 +11,7 @@ import numpy as np
 from edjax.et import event, lens, nights, noise, observers
 
 EARTH = 3.0035e-6  # in masses of the Sun
-MOTION = 6.0  # mas a year of the lens past the source, as in the reference's table
+MOTION = 6.0  # mas a year of the lens past the source; ours
 SEASON = 2457460 - 2451545, 190  # first day and length of that by which `nights` was set
 CADENCE = 15 / 1440  # days; ours: of ET, and of KMTNet where two of its fields overlap
 POINTS = 255  # within ± 32 hours; one more stands for what is known of the star beforehand
@@ -134,8 +134,8 @@ def beginnings(truth, place):
 def weighed(truth, star, curves, random):
   """Fits an event, and takes of solutions within Δχ² = 4 the one of the least parallax.
 
-  A small parallax looks like a large one for few directions of the motion, and a large one like a
-  small one for none (Rich's argument), so that the best χ² would choose badly among equals.
+  A small parallax always has a large one as a mirror image, and a large one has a small one only by
+  chance (Rich's argument), so that the best χ² would choose badly among equals.
 
   Returns:
     {error: σ of ln M, agreed: whether those solutions have the same mass, scale: ln of the mass by

@@ -45,7 +45,7 @@ def altitudes(
   """How high the Sun and a target are, without refraction."""
   (time,) = alike(time)
   along = jnp.radians(observers.sun(time)[0])
-  tilt = jnp.radians(23.439)
+  tilt = jnp.radians(observers.TILT)
   ascension = jnp.arctan2(jnp.cos(tilt) * jnp.sin(along), jnp.cos(along))
   declination = jnp.arcsin(jnp.sin(tilt) * jnp.sin(along))
   # The whole turn of every day is left out before float32 loses the rest.

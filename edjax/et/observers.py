@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from edjax.et.numbers import alike
 
-_TILT = 23.439  # degrees, of the ecliptic
+TILT = 23.439  # degrees, of the ecliptic
 _PRECESSION = 1.397 / 36525  # degrees a day, along the ecliptic since J2000
 _WOBBLE = 3.12e-5  # au from the Earth to where its mass and the Moon's have their middle
 L2 = 0.01  # au from the Earth, away from the Sun
@@ -53,14 +53,7 @@ def earth(time: ArrayLike) -> jax.Array:
   along, moon = jnp.radians(longitude) - back, moon - back
   x = -distance * jnp.cos(along) - _WOBBLE * jnp.cos(moon)
   y = -distance * jnp.sin(along) - _WOBBLE * jnp.sin(moon)
-  return equatorial(x, y, -_WOBBLE * height)
-
-
-def equatorial(x: ArrayLike, y: ArrayLike, z: ArrayLike) -> jax.Array:
-  """What is along the axes of the ecliptic, along those of the equator, [..., 3]."""
-  x, y, z = alike(x, y, z)
-  cosine, sine = jnp.cos(jnp.radians(_TILT)), jnp.sin(jnp.radians(_TILT))
-  return jnp.stack([x, y * cosine - z * sine, y * sine + z * cosine], -1)
+  return _equatorial(x, y, -_WOBBLE * height)
 
 
 def across(place: ArrayLike, target: tuple[float, float]) -> Across:
@@ -95,6 +88,12 @@ def beyond(time: ArrayLike, target: tuple[float, float]) -> Across:
   """Where Sun and Earth's L2 is from the Earth, across the line of sight, without a halo orbit."""
   away = earth(time)
   return across(L2 * away / jnp.linalg.norm(away, axis=-1, keepdims=True), target)
+
+
+def _equatorial(x: jax.Array, y: jax.Array, z: jax.Array) -> jax.Array:
+  """Turns what is along the axes of the ecliptic to those of the equator, [..., 3]."""
+  cosine, sine = jnp.cos(jnp.radians(TILT)), jnp.sin(jnp.radians(TILT))
+  return jnp.stack([x, y * cosine - z * sine, y * sine + z * cosine], -1)
 
 
 def _moved(time: jax.Array) -> tuple[jax.Array, jax.Array]:
