@@ -16,6 +16,7 @@ edjax compare RUN … [--format=md|csv|latex] …            runs beside each ot
 edjax convert SOURCE TARGET …                            networks from PyTorch's files, and back
 edjax export GRADUATE --format=onnx …                    a file that runs without edjax
 edjax prepare NAME --data_dir=DIR …                      decode photographs once
+edjax simulate --data_dir=DIR …                          draw light curves of a sky that never was
 edjax models [NETWORK …] …                               how large networks are
 edjax doctor [--data_dir=DIR]                            what is installed, found and missing
 edjax --version
@@ -59,6 +60,7 @@ _COMMANDS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
   "convert": ("edjax.convert.__main__", (), ()),
   "export": ("edjax.export.__main__", (), ()),
   "prepare": ("edjax.data.__main__", ("prepare",), ()),
+  "simulate": ("edjax.simulate", (), ()),
   "models": ("edjax.catalogue", (), ()),
   "doctor": ("edjax.doctor", (), ()),
 }

@@ -381,3 +381,13 @@ def write_kepler(folder, count=60):
     period=np.full(count, 100.0),
     duration_h=np.full(count, 24.0),
   )
+
+
+def write_sky(folder, count=40, out=12):
+  """Writes a simulated sky: of the three classes in turn, what they look like made up."""
+  draw = np.random.default_rng(0)
+  for part, events in (("train", count), ("validation", out), ("test", out)):
+    pictures = draw.integers(0, 256, (events, 1, 201, 8), np.uint8)
+    np.save(folder / f"{part}.npy", pictures)
+    np.save(folder / f"{part}_labels.npy", np.arange(events, dtype=np.int32) % 3)
+  (folder / "sky.json").write_text('{"sky": {"mixture": {"planet": 1.0}, "red": 0.3}}')

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edjax.data.photographs import reader
-from edjax.data.readers import arrays, cifar, digits, folder, idx, kepler, named, tess
+from edjax.data.readers import arrays, cifar, digits, folder, idx, kepler, named, simulated, tess
 from edjax.data.splits import Parts, Split
 from edjax.errors import UserError, choose
 
@@ -129,6 +129,14 @@ DATASETS = {
     takes=("split", "validation_fraction"),
     what="light curves",
     groups={"planet": ("confirmed",)},
+  ),
+  "et": Row(
+    read=simulated.read,
+    files=simulated.FILES,
+    traces=(simulated.FILE,),
+    chosen=True,
+    what="light curves",
+    groups={"planet": ("PC",), "transit-like": ("EB", "PC")},
   ),
 }
 

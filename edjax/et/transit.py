@@ -79,7 +79,7 @@ def separation(
   time, period, axis, inclination, eccentricity, periastron = alike(
     time, period, axis, inclination, eccentricity, periastron
   )
-  start = _mean_anomaly(jnp.pi / 2 - periastron, eccentricity)
+  start = mean_anomaly(jnp.pi / 2 - periastron, eccentricity)
   true = true_anomaly(start + 2 * jnp.pi * time / period, eccentricity)
   distance = axis * (1 - eccentricity**2) / (1 + eccentricity * jnp.cos(true))
   along, towards = jnp.cos(periastron + true), jnp.sin(periastron + true)
@@ -100,6 +100,14 @@ def true_anomaly(mean: ArrayLike, eccentricity: ArrayLike) -> jax.Array:
     eccentric -= (eccentric - eccentricity * jnp.sin(eccentric) - mean) / slope
   wide = jnp.sqrt(1 + eccentricity) * jnp.sin(eccentric / 2)
   return 2 * jnp.arctan2(wide, jnp.sqrt(1 - eccentricity) * jnp.cos(eccentric / 2))
+
+
+def mean_anomaly(true: ArrayLike, eccentricity: ArrayLike) -> jax.Array:
+  """The mean anomaly of the angle from periastron to the planet: `true_anomaly` the other way."""
+  true, eccentricity = alike(true, eccentricity)
+  wide = jnp.sqrt(1 - eccentricity) * jnp.sin(true / 2)
+  eccentric = 2 * jnp.arctan2(wide, jnp.sqrt(1 + eccentricity) * jnp.cos(true / 2))
+  return eccentric - eccentricity * jnp.sin(eccentric)
 
 
 def duration(
@@ -164,12 +172,6 @@ def odd_even(depths: ArrayLike, errors: ArrayLike) -> tuple[jax.Array, jax.Array
   there = (both[0] > 0) & (both[1] > 0)
   sigmas = jnp.where(there, change / jnp.sqrt(1 / one + 1 / other), 0)
   return sigmas, jax.scipy.special.erfc(jnp.abs(sigmas) / jnp.sqrt(2))
-
-
-def _mean_anomaly(true: jax.Array, eccentricity: jax.Array) -> jax.Array:
-  wide = jnp.sqrt(1 - eccentricity) * jnp.sin(true / 2)
-  eccentric = 2 * jnp.arctan2(wide, jnp.sqrt(1 + eccentricity) * jnp.cos(true / 2))
-  return eccentric - eccentricity * jnp.sin(eccentric)
 
 
 def _angle(sine: jax.Array, cosine: jax.Array) -> jax.Array:

@@ -25,6 +25,7 @@ DATA = {
   "tfds": (3, 900, (64, 64, 3)),
   "tess": (3, 13_150, (1, 201, 8)),
   "kepler": (2, 3_600, (1, 201, 3)),
+  "et": (3, 11_200, (1, 201, 8)),
 }
 MODULES = {name: importlib.import_module(f"configs.{name}") for name in DATA}
 PHOTOGRAPHS = {"food101", "caltech256", "tiny_imagenet"}
@@ -32,7 +33,7 @@ CURRICULA = ("ed", "paper")  # that a method may teach under, as well as alone
 
 GENERAL = {"average", "ebkd", "aekd", "camkd", "simkd"}  # need teachers of all classes
 # Configs of the same networks share the methods between them: one takes every other, one the rest.
-HALF = {"cifar10": 0, "cifar100": 1, "folder": 0, "tfds": 1, "tess": 0, "kepler": 1}
+HALF = {"cifar10": 0, "cifar100": 1, "folder": 0, "tfds": 1, "tess": 0, "kepler": 1, "et": 0}
 
 
 def _rows(number, name, variants):

@@ -64,6 +64,30 @@ def read(directory: pathlib.Path, split: str, validation_fraction: float) -> Par
   )
 
 
+def scalars(
+  duration: curves.Numbers,
+  period: curves.Numbers,
+  signal: curves.Numbers,
+  change: curves.Numbers,
+  ingress: curves.Numbers,
+) -> list[curves.Numbers]:
+  """Brings an event's numbers to the range of its views.
+
+  Args:
+    duration, period: in days.
+    signal: by how many σ it stands out.
+    change: by what share its depth is another in another aperture.
+    ingress: the share of the dip that its fall takes.
+  """
+  return [
+    curves.log_duty(duration, period),
+    curves.log_period(period),
+    np.log10(np.maximum(signal, 1e-3)) - 1,  # from 0.3 to 10,000 in range; some are 0
+    0.3 * np.clip(change, -5, 5),  # it reaches 1e25
+    ingress,
+  ]
+
+
 def _files(directory: pathlib.Path, part: str) -> list[pathlib.Path]:
   """Returns the files of a part, which say in their names how many there are."""
   for folder in (directory, directory / FOLDER):
@@ -93,15 +117,8 @@ def _events(path: pathlib.Path) -> Events:
       raise UserError(f"{path}: event {row} is called {called!r}, not {', '.join(CLASSES)}")
     labels.append(CLASSES.index(called))
   of = functools.partial(_column, path, found)
-  duration, period, signal, change, ingress = (of(name)[:, 0] for name in _NUMBERS)
-  scalars = [
-    curves.log_duty(duration, period),
-    curves.log_period(period),
-    np.log10(np.maximum(signal, 1e-3)) - 1,  # from 0.3 to 10,000 in range; some are 0
-    0.3 * np.clip(change, -5, 5),  # it reaches 1e25
-    ingress,
-  ]
-  images = curves.pictures([of(name) for name in VIEWS], scalars)
+  numbers = scalars(*(of(name)[:, 0] for name in _NUMBERS))
+  images = curves.pictures([of(name) for name in VIEWS], numbers)
   return images, np.array(labels, np.int32), of("tic_id")[:, 0]
 
 

@@ -1,0 +1,98 @@
+"""A survey that never was: events of every class, as many as are asked for, always the same.
+
+What is drawn stands in `objects.py`, what telescope and pipeline make of it in `events.py`. Of what
+is drawn those are kept that a search would report, by 7.1 σ or more.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from edjax.errors import UserError, choose
+from edjax.et import events, objects
+
+LEAST = 7.1  # σ, Kepler's threshold
+# By what factor events stand out beyond it: its decadic logarithm is of an exponential distribution
+# with this mean. Two stars hide more of each other than a planet does.
+_BEYOND = {"eclipsing": 1.1, "blended": 1.0}
+_USUAL = 0.7
+_BATCH = 256
+_FRUITLESS = 200  # batches in a row that hold nothing to be found
+
+
+@dataclasses.dataclass(frozen=True)
+class Sky:
+  """How events come about, and how often each class does.
+
+  Attributes:
+    days: of a light curve; a sector of TESS, as the pipeline of its events had it.
+    red: how strong slow noise is beside white noise, in the median of an exposure.
+    mixture: {class of `objects.CLASSES`: its share of the label it belongs to}, as far as it is not
+      left out.
+  """
+
+  days: float = 27.4
+  red: float = 0.3
+  mixture: Mapping[str, float] = dataclasses.field(
+    default_factory=lambda: {
+      "planet": 1.0,
+      "eclipsing": 0.6,
+      "blended": 0.4,
+      "variable": 0.5,
+      "systematic": 0.2,
+      "orbital": 0.15,
+      "flickering": 0.15,
+    }
+  )
+
+
+def events_of(name: str, count: int, sky: Sky, seed: int) -> events.Event:
+  """Draws events of a class until there are enough.
+
+  Args:
+    name: a key of `objects.CLASSES`.
+    count: of events.
+    sky: how they come about.
+    seed: of the draw; each class has its own numbers.
+
+  Returns:
+    An `Event` of numpy arrays.
+
+  Raises:
+    UserError: if the class is none, or nothing of it can be found.
+  """
+  choose(objects.CLASSES, name, "objects")
+  place = [*objects.CLASSES].index(name)
+  key = jax.random.fold_in(jax.random.key(seed), place)
+  kept, found, fruitless = [], 0, 0
+  for number in range(count * _FRUITLESS):
+    if found >= count:
+      break
+    drawn = jax.device_get(_drawn(name, sky.days, sky.red, jax.random.fold_in(key, number)))
+    seen = np.flatnonzero(drawn.signal >= LEAST)
+    fruitless = 0 if len(seen) else fruitless + 1
+    if fruitless == _FRUITLESS:
+      break
+    kept.append(jax.tree.map(lambda leaf, seen=seen: leaf[seen], drawn))
+    found += len(seen)
+  if found < count:
+    raise UserError(f"of {name} nothing stands out by {LEAST} σ; take less red noise, or more days")
+  return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *kept)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _drawn(name: str, days: float, red: float, key: jax.Array) -> events.Event:
+  """A batch of a class, also of what no search would report."""
+  light, noise, search, strong, slow = jax.random.split(key, 5)
+  time = events.times(days)
+  drawn = objects.CLASSES[name](light, _BATCH, time)
+  beyond = _BEYOND.get(name, _USUAL) * jax.random.exponential(strong, (_BATCH,))
+  slowly = red / 0.6745 * jnp.abs(jax.random.normal(slow, (_BATCH,)))
+  flux, seen = events.measured(noise, drawn, time, LEAST * 10**beyond, slowly)
+  flux = events.flattened(flux, seen)
+  dips = events.found(search, drawn, flux, seen, time)
+  return events.reported(flux, seen, time, dips, drawn.moved)
