@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from tests import command
@@ -59,3 +60,27 @@ def test_runs_and_their_rows(sky, tmp_path, monkeypatch, typed, capsys):
 def test_every_arm_is_a_config(sky, typed):
   for variant, changes in sky.ARMS.values():
     assert typed(f"--config=kepler:{variant}", *(f"--config.{k}={v}" for k, v in changes.items()))
+
+
+def test_planets_among_what_is_false_by_its_reason(monkeypatch):
+  """The area against every pair looked at; kinds by hand."""
+  monkeypatch.syspath_prepend(command.ROOT / "experiments")
+  import kepler_why
+
+  draw = np.random.default_rng(0)
+  scores, confirmed = draw.integers(0, 9, 60), draw.uniform(size=60) < 0.5
+  pairs = scores[confirmed][:, None] - scores[~confirmed][None]
+  wanted = np.mean((pairs > 0) + 0.5 * (pairs == 0))
+  assert kepler_why.auc(scores, confirmed, ~confirmed) == pytest.approx(wanted)
+  flags = np.array([[0, 0, 0, 0], [0, 0, 1, 0], [1, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 1]])
+  snr = np.array([20.0, 20.0, 200.0, np.nan, 5.0])
+  found = kepler_why.kinds(np.array([True, False, False, True, False]), flags, snr)
+  false = {kind: np.flatnonzero(other).tolist() for kind, (_, other) in found.items()}
+  assert false == {
+    "all": [1, 2, 4], "not transit-like": [2], "centroid offset": [1, 2], "same ephemeris": [4],
+    "centroid offset alone": [1], "S/N 15 to 30": [1],
+  }  # fmt: skip
+  assert np.flatnonzero(found["S/N 15 to 30"][0]).tolist() == [0]
+  rows = [{"kind": "all", "auc": auc, "confirmed": 5, "false": 7} for auc in (0.9, 0.8)]
+  wanted = "all: AUC 0.850 ± 0.071 (5 confirmed, 7 false, n = 2 runs)"
+  assert [*kepler_why.summary(rows)] == [wanted]

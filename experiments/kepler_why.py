@@ -1,0 +1,98 @@
+r"""Kepler's objects: how well are planets told from what is false, by its reason and by S/N?
+
+python experiments/kepler_why.py --data_dir=DIR --out=FILE RUN [RUN …]
+
+--data_dir is that of the config `kepler`; its koi_of_row.npz must also say `model_snr` and `flags`,
+as NASA's cumulative table does: not transit-like, stellar eclipse, centroid offset, same ephemeris
+as another object. Each RUN is a work directory of that config. The area under the ROC curve is that
+of all confirmed planets of the exam against the false ones of a kind, or of an interval of S/N
+against each other.
+
+Writes --out, a row per run and kind: run, kind, auc, and how many are confirmed and false. Prints
+mean and sample standard deviation over the runs.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from runs import spread
+
+import edjax
+from edjax.data import datasets
+from edjax.data.readers import curves, kepler
+
+SNR = (0, 15, 30, 100, np.inf)
+_FLAGS = ("not transit-like", "stellar eclipse", "centroid offset", "same ephemeris")
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser.add_argument("--data_dir", type=pathlib.Path, required=True)
+  parser.add_argument("--out", type=pathlib.Path, required=True)
+  parser.add_argument("runs", nargs="+", metavar="RUN")
+  options = parser.parse_args()
+  exam = datasets.load("kepler", data_dir=options.data_dir).test
+  with np.load(options.data_dir / kepler.KOIS) as found:
+    out = curves.by_star(found["kepid"], curves.TEST_FRACTION)  # as the reader cuts
+    known = {key: found[key][out] for key in ("model_snr", "flags")}
+  among = kinds(
+    exam.labels == kepler.CLASSES.index("confirmed"), known["flags"], known["model_snr"]
+  )
+  rows = []
+  for run in options.runs:
+    logits = edjax.load(run).logits(np.asarray(exam.images))
+    odds = logits[:, 1] - logits[:, 0]
+    for kind, (planets, false) in among.items():
+      counts = {"confirmed": int(planets.sum()), "false": int(false.sum())}
+      row = {"run": pathlib.Path(run).name, "kind": kind, "auc": auc(odds, planets, false)}
+      rows.append(row | counts)
+  options.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+  for line in summary(rows):
+    print(line)
+
+
+def kinds(confirmed, flags, snr):
+  """Returns {kind: (which are its planets, which its false ones)}, of bool [n] each.
+
+  Args:
+    confirmed: bool [n].
+    flags: 0 or 1 [n, 4], in the order of `_FLAGS`.
+    snr: [n]; what has none is in no interval.
+  """
+  false = ~confirmed
+  named = {"all": (confirmed, false)}
+  for column, name in enumerate(_FLAGS):
+    named[name] = confirmed, false & (flags[:, column] == 1)
+  alone = (flags[:, 2] == 1) & (flags.sum(1) == 1)
+  named["centroid offset alone"] = confirmed, false & alone
+  for low, high in zip(SNR, SNR[1:], strict=False):
+    inside = (snr >= low) & (snr < high)
+    what = f"S/N {low} to {high}" if np.isfinite(high) else f"S/N {low} or more"
+    named[what] = confirmed & inside, false & inside
+  return {kind: both for kind, both in named.items() if all(each.any() for each in both)}
+
+
+def auc(scores, members, others):
+  """The probability that a member has a higher score than another, half of it where they tie."""
+  ranked = np.sort(scores[others])
+  below, upto = (np.searchsorted(ranked, scores[members], side) for side in ("left", "right"))
+  return float((below + upto).mean() / 2 / len(ranked))
+
+
+def summary(rows):
+  """Yields a line for every kind."""
+  for kind in dict.fromkeys(row["kind"] for row in rows):
+    own = [row for row in rows if row["kind"] == kind]
+    values = [row["auc"] for row in own]
+    counted = f"{own[0]['confirmed']} confirmed, {own[0]['false']} false, n = {len(own)} runs"
+    yield f"{kind}: AUC {np.mean(values):.3f} ± {spread(values):.3f} ({counted})"
+
+
+if __name__ == "__main__":
+  main()
