@@ -9,8 +9,8 @@ from jaxtyping import Array, Bool, Float
 
 from edjax.et.objects import EXPOSURE, Numbers, since
 
-_PHASES = 120
-_BOXES = (1, 2, 3, 5, 8, 13, 21, 34)  # of so many phases
+_PHASES = 288
+_BOXES = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144)  # of so many phases
 _LEAST = 2  # exposures in a box
 _APART = 1.5  # durations from the first dip, nearer than which no second is looked for
 

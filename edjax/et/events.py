@@ -116,7 +116,8 @@ def found(key: Key, light: Light, flux: Flux, seen: Seen, time: Float[Array, " t
   """What a search makes of each object.
 
   Where its dips are known the duration is off by a fifth at most. Where only its period is, the
-  best box of the folded light is taken; where that is not, of the best of `TRIALS` periods.
+  best box of the folded light is taken; where that is not, of the best of `TRIALS` periods, which
+  are even in frequency, as those of searches are.
   """
   trial, off = jax.random.split(key)
   if light.period is not None and light.dips is not None:
@@ -127,7 +128,8 @@ def found(key: Key, light: Light, flux: Flux, seen: Seen, time: Float[Array, " t
   if period is None:
     count = len(flux)
     stepped = jnp.arange(TRIALS, dtype=float)[:, None] + jax.random.uniform(trial, (TRIALS, count))
-    periods = _SHORTEST * (time[-1] / _SHORTEST) ** (stepped / TRIALS)
+    slowest = 1 / time[-1]
+    periods = 1 / (slowest + (1 / _SHORTEST - slowest) * stepped / TRIALS)
 
     def better(best: tuple[Numbers, Numbers], tried: Numbers) -> tuple[tuple[Numbers, ...], None]:
       score = boxed.best(flux, seen, time, tried)[0]

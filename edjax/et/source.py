@@ -16,10 +16,11 @@ from edjax.errors import UserError, choose
 from edjax.et import events, objects
 
 LEAST = 7.1  # σ, Kepler's threshold
-# By what factor events stand out beyond it: its decadic logarithm is of an exponential distribution
-# with this mean. Two stars hide more of each other than a planet does.
-_BEYOND = {"eclipsing": 1.1, "blended": 1.0}
-_USUAL = 0.7
+# By how many σ dips stand out before a pipeline sees them: mean of a normal distribution of the
+# decadic logarithm, its standard deviation below. Two stars hide more of each other than a planet.
+_SIGNAL = {"planet": 1.45, "eclipsing": 1.85, "blended": 1.65}
+_SPREAD = 0.45
+_BEYOND = 0.7  # of what does not dip: beyond the threshold, the mean of an exponential distribution
 _BATCH = 256
 _FRUITLESS = 200  # batches in a row that hold nothing to be found
 
@@ -90,9 +91,12 @@ def _drawn(name: str, days: float, red: float, key: jax.Array) -> events.Event:
   light, noise, search, strong, slow = jax.random.split(key, 5)
   time = events.times(days)
   drawn = objects.CLASSES[name](light, _BATCH, time)
-  beyond = _BEYOND.get(name, _USUAL) * jax.random.exponential(strong, (_BATCH,))
+  if name in _SIGNAL:
+    signal = 10 ** (_SIGNAL[name] + _SPREAD * jax.random.normal(strong, (_BATCH,)))
+  else:
+    signal = LEAST * 10 ** (_BEYOND * jax.random.exponential(strong, (_BATCH,)))
   slowly = red / 0.6745 * jnp.abs(jax.random.normal(slow, (_BATCH,)))
-  flux, seen = events.measured(noise, drawn, time, LEAST * 10**beyond, slowly)
+  flux, seen = events.measured(noise, drawn, time, signal, slowly)
   flux = events.flattened(flux, seen)
   dips = events.found(search, drawn, flux, seen, time)
   return events.reported(flux, seen, time, dips, drawn.moved)
