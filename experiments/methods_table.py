@@ -1,14 +1,17 @@
 r"""Every distillation algorithm alone and under edjax's default curriculum, at equal compute.
 
 python experiments/methods_table.py --dataset=cifar100 --data_dir=DIR --out=DIR [--methods=kd,at]
-  [--budget=6] [--seeds=3] [--jobs=2] [--generalist=FOLDER] [--limit=0]
+  [--budget=6] [--rates=0.1,0.3,0.9] [--choose_at=6] [--seeds=3] [--jobs=2] [--generalist=FOLDER]
+  [--limit=0]
 
 Each method is run with its published weights (edjax/recipes/published.py) for every seed, as plain
 distillation and under the default curriculum. The budget is counted in epochs of plain KD, as in
-ed_vs_kd.py, with its networks, teachers and peaks of the learning rate: those of KD, alone and
-under the curriculum, for all methods. Warm-ups of methods are published for 240 epochs, and last as
-large a share of the budget. What methods compute of their own beside the networks is not counted;
-methods_cost.py measures it. A run that is there is not done again, and one that was killed goes on.
+ed_vs_kd.py, with its networks and teachers. Peaks of the learning rate are chosen for every method
+alone and under the curriculum, on the validation part, with a seed of their own, at a budget that
+may be shorter: those of KD leave some methods with nothing. Warm-ups of methods are published for
+240 epochs, and last as large a share of the budget. What methods compute of their own beside the
+networks is not counted; methods_cost.py measures it. A run that is there is not done again, and one
+that was killed goes on.
 
 Writes to --out/DATASET: methods_table.jsonl, a row per run; methods_table.md, test top-1 of the
 last epoch, mean ± standard deviation over the seeds, and the differences of the same seeds with
@@ -18,11 +21,12 @@ methods_table.png.
 
 import argparse
 import collections
+import json
 import pathlib
 
 import numpy as np
 from budgets import flags, lengths, paired, settled
-from ed_vs_kd import CONFIGS, KD, WHOLE, faculty, rate, unit
+from ed_vs_kd import CONFIGS, KD, WHOLE, faculty, unit
 from matplotlib.figure import Figure
 from runs import budgeted, spread
 
@@ -33,6 +37,7 @@ METHODS = ("kd", "dkd", "at", "crd", "reviewkd", "dist")
 ALONE, UNDER = "#0072b2", "#d55e00"
 _PUBLISHED = 240  # epochs, of which a method's warm-up is a part
 _WARM_UPS = ("warm_up", "warmup")
+_CHOOSING = 100  # the seed with which peaks are chosen
 
 
 def main():
@@ -42,6 +47,8 @@ def main():
   parser.add_argument("--out", type=pathlib.Path, required=True)
   parser.add_argument("--methods", default=",".join(METHODS))
   parser.add_argument("--budget", type=float, default=6.0, help="epochs of KD that a run costs")
+  parser.add_argument("--rates", default="0.1,0.3,0.9", help="peaks that are tried")
+  parser.add_argument("--choose_at", type=float, default=0.0, help="budget of a trial; 0: --budget")
   parser.add_argument("--seeds", type=int, default=3)
   parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each on its own cores")
   parser.add_argument("--generalist", default="", help="folder of one, else it is trained")
@@ -51,20 +58,35 @@ def main():
   given |= {"data.train_limit": options.limit} if options.limit else {}
   given |= {"faculty.generalist.checkpoint": options.generalist} if options.generalist else {}
   dataset = datasets.load(options.dataset, data_dir=options.data_dir, train_limit=options.limit)
-  planned = {
-    f"{method}{suffix}": arguments(options.dataset, dataset, method, suffix, options.budget)
-    for method in options.methods.split(",")
-    for suffix in ("", "_ed")
-  }
-  runs = {
-    f"{name}_{options.budget:g}_{seed}": flags(config, given | changes | {"seed": seed})
-    for seed in range(options.seeds)
-    for name, (config, changes) in planned.items()
-  }
-  place = options.out / options.dataset
-  run_all(runs, place, options.jobs)
+  place, rates = options.out / options.dataset, [*map(float, options.rates.split(","))]
+
+  def runs(budget, peaks, seeds):
+    """Returns {name: arguments of the command} of arms with peaks, {name: several}."""
+    made = {}
+    for name, several in peaks.items():
+      method, suffix = name.removesuffix("_ed"), "_ed" if name.endswith("_ed") else ""
+      config, changes = arguments(options.dataset, dataset, method, suffix, budget)
+      for peak in several:
+        changes["grades.learning_rate"] = (peak,)
+        for seed in seeds:
+          own = f"{name}_{peak:g}" if len(several) > 1 else name
+          made[f"{own}_{budget:g}_{seed}"] = flags(config, given | changes | {"seed": seed})
+    return made
+
+  arms = [f"{name}{suffix}" for name in options.methods.split(",") for suffix in ("", "_ed")]
+  peaks = dict.fromkeys(arms, rates)
+  if len(rates) > 1:
+    trial = options.choose_at or options.budget
+    run_all(runs(trial, peaks, [_CHOOSING]), place / "rates", options.jobs)
+    peaks = {
+      name: [max(rates, key=lambda peak, own=name: chosen_by(place, own, peak, trial))]
+      for name in arms
+    }
+  run_all(runs(options.budget, peaks, range(options.seeds)), place, options.jobs)
   rows = budgeted(place, place / "methods_table.jsonl", dataset=options.dataset)
   rows = [row for row in rows if row["budget"] == options.budget]
+  for name, (peak,) in peaks.items():
+    print(f"{name}: peak of the learning rate {peak:g}")
   (place / "methods_table.md").write_text(table(rows))
   picture(rows, place / "methods_table.png")
   print(table(rows))
@@ -83,7 +105,7 @@ def arguments(name, dataset, method, suffix, amount):
   file, size = CONFIGS[name]
   variants = filter(None, (size, "ed" if suffix else "kd", "" if method == "kd" else method))
   config = f"{file}:{','.join(variants)}"
-  changes = faculty(name) | {"class_order": "similar"} | WHOLE | rate(name, bool(suffix))
+  changes = faculty(name) | {"class_order": "similar"} | WHOLE
   changes |= KD if method == "kd" else {}
   made = settled(config, changes)
   changes |= {
@@ -94,6 +116,14 @@ def arguments(name, dataset, method, suffix, amount):
   }
   epochs = lengths(made, dataset, amount * unit(name, dataset))
   return config, changes | {"grades.epochs": epochs}
+
+
+def chosen_by(place, name, peak, budget):
+  """Returns the validation top-1 at the end of a trial, by which a peak is chosen."""
+  run = place / "rates" / f"{name}_{peak:g}_{budget:g}_{_CHOOSING}"
+  kept = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+  own = [row for row in kept if row["training"] == "student"]
+  return [row["top1"] for row in own if row.get("split") == "validation"][-1]
 
 
 def table(rows):

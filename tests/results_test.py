@@ -202,7 +202,18 @@ def test_methods_are_compared_with_themselves(done, monkeypatch, capsys):
   monkeypatch.setattr(methods_table.datasets, "load", lambda *_, **__: None)
   monkeypatch.setattr(methods_table, "lengths", lambda *_: (1.5,))
   monkeypatch.setattr(methods_table, "unit", lambda *_: 1.0)
+  tried = {"at_0.1": 0.2, "at_0.5": 0.3, "at_ed_0.1": 0.4, "at_ed_0.5": 0.3}
+  tried |= dict.fromkeys(("dkd_0.1", "dkd_0.5", "dkd_ed_0.1", "dkd_ed_0.5"), 0.1)
+  for name, top1 in tried.items():
+    trial = done / "cifar100" / "rates" / f"{name}_3_100"
+    trial.mkdir(parents=True)
+    # The student's last examination on the validation part counts.
+    student = {"training": "student", "split": "validation"}
+    lines = [student | {"top1": 0.9}, student | {"top1": top1}, student | {"split": "test"}]
+    lines += [student | {"training": "generalist", "top1": 1.0}]
+    (trial / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
   given = ["--dataset=cifar100", "--data_dir=DIR", f"--out={done}", "--methods=at,dkd", "--seeds=2"]
+  given += ["--rates=0.1,0.5", "--choose_at=3"]
   monkeypatch.setattr("sys.argv", ["methods_table", *given])
   methods_table.main()
   # +25 and +12.5 points: 18.75 ± 12.706 · 8.84 / √2; dkd has not been run
@@ -210,12 +221,20 @@ def test_methods_are_compared_with_themselves(done, monkeypatch, capsys):
   assert len(lines) == 3 and lines[2].startswith(
     "| `at` | 37.50 ± 17.68 | 56.25 ± 26.52 | +18.75 ± 79.41 | 2 | 5.000, 5.000 | 4, 4 |"
   )
-  assert capsys.readouterr().out.splitlines()[2] == lines[2]
+  said = capsys.readouterr().out.splitlines()
+  assert said[:2] == [
+    "at: peak of the learning rate 0.5", "at_ed: peak of the learning rate 0.1",
+  ] and said[6] == lines[2]  # fmt: skip
   kept = (done / "cifar100" / "methods_table.jsonl").read_text().splitlines()
   assert [(row["arm"], row["budget"]) for row in map(json.loads, kept)] == [
     ("at", 6.0), ("at", 6.0), ("at_ed", 6.0), ("at_ed", 6.0)
   ]  # fmt: skip
-  assert len(asked) == 8 and asked["dkd_ed_6_1"][0] == "--config=configs/cifar100.py:brief,ed,dkd"
+  assert len(asked) == 16 and asked["dkd_ed_6_1"][0] == "--config=configs/cifar100.py:brief,ed,dkd"
+  peaks = {
+    name: [word for word in words if "learning_rate" in word] for name, words in asked.items()
+  }
+  assert peaks["at_0.5_3_100"] == peaks["at_6_1"] == ["--config.grades.learning_rate=0.5"]
+  assert peaks["at_ed_6_0"] == ["--config.grades.learning_rate=0.1"]
   assert "--config.methods.dkd.warm_up=0.5" in asked["dkd_6_0"]  # 20 of 240 epochs
 
 
