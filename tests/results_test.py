@@ -231,7 +231,8 @@ def test_methods_are_compared_with_themselves(done, monkeypatch, capsys):
   ]  # fmt: skip
   assert len(asked) == 16 and asked["dkd_ed_6_1"][0] == "--config=configs/cifar100.py:brief,ed,dkd"
   peaks = {
-    name: [word for word in words if "learning_rate" in word] for name, words in asked.items()
+    name: [word for word in words if "grades.learning_rate" in word]
+    for name, words in asked.items()
   }
   assert peaks["at_0.5_3_100"] == peaks["at_6_1"] == ["--config.grades.learning_rate=0.5"]
   assert peaks["at_ed_6_0"] == ["--config.grades.learning_rate=0.1"]
