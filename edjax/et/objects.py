@@ -165,7 +165,7 @@ def _binary(key: Key, count: int, time: Float[Array, " times"], blended: bool) -
   period = _even(next(draw), 0.2, time[-1])
   axis = _SUN * period ** (2 / 3) * _even(next(draw), 0.1, 2.0) ** (1 / 3)
   k, surface = _even(next(draw), 0.1, 1.0), _even(next(draw), 0.003, 1.0)
-  axis = jnp.maximum(axis, 1.2 * (1 + k))  # nearer, the stars would touch
+  axis = jnp.maximum(axis, 1.7 * (1 + k))  # nearer they are waves, which people call variable
   law = 0.2 + 0.4 * next(draw), 0.3 * next(draw)
   round_ = period < 5 * next(draw) + 2  # tides make orbits of days round
   eccentricity = jnp.where(round_, 0, 0.5 * next(draw))
