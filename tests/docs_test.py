@@ -14,7 +14,7 @@ import pytest
 from absl import flags
 
 from edjax import __main__ as entry
-from edjax import catalogue, doctor, rows, whole
+from edjax import catalogue, doctor, rows, simulate, whole
 from edjax.compare import __main__ as compare
 from edjax.convert import __main__ as convert
 from edjax.data import __main__ as prepare
@@ -52,6 +52,7 @@ MAINS = {
   "compare": compare.main,
   "export": export.main,
   "models": catalogue.main,
+  "simulate": simulate.main,
   "doctor": doctor.main,
 }
 CONFIGS = [path.read_text() for path in sorted((command.ROOT / "configs").glob("*.py"))]
