@@ -164,7 +164,7 @@ def _arm(name, dataset, arm):
   changes = faculty(name) | {"class_order": "similar"} | own
   if arm == "whole_answers":
     changes["grades.teacher_size"] = (float(max(dataset.train.images.shape[1:3])),)
-  if arm not in ("paper", "stages"):
+  if variant not in ("paper", "stages"):
     changes |= rate(name, variant == "ed" or "grades.image_size" in own)
   return f"{file}:{','.join(filter(None, (size, variant)))}", changes
 
