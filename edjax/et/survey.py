@@ -16,6 +16,7 @@ from edjax.et.numbers import alike, nodes
 
 YEAR = 365.25  # days
 Density = Callable[[ArrayLike, ArrayLike], jax.Array]
+Ends = tuple[ArrayLike, ArrayLike]  # of boxes, low and high
 _NODES = 32
 
 
@@ -154,18 +155,26 @@ class PowerLaw:
   Either has another exponent beyond its break. The number in a box says how many there are.
   """
 
-  count: float
+  count: ArrayLike
   periods: tuple[float, float]  # of the box
   radii: tuple[float, float]
-  breaks: tuple[float, float]  # period, radius
-  period_powers: tuple[float, float]  # below and above the break, not 0, in d²N / (d ln P d ln R)
-  radius_powers: tuple[float, float]
+  breaks: tuple[ArrayLike, ArrayLike]  # period, radius
+  period_powers: tuple[ArrayLike, ArrayLike]  # below and above it, in d²N / (d ln P d ln R)
+  radius_powers: tuple[ArrayLike, ArrayLike]
 
   @property
-  def height(self) -> float:
+  def height(self) -> jax.Array:
     """The density at both breaks."""
-    along = _integral(self.periods, self.breaks[0], self.period_powers)
-    return self.count / along / _integral(self.radii, self.breaks[1], self.radius_powers)
+    return self.count / self._shape(self.periods, self.radii)
+
+  def within(self, periods: Ends, radii: Ends) -> jax.Array:
+    """How many planets a star has in other boxes, exactly."""
+    return self.height * self._shape(periods, radii)
+
+  def _shape(self, periods: Ends, radii: Ends) -> jax.Array:
+    """The integral of a density that is 1 at both breaks."""
+    along = _integral(periods, self.breaks[0], self.period_powers)
+    return along * _integral(radii, self.breaks[1], self.radius_powers)
 
   def __call__(self, period: ArrayLike, radius: ArrayLike) -> jax.Array:
     """d²N / (d ln P d ln R), of a star; also outside of the box."""
@@ -187,15 +196,25 @@ BURKE = PowerLaw(
   period_powers=(0.35, 0.35),
   radius_powers=(20.68, -0.78),
 )
-# The form of Mulders et al. 2018 (arXiv:1805.08211), fitted here to 2,589 planets of dwarfs in DR25
+# The form of Mulders et al. 2018 (arXiv:1805.08211), fitted here to 2,591 planets of dwarfs in DR25
 # with their grid of completeness. Their own figures are of systems, not of planets.
 MULDERS = PowerLaw(
-  count=2.91,
+  count=3.11,
   periods=(2.0, 400.0),
   radii=(0.5, 6.0),
-  breaks=(10.0, 2.69),
-  period_powers=(1.54, 0.27),
-  radius_powers=(-0.58, -3.88),
+  breaks=(7.24, 2.74),
+  period_powers=(1.88, 0.36),
+  radius_powers=(-0.606, -4.01),
+)
+# The form of Bryson et al. 2020 (arXiv:1906.03575), fitted here to their 114 candidates of G and K
+# dwarfs by their reliabilities. It has an eighth of the Earths of the fit above.
+BRYSON = PowerLaw(
+  count=0.451,
+  periods=(50.0, 400.0),
+  radii=(0.75, 2.5),
+  breaks=(50.0, 0.75),
+  period_powers=(0.184, 0.184),
+  radius_powers=(1.83, 1.83),
 )
 
 
@@ -239,12 +258,22 @@ def _cell(value: jax.Array, edges: Sequence[float]) -> tuple[jax.Array, jax.Arra
   return cell, jnp.diff(jnp.log(edge))[cell], (value >= edge[0]) & (value < edge[-1])
 
 
-def _integral(box: tuple[float, float], at: float, powers: tuple[float, float]) -> float:
+def _integral(box: Ends, at: ArrayLike, powers: tuple[ArrayLike, ArrayLike]) -> jax.Array:
   """Of a power of x / at that is another below `at` than above, over ln x."""
-  low, high = (edge / at for edge in box)
+  low, high = (jnp.log(edge / jnp.asarray(at)) for edge in box)
   below, above = powers
-  under = (min(high, 1) ** below - min(low, 1) ** below) / below
-  return under + (max(high, 1) ** above - max(low, 1) ** above) / above
+  under = _exponential(jnp.minimum(low, 0), jnp.minimum(high, 0), below)
+  return under + _exponential(jnp.maximum(low, 0), jnp.maximum(high, 0), above)
+
+
+def _exponential(low: jax.Array, high: jax.Array, power: ArrayLike) -> jax.Array:
+  """The integral of exp(power · x), without a division by a power of 0."""
+  low, high, power = alike(low, high, power)
+  rise = power * (high - low)
+  little = jnp.abs(rise) < 1e-3
+  safe = jnp.where(little, 1, rise)
+  mean = jnp.where(little, 1 + rise / 2 + rise**2 / 6, jnp.expm1(safe) / safe)
+  return (high - low) * jnp.exp(power * low) * mean
 
 
 def _spread(edges: Sequence[float]) -> tuple[jax.Array, jax.Array]:
