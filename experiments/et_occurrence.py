@@ -12,7 +12,7 @@ reliability or all alike; and all dwarfs with the radii of DR25, whose candidate
 of them is found. Whoever is found is known to be a planet. Counted is how often the 68 % interval
 of each figure holds the truth.
 
-Writes --out/et_occurrence.jsonl, a row per figure.
+Writes --out/et_occurrence.jsonl, a row per figure, and prints the tables of docs/sky.md.
 """
 
 import argparse
@@ -29,6 +29,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import kepler_candidates
 import simulated_survey
 
+from edjax.devices import xla
 from edjax.errors import UserError
 from edjax.et import occurrence, survey
 
@@ -37,6 +38,7 @@ LONG = ((50.0, 400.0), (0.75, 2.5))  # of Bryson et al. 2020
 EARTHS = ((0.8, 85.0), (0.8, 1.25))  # the first row of Fressin et al. 2013
 TWINS = ((0.8 * survey.YEAR, 1.2 * survey.YEAR), (0.8, 1.2))  # ζ of Burke et al. 2015
 MULDERS = ((0.9 * survey.YEAR, 2.2 * survey.YEAR), (0.7, 1.5))  # η of Mulders et al. 2018
+CHANCES = ((10.0, 50.0), (2.0, 4.0)), ((2.0, 85.0), (0.8, 1.25)), ((50.0, 300.0), (1.5, 2.5))
 STRAIGHT, BROKEN = occurrence.Straight(*LONG), occurrence.Broken(*SYSTEMS)
 NAMES = ("ln count", "ln P", "ln R", "P below", "P above", "R below", "R above")
 # Breaks at 5 to 13 days and 2 to 3.3 radii of the Earth, and powers like those of other fits.
@@ -50,6 +52,7 @@ STARTS = np.array(
 
 
 def main():
+  xla.quicken_cpus()
   jax.config.update("jax_enable_x64", True)
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--data_dir", type=pathlib.Path, required=True)
@@ -63,6 +66,9 @@ def main():
       file.write(json.dumps(row) + "\n")
       file.flush()
       print(json.dumps(row), flush=True)
+  made = [json.loads(line) for line in (options.out / "et_occurrence.jsonl").open()]
+  for table in tables(made):
+    print(table)
 
 
 def rows(options):
@@ -117,25 +123,27 @@ def covered(truth, runs, seed):
   draw = functools.partial(simulated.candidates, law, *SYSTEMS)
   exposure, held = share.exposure(*SYSTEMS), {}
   for key in jax.random.split(jax.random.key(seed), runs):
-    candidates = draw(key)
-    fitted = occurrence.fit(BROKEN, STARTS[::4], padded(candidates), exposure)
+    candidates = padded(draw(key))
+    fitted = occurrence.fit(BROKEN, STARTS[::4], candidates, exposure)
+    number = int(candidates.reliability.sum())
     deviations = np.sqrt(np.diag(fitted.covariance))
     for name, value, deviation, wanted in zip(
       NAMES, fitted.parameters, deviations, truth, strict=True
     ):
-      said = (value, value - deviation, value + deviation, len(candidates.period))
+      said = (value, value - deviation, value + deviation, number)
       held.setdefault(("fit", name), []).append((*said, wanted))
     for name, box in {"all": SYSTEMS, "Burke": BURKE, "twins": TWINS, "Earths": EARTHS}.items():
       wanted = float(law.within(*box))
       said = occurrence.interval(fitted, lambda at, box=box: BROKEN(at).within(*box))
-      held.setdefault(("fit", name), []).append((*said, len(candidates.period), wanted))
+      held.setdefault(("fit", name), []).append((*said, number, wanted))
+    efficiency = np.asarray(share(candidates.period, candidates.radius))
     # Boxes in which every planet has a chance: what is never found is not in a sum over the found.
-    for box in (((10.0, 50.0), (2.0, 4.0)), ((2.0, 85.0), (0.8, 1.25)), ((50.0, 300.0), (1.5, 2.5))):
-      own = within(candidates, box)
-      rate, error = occurrence.inverse_efficiency(
-        share(own.period, own.radius), own.reliability, share.stars
+    for box in CHANCES:
+      own = kept(candidates, box) & (candidates.reliability > 0)
+      sum_, error = occurrence.inverse_efficiency(
+        efficiency, np.where(own, candidates.reliability, 0), share.stars
       )
-      said = (float(rate), float(rate - error), float(rate + error), len(own.period))
+      said = (float(sum_), float(sum_ - error), float(sum_ + error), int(own.sum()))
       held.setdefault(("inverse efficiency", box), []).append((*said, float(law.within(*box))))
   for (estimator, name), said in held.items():
     value, low, high, found, wanted = np.array(said).T
@@ -152,6 +160,70 @@ def covered(truth, runs, seed):
       "mean_half_interval": rounded((high - low).mean() / 2),
       "inside": int(((low <= wanted) & (wanted <= high)).sum()),
     }
+
+
+def tables(made):
+  """Returns three tables: rates, what the fit to all dwarfs misses, and which intervals hold."""
+  real = [row for row in made if row["sample"] != "simulated"]
+  yield "\n".join(
+    [
+      "| stars | weights | by | days | radii | found | planets of a star | published |",
+      "|---|---|---|---|---|---:|---|---|",
+      *(
+        f"| {row['sample']} | {row['weights']} | {row['estimator']} | {span(row['box'][0], 0)} | "
+        f"{span(row['box'][1], 2)} | {row.get('found', '–')} | {said(row)} | {known(row)} |"
+        for row in real
+        if "expected" not in row
+      ),
+      "",
+    ]
+  )
+  cells = [row for row in real if "expected" in row]
+  yield "\n".join(
+    [
+      "| days | radii | found | expected | by inverse efficiency | by the fit |",
+      "|---|---|---:|---:|---|---:|",
+      *(
+        f"| {span(row['box'][0], 0)} | {span(row['box'][1], 2)} | {row['found']} | "
+        f"{row['expected']:.1f} | {row['rate']:.3f} ± {row['high'] - row['rate']:.3f} | "
+        f"{row['by fit']:.3f} |"
+        for row in cells
+      ),
+      "",
+    ]
+  )
+  yield "\n".join(
+    [
+      "| by | figure | truth | mean | deviation | half the interval | inside |",
+      "|---|---|---:|---:|---:|---:|---:|",
+      *(
+        f"| {row['estimator']} | {named(row['figure'])} | {row['truth']:.3g} | {row['mean']:.3g} | "
+        f"{row['deviation']:.2g} | {row['mean_half_interval']:.2g} | {row['inside']} |"
+        for row in made
+        if row["sample"] == "simulated"
+      ),
+      "",
+    ]
+  )
+
+
+def span(box, digits):
+  """Returns both ends, those from 2 on to so many digits behind the point."""
+  return " to ".join(f"{round(edge, digits if edge >= 2 else 2):g}" for edge in box)
+
+
+def named(figure):
+  return figure if isinstance(figure, str) else f"{span(figure[0], 0)} days, {span(figure[1], 2)}"
+
+
+def said(row):
+  return f"{row['rate']:.3g} ({row['low']:.3g} to {row['high']:.3g})"
+
+
+def known(row):
+  *values, source = row.get("published", ("–",))
+  ends = f" ({values[1]:g} to {values[2]:g})" if len(values) > 1 else ""
+  return f"{values[0]:g}{ends}, {source}" if values else source
 
 
 def inverse(share, candidates, box):
@@ -199,11 +271,16 @@ def rate(family, fitted, box):
 
 
 def within(candidates, box):
-  """Returns the candidates in a box, the lower edges of which belong to it."""
-  kept = np.ones(len(candidates.period), bool)
-  for value, (low, high) in zip(candidates[:2], box, strict=True):
-    kept &= (value >= low) & (value < high)
-  return occurrence.Candidates(*(np.asarray(each)[kept] for each in candidates))
+  """Returns the candidates in a box."""
+  own = kept(candidates, box)
+  return occurrence.Candidates(*(each[own] for each in candidates))
+
+
+def kept(candidates, box):
+  """Returns whether each is in a box, the lower edges of which belong to it."""
+  (first, last), (least, most) = box
+  along = (candidates.period >= first) & (candidates.period < last)
+  return along & (candidates.radius >= least) & (candidates.radius < most)
 
 
 def padded(candidates):

@@ -1,6 +1,6 @@
 r"""How many planets would Earth 2.0 find, and how faint may the star of an Earth's twin be?
 
-python experiments/et_yield.py --out=DIR [--draws=400000]
+python experiments/et_yield.py --out=DIR [--draws=100000]
 
 Nothing real is read. Stars are drawn as `edjax.et.population` has them, each with a planet by an
 occurrence rate and an impact, and a planet counts by the probability that it passes before its
@@ -9,7 +9,8 @@ are others than in the first row. Earth 2.0s, of 0.8 to 1.25 radii of the Earth 
 zone, are drawn by themselves, as few are found. The error is that of a mean of so many draws; what
 a survey finds also varies by the root of its number.
 
-Writes --out/et_yield.jsonl: a row per circumstance, per kind of Earth 2.0, per noise of a twin.
+Writes --out/et_yield.jsonl, a row per circumstance, kind of Earth 2.0 and noise of a twin. Then
+prints the tables of docs/sky.md.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from scipy import optimize
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from edjax.devices import xla
 from edjax.et import noise, population, survey
 
 EARTHS = (0.8, 1.25)
@@ -75,19 +77,20 @@ CASES = (
 
 
 def main():
+  xla.quicken_cpus()
   jax.config.update("jax_enable_x64", True)
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--out", type=pathlib.Path, required=True)
-  parser.add_argument("--draws", type=int, default=400_000)
+  parser.add_argument("--draws", type=int, default=100_000)
   parser.add_argument("--seed", type=int, default=0)
   options = parser.parse_args()
   options.out.mkdir(parents=True, exist_ok=True)
   key = jax.random.key(options.seed)
-  with open(options.out / "et_yield.jsonl", "w") as file:
-    for row in rows(key, options.draws):
-      file.write(json.dumps(row) + "\n")
-      file.flush()
-      print(json.dumps(row), flush=True)
+  made = list(rows(key, options.draws))
+  text = "".join(json.dumps(row) + "\n" for row in made)
+  (options.out / "et_yield.jsonl").write_text(text)
+  for table in tables(made):
+    print(table)
 
 
 def rows(key, draws):
@@ -122,7 +125,7 @@ def earth2(key, draws, case):
   per_star = float(survey.planets(density, *edges(density, LONG, EARTHS)))
   for zone in population.ZONES:
     inside = np.asarray(population.habitable(star, period, zone))
-    for kinds in ("G", "FG", "GK", "FGK"):
+    for kinds in ("FG", "FGK"):
       own = np.isin(star.temperature, [population.KINDS[kind].temperature for kind in kinds])
       said = mean(share * inside * own, per_star, case, "earth2")
       yield {**dataclasses.asdict(case), "zone": zone, "kinds": kinds, "draws": draws, **said}
@@ -148,9 +151,7 @@ def magnitudes():
 def drawn(key, draws, case, density, periods, radii):
   """Returns (stars, periods, radii of the planets, the probability that each is found)."""
   planet, star = jax.random.split(key)
-  period, radius = population.planets(
-    planet, density, *edges(density, periods, radii), draws
-  )
+  period, radius = population.planets(planet, density, *edges(density, periods, radii), draws)
   numbers = jax.random.uniform(star, (draws, 4))
   stars = population.stars(numbers[:, :3], faintest=case.faintest)
   if case.noise == "budget":
@@ -176,6 +177,55 @@ def mean(share, per_star, case, name):
   count = per_star * survey.SURVEYS[case.design].stars
   error = share.std() / np.sqrt(len(share))
   return {name: rounded(count * share.mean()), f"{name}_error": rounded(count * error)}
+
+
+def tables(made):
+  """Returns three tables: of all planets, of Earth 2.0s, of the Earth's twin."""
+  yield "\n".join(
+    [
+      "| design | rate | found | to mag | noise | duty | all | Earth-sized |",
+      "|---|---|---|---:|---|---:|---:|---:|",
+      *(
+        f"| `{row['design']}` | {row['rate']} | {row['found']} | {row['faintest']:.0f} | "
+        f"{row['noise']} | {row['duty']:.3g} | {row['total']:,.0f} | {row['earths']:,.0f} |"
+        for row in made
+        if "total" in row
+      ),
+      "",
+    ]
+  )
+  cells = {
+    (row["rate"], row["found"], row["kinds"], row["zone"]): f"{row['earth2']:.1f}"
+    for row in made
+    if "earth2" in row
+  }
+  columns = [(kinds, zone) for kinds in ("FG", "FGK") for zone in population.ZONES]
+  yield "\n".join(
+    [
+      f"| rate | found | {' | '.join(f'{kinds}, {zone}' for kinds, zone in columns)} |",
+      f"|---|---|{'---:|' * len(columns)}",
+      *(
+        f"| {rate} | {found} | {' | '.join(cells[rate, found, *each] for each in columns)} |"
+        for rate in TWINS
+        for found in FOUND
+      ),
+      "",
+    ]
+  )
+  twins = {(row["twin"], row["transits"]): row for row in made if "twin" in row}
+  yield "\n".join(
+    [
+      "| noise of the star | ppm in 6.5 hours | 4 transits | 8 transits |",
+      "|---|---:|---:|---:|",
+      *(
+        f"| {name} | {np.hypot(row['star_ppm'], row['instrument_ppm']):.1f} | "
+        f"{row['magnitude']:.2f} | {twins[name, 8]['magnitude']:.2f} |"
+        for (name, transits), row in twins.items()
+        if transits == 4
+      ),
+      "",
+    ]
+  )
 
 
 def rounded(value):

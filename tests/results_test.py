@@ -2,6 +2,7 @@
 
 import collections
 import csv
+import importlib
 import json
 import re
 import types
@@ -11,6 +12,7 @@ import pytest
 
 import edjax
 from edjax import settings
+from edjax.et import survey
 from tests import command
 
 RESULTS = command.ROOT / "experiments" / "results"
@@ -81,6 +83,38 @@ def test_what_is_said_of_lenses_is_what_was_fitted():
 def table_with(page, heading):
   """The rows of the table that begins with such a heading."""
   return re.search(r"^\|.*?\n\n", page[page.index(heading) :], re.M | re.S)[0].splitlines()[2:-1]
+
+
+@pytest.mark.parametrize("name", ["et_occurrence", "et_yield"])
+def test_the_tables_of_planets_are_made_of_their_rows(name, monkeypatch):
+  monkeypatch.syspath_prepend(command.ROOT / "experiments")
+  made = [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text().splitlines()]
+  (page,) = [page for page in PAGES if f"results/{name}.jsonl)" in page]
+  tables = list(importlib.import_module(name).tables(made))
+  assert len(tables) == 3 and all(table in page for table in tables)
+
+
+def test_laws_of_the_survey_are_those_that_were_fitted(monkeypatch):
+  """To three digits, as survey.py has them."""
+  monkeypatch.syspath_prepend(command.ROOT / "experiments")
+  import et_occurrence
+
+  made = [json.loads(line) for line in (RESULTS / "et_occurrence.jsonl").read_text().splitlines()]
+  fits = {
+    row["sample"]: [value for value, _ in row["parameters"].values()]
+    for row in made
+    if "parameters" in row
+    and row["weights"] == {"GK": "reliability", "dwarfs": "none"}[row["sample"]]
+  }
+  for law, sample, family in (
+    (survey.MULDERS, "dwarfs", et_occurrence.BROKEN),
+    (survey.BRYSON, "GK", et_occurrence.STRAIGHT),
+  ):
+    fitted = family(np.array(fits[sample]))
+    for name in ("count", "period_powers", "radius_powers"):
+      np.testing.assert_allclose(getattr(law, name), getattr(fitted, name), rtol=5e-3)
+    if sample == "dwarfs":
+      np.testing.assert_allclose(law.breaks, fitted.breaks, rtol=5e-3)
 
 
 def numbers(text):

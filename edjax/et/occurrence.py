@@ -73,7 +73,8 @@ class Completeness:
     known = jnp.log(jnp.maximum(self.share, _NONE))
     axes = jnp.log(self.periods), jnp.log(self.radii)
     between = RegularGridInterpolator(axes, known, bounds_error=False, fill_value=-jnp.inf)
-    return jnp.exp(between(jnp.stack([jnp.log(period), jnp.log(radius)], -1)))
+    at = jnp.stack([jnp.log(period).ravel(), jnp.log(radius).ravel()], -1)
+    return jnp.exp(between(at)).reshape(period.shape)
 
   def exposure(self, periods: Box, radii: Box, cells: int = 100) -> Exposure:
     """Of a box within the grid, cut evenly in both logarithms into `cells` by `cells`."""
@@ -201,9 +202,7 @@ def fit(
   return Fit(best, inverse @ noise @ inverse, most)
 
 
-def interval(
-  fitted: Fit, figure: Callable[[Parameters], jax.Array]
-) -> tuple[float, float, float]:
+def interval(fitted: Fit, figure: Callable[[Parameters], jax.Array]) -> tuple[float, float, float]:
   """(a positive figure of the parameters, the ends of its 68 % interval), even in its logarithm."""
   best = jnp.asarray(fitted.parameters)
   value, slope = jax.value_and_grad(lambda parameters: jnp.log(figure(parameters)))(best)
@@ -258,7 +257,7 @@ def _information(
 ) -> Float[jax.Array, "parameters parameters"]:
   slopes = _slopes(family, parameters, *_middles(exposure.periods, exposure.radii))
   found = exposure.stars * _cells(family(parameters), exposure)
-  return (slopes * found.ravel()) @ slopes.T
+  return (slopes * found.reshape(1, -1)) @ slopes.T
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -266,7 +265,7 @@ def _products(
   family: Family, parameters: Parameters, candidates: Candidates
 ) -> Float[jax.Array, "parameters parameters"]:
   slopes = _slopes(family, parameters, candidates.period, candidates.radius)
-  slopes = slopes * candidates.reliability
+  slopes = slopes * jnp.asarray(candidates.reliability)[None]
   return slopes @ slopes.T
 
 

@@ -131,7 +131,7 @@ def planets(
     count: how many to draw.
   """
   (period, wide), (radius, high) = _cells(periods), _cells(radii)
-  weight = wide[:, None] * high * density(jnp.exp(period)[:, None], jnp.exp(radius)[None])
+  weight = wide[:, None] * high[None] * density(jnp.exp(period)[:, None], jnp.exp(radius)[None])
   which, within = jax.random.split(key)
   cell = jax.random.choice(which, weight.size, (count,), p=(weight / weight.sum()).ravel())
   row, column = jnp.divmod(cell, len(radius))
@@ -176,5 +176,5 @@ def _cells(edges: Sequence[float]) -> tuple[jax.Array, jax.Array]:
   """Logarithms of the middles of cells between all edges, and how wide they are."""
   (edge,) = alike(jnp.log(jnp.asarray(edges)))
   wide = jnp.diff(edge) / _CELLS
-  middle = edge[:-1, None] + wide[:, None] * (jnp.arange(_CELLS) + 0.5)
+  middle = edge[:-1, None] + wide[:, None] * (jnp.arange(_CELLS) + 0.5)[None]
   return middle.ravel(), jnp.repeat(wide, _CELLS)

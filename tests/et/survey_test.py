@@ -1,5 +1,7 @@
 """Surveys: scipy's special functions, transits counted, published sums and integrals."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -110,7 +112,7 @@ def test_sag13_has_the_published_integrals():
   assert planets(survey.sag13, (237, 500), (0.75, 1.5)) == pytest.approx(0.192, abs=5e-4)
 
 
-@pytest.mark.parametrize("law", (survey.BURKE, survey.MULDERS))
+@pytest.mark.parametrize("law", (survey.BURKE, survey.MULDERS, survey.BRYSON))
 def test_power_laws_have_their_number_in_the_box(law):
   edges = (
     tuple(sorted({low, high, min(max(at, low), high)}))
@@ -133,5 +135,12 @@ def test_power_laws_say_what_is_published_of_earths():
   """ζ of Burke et al., 0.1 within a fifth of the Earth's period and radius; η of the own fit."""
   zeta = planets(survey.BURKE, (0.8 * 365.25, 1.2 * 365.25), (0.8, 0.94, 1.2))
   assert round(float(zeta), 1) == 0.1
-  box = planets(survey.MULDERS, (0.9 * 365.25, 2.2 * 365.25), (0.7, 1.5))
-  assert box == pytest.approx(0.47, abs=5e-3)
+  box = (0.9 * 365.25, 2.2 * 365.25), (0.7, 1.5)
+  assert planets(survey.MULDERS, *box) == pytest.approx(0.593, abs=5e-3)
+  np.testing.assert_allclose(survey.MULDERS.within(*box), planets(survey.MULDERS, *box), rtol=1e-9)
+
+
+def test_a_power_of_0_is_a_power_like_others():
+  law = dataclasses.replace(survey.MULDERS, period_powers=(0.0, 1e-5), radius_powers=(0.0, 0.0))
+  edges = (2.0, law.breaks[0], 400.0), (0.5, 6.0)
+  assert planets(law, *edges) == pytest.approx(law.count, rel=1e-9)
