@@ -26,6 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+import et_tables
 import kepler_candidates
 import simulated_survey
 
@@ -67,7 +68,7 @@ def main():
       file.flush()
       print(json.dumps(row), flush=True)
   made = [json.loads(line) for line in (options.out / "et_occurrence.jsonl").open()]
-  for table in tables(made):
+  for table in et_tables.rates(made):
     print(table)
 
 
@@ -160,70 +161,6 @@ def covered(truth, runs, seed):
       "mean_half_interval": rounded((high - low).mean() / 2),
       "inside": int(((low <= wanted) & (wanted <= high)).sum()),
     }
-
-
-def tables(made):
-  """Returns three tables: rates, what the fit to all dwarfs misses, and which intervals hold."""
-  real = [row for row in made if row["sample"] != "simulated"]
-  yield "\n".join(
-    [
-      "| stars | weights | by | days | radii | found | planets of a star | published |",
-      "|---|---|---|---|---|---:|---|---|",
-      *(
-        f"| {row['sample']} | {row['weights']} | {row['estimator']} | {span(row['box'][0], 0)} | "
-        f"{span(row['box'][1], 2)} | {row.get('found', '–')} | {said(row)} | {known(row)} |"
-        for row in real
-        if "expected" not in row
-      ),
-      "",
-    ]
-  )
-  cells = [row for row in real if "expected" in row]
-  yield "\n".join(
-    [
-      "| days | radii | found | expected | by inverse efficiency | by the fit |",
-      "|---|---|---:|---:|---|---:|",
-      *(
-        f"| {span(row['box'][0], 0)} | {span(row['box'][1], 2)} | {row['found']} | "
-        f"{row['expected']:.1f} | {row['rate']:.3f} ± {row['high'] - row['rate']:.3f} | "
-        f"{row['by fit']:.3f} |"
-        for row in cells
-      ),
-      "",
-    ]
-  )
-  yield "\n".join(
-    [
-      "| by | figure | truth | mean | deviation | half the interval | inside |",
-      "|---|---|---:|---:|---:|---:|---:|",
-      *(
-        f"| {row['estimator']} | {named(row['figure'])} | {row['truth']:.3g} | {row['mean']:.3g} | "
-        f"{row['deviation']:.2g} | {row['mean_half_interval']:.2g} | {row['inside']} |"
-        for row in made
-        if row["sample"] == "simulated"
-      ),
-      "",
-    ]
-  )
-
-
-def span(box, digits):
-  """Returns both ends, those from 2 on to so many digits behind the point."""
-  return " to ".join(f"{round(edge, digits if edge >= 2 else 2):g}" for edge in box)
-
-
-def named(figure):
-  return figure if isinstance(figure, str) else f"{span(figure[0], 0)} days, {span(figure[1], 2)}"
-
-
-def said(row):
-  return f"{row['rate']:.3g} ({row['low']:.3g} to {row['high']:.3g})"
-
-
-def known(row):
-  *values, source = row.get("published", ("–",))
-  ends = f" ({values[1]:g} to {values[2]:g})" if len(values) > 1 else ""
-  return f"{values[0]:g}{ends}, {source}" if values else source
 
 
 def inverse(share, candidates, box):

@@ -26,6 +26,8 @@ from scipy import optimize
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+import et_tables
+
 from edjax.devices import xla
 from edjax.et import noise, population, survey
 
@@ -89,7 +91,7 @@ def main():
   made = list(rows(key, options.draws))
   text = "".join(json.dumps(row) + "\n" for row in made)
   (options.out / "et_yield.jsonl").write_text(text)
-  for table in tables(made):
+  for table in et_tables.yields(made):
     print(table)
 
 
@@ -177,55 +179,6 @@ def mean(share, per_star, case, name):
   count = per_star * survey.SURVEYS[case.design].stars
   error = share.std() / np.sqrt(len(share))
   return {name: rounded(count * share.mean()), f"{name}_error": rounded(count * error)}
-
-
-def tables(made):
-  """Returns three tables: of all planets, of Earth 2.0s, of the Earth's twin."""
-  yield "\n".join(
-    [
-      "| design | rate | found | to mag | noise | duty | all | Earth-sized |",
-      "|---|---|---|---:|---|---:|---:|---:|",
-      *(
-        f"| `{row['design']}` | {row['rate']} | {row['found']} | {row['faintest']:.0f} | "
-        f"{row['noise']} | {row['duty']:.3g} | {row['total']:,.0f} | {row['earths']:,.0f} |"
-        for row in made
-        if "total" in row
-      ),
-      "",
-    ]
-  )
-  cells = {
-    (row["rate"], row["found"], row["kinds"], row["zone"]): f"{row['earth2']:.1f}"
-    for row in made
-    if "earth2" in row
-  }
-  columns = [(kinds, zone) for kinds in ("FG", "FGK") for zone in population.ZONES]
-  yield "\n".join(
-    [
-      f"| rate | found | {' | '.join(f'{kinds}, {zone}' for kinds, zone in columns)} |",
-      f"|---|---|{'---:|' * len(columns)}",
-      *(
-        f"| {rate} | {found} | {' | '.join(cells[rate, found, *each] for each in columns)} |"
-        for rate in TWINS
-        for found in FOUND
-      ),
-      "",
-    ]
-  )
-  twins = {(row["twin"], row["transits"]): row for row in made if "twin" in row}
-  yield "\n".join(
-    [
-      "| noise of the star | ppm in 6.5 hours | 4 transits | 8 transits |",
-      "|---|---:|---:|---:|",
-      *(
-        f"| {name} | {np.hypot(row['star_ppm'], row['instrument_ppm']):.1f} | "
-        f"{row['magnitude']:.2f} | {twins[name, 8]['magnitude']:.2f} |"
-        for (name, transits), row in twins.items()
-        if transits == 4
-      ),
-      "",
-    ]
-  )
 
 
 def rounded(value):

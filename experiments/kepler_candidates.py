@@ -7,7 +7,8 @@ import numpy as np
 from edjax.et import occurrence
 
 # The share of planets that the Robovetter accepts: c R^a (P / at)^(below or above).
-# Mulders et al. 2018 (arXiv:1805.08211), of candidates whose score is 0.9 or more, and of all.
+# Mulders et al. 2018 (arXiv:1805.08211), of candidates whose score is 0.9 or more, and of all as
+# ExoplanetsSysSim has it.
 VETTED = {"score": (0.63, 0.19, 53.0, -0.07, -0.39), "all": (0.93, -0.03, 205.0, 0.0, -0.24)}
 
 

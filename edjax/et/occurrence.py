@@ -8,6 +8,7 @@ arXiv:1906.03575); 0 leaves one out, so that batches may be padded.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -207,7 +208,8 @@ def interval(fitted: Fit, figure: Callable[[Parameters], jax.Array]) -> tuple[fl
   best = jnp.asarray(fitted.parameters)
   value, slope = jax.value_and_grad(lambda parameters: jnp.log(figure(parameters)))(best)
   spread = float(np.sqrt(slope @ fitted.covariance @ slope))
-  return tuple(float(np.exp(value + side * spread)) for side in (0, -1, 1))
+  middle = float(value)
+  return math.exp(middle), math.exp(middle - spread), math.exp(middle + spread)
 
 
 def _climbed(
