@@ -54,13 +54,13 @@ STARTS = np.array(
 
 def main():
   xla.quicken_cpus()
-  jax.config.update("jax_enable_x64", True)
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--data_dir", type=pathlib.Path, required=True)
   parser.add_argument("--out", type=pathlib.Path, required=True)
   parser.add_argument("--runs", type=int, default=100)
   parser.add_argument("--seed", type=int, default=0)
   options = parser.parse_args()
+  jax.config.update("jax_enable_x64", True)
   options.out.mkdir(parents=True, exist_ok=True)
   with open(options.out / "et_occurrence.jsonl", "w") as file:
     for row in rows(options):

@@ -80,12 +80,12 @@ CASES = (
 
 def main():
   xla.quicken_cpus()
-  jax.config.update("jax_enable_x64", True)
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--out", type=pathlib.Path, required=True)
   parser.add_argument("--draws", type=int, default=100_000)
   parser.add_argument("--seed", type=int, default=0)
   options = parser.parse_args()
+  jax.config.update("jax_enable_x64", True)
   options.out.mkdir(parents=True, exist_ok=True)
   key = jax.random.key(options.seed)
   made = list(rows(key, options.draws))

@@ -194,7 +194,7 @@ def fit(
   Raises:
     ValueError: without float64, or if a start does not end in a maximum.
   """
-  if not jax.config.jax_enable_x64:
+  if jnp.result_type(float) != jnp.float64:
     raise ValueError("fits need float64: jax.config.update('jax_enable_x64', True)")
   tops = [_climbed(family, start, candidates, exposure) for start in np.asarray(starts, float)]
   best, most = max(tops, key=lambda top: top[1])

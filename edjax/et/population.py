@@ -77,7 +77,7 @@ def stars(
     jnp.asarray([getattr(each, name) for each in kinds], numbers.dtype)[kind]
     for name in ("radius", "mass", "temperature")
   )
-  magnitude = faintest + jnp.log10(bright) / SLOPE
+  magnitude = jnp.asarray(faintest, numbers.dtype) + jnp.log10(bright) / SLOPE
   return Stars(magnitude, radius, mass, temperature, noise.stellar(loud))
 
 

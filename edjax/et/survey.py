@@ -165,7 +165,7 @@ class PowerLaw:
   @property
   def height(self) -> jax.Array:
     """The density at both breaks."""
-    return self.count / self._shape(self.periods, self.radii)
+    return jnp.asarray(self.count) / self._shape(self.periods, self.radii)
 
   def within(self, periods: Ends, radii: Ends) -> jax.Array:
     """How many planets a star has in other boxes, exactly."""

@@ -201,6 +201,7 @@ def test_candidates_that_may_be_no_planets_count_by_their_odds():
   assert stats.chi2(15).ppf(1e-3) < np.sum(np.square(pulls)) < stats.chi2(15).ppf(1 - 1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_fit_says_what_it_lacks():
   candidates = occurrence.Candidates(*found(np.random.default_rng(6), 30), np.ones(30))
   exposure = completeness().exposure(*BOX, cells=10)
