@@ -70,12 +70,7 @@ class Completeness:
 
   def __call__(self, period: ArrayLike, radius: ArrayLike) -> jax.Array:
     """The share found, whose logarithm runs evenly between the grid's; 0 outside of the grid."""
-    period, radius = alike(period, radius)
-    known = jnp.log(jnp.maximum(self.share, _NONE))
-    axes = jnp.log(self.periods), jnp.log(self.radii)
-    between = RegularGridInterpolator(axes, known, bounds_error=False, fill_value=-jnp.inf)
-    at = jnp.stack([jnp.log(period).ravel(), jnp.log(radius).ravel()], -1)
-    return jnp.exp(between(at)).reshape(period.shape)
+    return _between(self.periods, self.radii, self.share, *alike(period, radius))
 
   def exposure(self, periods: Box, radii: Box, cells: int = 100) -> Exposure:
     """Of a box within the grid, cut evenly in both logarithms into `cells` by `cells`."""
@@ -231,6 +226,18 @@ def _climbed(
     if found.success and gained < _ENOUGH:
       return best, most
   raise ValueError(f"no maximum in {_ROUNDS} rounds from {start}: {found.message}")
+
+
+@jax.jit
+def _between(
+  periods: jax.Array, radii: jax.Array, share: jax.Array, period: jax.Array, radius: jax.Array
+) -> jax.Array:
+  """Interpolated in the logarithms of all three; 0 outside of the grid."""
+  known = jnp.log(jnp.maximum(share, _NONE))
+  axes = jnp.log(periods), jnp.log(radii)
+  between = RegularGridInterpolator(axes, known, bounds_error=False, fill_value=-jnp.inf)
+  at = jnp.stack([jnp.log(period).ravel(), jnp.log(radius).ravel()], -1)
+  return jnp.exp(between(at)).reshape(period.shape)
 
 
 def _middles(along: jax.Array, across: jax.Array) -> tuple[jax.Array, jax.Array]:
