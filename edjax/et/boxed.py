@@ -3,6 +3,8 @@
 `boxes.py` searches all periods of one measured star; this looks at one period of thousands.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -64,7 +66,7 @@ def best(
     at = score.argmax(1)
     own = score.max(1), (at + wide / 2) / _PHASES * period, wide / _PHASES * period
     more = own[0] > found[0]
-    found = tuple(jnp.where(more, new, old) for new, old in zip(own, found, strict=True))
+    found = jax.tree.map(functools.partial(jnp.where, more), own, found)
   score, middle, duration = found
   return score, middle, jnp.maximum(duration, EXPOSURE)
 

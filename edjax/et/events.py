@@ -131,13 +131,11 @@ def found(key: Key, light: Light, flux: Flux, seen: Seen, time: Float[Array, " t
     slowest = 1 / time[-1]
     periods = 1 / (slowest + (1 / _SHORTEST - slowest) * stepped / TRIALS)
 
-    def better(best: tuple[Numbers, Numbers], tried: Numbers) -> tuple[tuple[Numbers, ...], None]:
-      score = boxed.best(flux, seen, time, tried)[0]
-      more = score > best[0]
-      return (jnp.where(more, score, best[0]), jnp.where(more, tried, best[1])), None
+    def scored(tried: Numbers) -> Numbers:
+      return boxed.best(flux, seen, time, tried)[0]
 
-    start = jnp.full(count, -jnp.inf), jnp.full(count, 1.0)
-    (_, period), _ = jax.lax.scan(better, start, periods)
+    best = jax.lax.map(scored, periods).argmax(0)
+    period = jnp.take_along_axis(periods, best[None], 0)[0]
   _, epoch, duration = boxed.best(flux, seen, time, period)
   return period, epoch, duration
 

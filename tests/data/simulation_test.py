@@ -23,6 +23,7 @@ def sky(tmp_path_factory):
   return place, prepared(place)
 
 
+@pytest.mark.slow
 def test_parts_are_as_they_were_said_to_be(sky):
   place, stated = sky
   data = datasets.load("et", data_dir=place)
@@ -38,6 +39,7 @@ def test_parts_are_as_they_were_said_to_be(sky):
   assert len(np.unique(whole, axis=0)) == len(whole)  # no event is in two parts
 
 
+@pytest.mark.slow
 def test_views_and_scalars_are_those_of_tess(sky):
   data = datasets.load("et", data_dir=sky[0])
   value = data.train.images[:, 0] * 4.5 / 255 - 1.5
@@ -51,6 +53,7 @@ def test_views_and_scalars_are_those_of_tess(sky):
   assert (planets[:, 100, 0] < np.median(planets[..., 0], 1) - 0.3).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_the_same_sky_is_left_and_no_other_is_written_over(sky):
   place, stated = sky
   before = (place / "train.npy").stat().st_mtime_ns
@@ -60,6 +63,7 @@ def test_the_same_sky_is_left_and_no_other_is_written_over(sky):
       prepared(place, **change)
 
 
+@pytest.mark.slow
 def test_another_physics_is_another_sky(sky, monkeypatch):
   monkeypatch.setattr(curves, "LOW", -1.4)  # events come out as other bytes
   with pytest.raises(UserError, match="another edjax"):
