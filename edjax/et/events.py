@@ -11,12 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from edjax.et import boxed, spectrum
+from edjax.et import boxed
 from edjax.et.fold import LOCAL_PLACES, LOCAL_SPAN, PLACES
-from edjax.et.objects import EXPOSURE, Key, Light, Numbers, since
+from edjax.et.objects import EXPOSURE, SHORTEST, Key, Light, Numbers, since, slow_noise
 
 TRIALS = 64  # periods at which what does not repeat is folded
-_SHORTEST = 0.1  # days, of them
 _WINDOW = 1.2  # days, of the running mean
 # Trapezoids that a dip is compared with: how wide beside the reported duration, and which share of
 # it the fall takes.
@@ -79,11 +78,7 @@ def measured(
     inside = light.dips[1] / light.period
   sigma = light.depth * jnp.sqrt(inside * len(time)) / signal
   rate = 10 ** jax.random.uniform(pace, signal.shape, minval=0.5, maxval=1.7)  # µHz
-
-  def power(frequency: jax.Array) -> jax.Array:
-    return spectrum.oscillator(frequency[None], 1.0, rate[:, None], 0.5**0.5)
-
-  flicker = spectrum.series(slow, power, len(time), EXPOSURE)
+  flicker = slow_noise(slow, rate, len(time))
   noise = jax.random.normal(white, light.flux.shape) + red[:, None] * flicker
   begin, gap = jax.random.uniform(lost, (2, len(signal), 1))
   there = (time[None] > 0.3 * begin) & (jnp.abs(time - days / 2)[None] > 0.3 + 0.7 * gap)
@@ -129,7 +124,7 @@ def found(key: Key, light: Light, flux: Flux, seen: Seen, time: Float[Array, " t
     count = len(flux)
     stepped = jnp.arange(TRIALS, dtype=float)[:, None] + jax.random.uniform(trial, (TRIALS, count))
     slowest = 1 / time[-1]
-    periods = 1 / (slowest + (1 / _SHORTEST - slowest) * stepped / TRIALS)
+    periods = 1 / (slowest + (1 / SHORTEST - slowest) * stepped / TRIALS)
 
     def scored(tried: Numbers) -> Numbers:
       return boxed.best(flux, seen, time, tried)[0]

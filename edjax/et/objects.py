@@ -18,7 +18,7 @@ from edjax.et import spectrum, transit
 EXPOSURE = 0.5 / 24  # days
 _PLACES = 256  # of a dip's table
 _ROUND = 1.5  # durations on either side of a dip that its table covers
-_SHORTEST = 0.1  # days, of the periods at which a search folds
+SHORTEST = 0.1  # days, of the periods at which a search folds
 _SUN = 4.2  # the axis of an orbit of one day around the Sun, in its radii
 
 Key = jax.Array
@@ -100,7 +100,7 @@ def variable(key: Key, count: int, time: Float[Array, " times"]) -> Light:
     period = period * _even(next(draw), 0.3, 3.0)
   choice = next(draw)
   found = first * jnp.where(choice < 0.6, 1.0, jnp.where(choice < 0.8, 2.0, 0.5))
-  found *= 2 ** jnp.ceil(jnp.maximum(jnp.log2(_SHORTEST / found), 0))
+  found *= 2 ** jnp.ceil(jnp.maximum(jnp.log2(SHORTEST / found), 0))
   return Light(flux, flux.max(1) - flux.min(1), _anywhere(next(draw)), found)
 
 
@@ -151,13 +151,17 @@ def flickering(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   """Slow noise of a star or its telescope, without any period: a search takes it for dips."""
   draws, slow = jax.random.split(key)
   draw = _draws(draws, count)
-  rate = _even(next(draw), 3.0, 100.0)  # µHz: from hours to days
+  flux = slow_noise(slow, _even(next(draw), 3.0, 100.0), len(time))  # from hours to days
+  return Light(flux, flux.max(1) - flux.min(1), _anywhere(next(draw)))
+
+
+def slow_noise(key: Key, rate: Numbers, exposures: int) -> Float[Array, "n times"]:
+  """Draws noise with σ 1 that has no memory beyond 1 / `rate`, in µHz: a damped oscillator's."""
 
   def power(frequency: jax.Array) -> jax.Array:
     return spectrum.oscillator(frequency[None], 1.0, rate[:, None], 0.5**0.5)
 
-  flux = spectrum.series(slow, power, len(time), EXPOSURE)
-  return Light(flux, flux.max(1) - flux.min(1), _anywhere(next(draw)))
+  return spectrum.series(key, power, exposures, EXPOSURE)
 
 
 def _binary(key: Key, count: int, time: Float[Array, " times"], blended: bool) -> Light:
@@ -229,7 +233,8 @@ def smeared(
   places = jnp.linspace(-1.0, 1.0, _PLACES)[None]
   each = hidden(places * reach[:, None])
   step = (2 * reach / (_PLACES - 1))[:, None]
-  summed = jnp.pad(jnp.cumsum((each[:, 1:] + each[:, :-1]) / 2 * step, 1), ((0, 0), (1, 0)))
+  between = (each[:, 1:] + each[:, :-1]) / 2 * step
+  summed = jnp.pad(between.cumsum(1), ((0, 0), (1, 0)))
 
   def upto(when: jax.Array) -> jax.Array:
     at = jnp.clip((when / reach[:, None] + 1) / 2 * (_PLACES - 1), 0, _PLACES - 1)

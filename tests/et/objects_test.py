@@ -106,3 +106,17 @@ def test_what_varies_has_its_period():
 
 def test_a_neighbours_dip_moves():
   assert np.median(drawn("blended").moved) > 5 * np.abs(np.median(drawn("eclipsing").moved))
+
+
+def test_slow_noise_is_slow():
+  """σ is 1, and light an exposure later the same but for what a damped oscillator forgets by then.
+
+  With Q = 1/√2 the correlation after t is exp(−x) (cos x + sin x), x = π √2 ν₀ t.
+  """
+  rate = jnp.full(64, 20.0)  # µHz
+  flux = np.asarray(jax.jit(objects.slow_noise, static_argnums=2)(jax.random.key(0), rate, 1315))
+  assert abs(flux.std() - 1) < 0.05
+  x = np.pi * 2**0.5 * 20e-6 * objects.EXPOSURE * 86_400
+  wanted = np.exp(-x) * (np.cos(x) + np.sin(x))
+  found = np.mean(flux[:, 1:] * flux[:, :-1]) / np.mean(flux**2)
+  assert abs(found - wanted) < 0.01

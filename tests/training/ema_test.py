@@ -42,7 +42,9 @@ def test_it_is_the_weighted_sum_of_what_the_student_was():
     *was,
   )
   got = school.grade(**PLAIN, ema=EMA).train(steps)
-  assert bits(got.variables) == bits(was[-1])  # training itself is the same
+  # Training itself is the same; in another program XLA may round a last bit otherwise.
+  close = functools.partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-7)
+  jax.tree.map(close, got.variables, was[-1])
   assert got.examined is got.average and set(got.average) == {"params", "batch_stats"}
   check = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
   jax.tree.map(check, got.average, sums)
