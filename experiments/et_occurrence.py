@@ -12,7 +12,7 @@ reliability or all alike; and all dwarfs with the radii of DR25, whose candidate
 of them is found. Whoever is found is known to be a planet. Counted is how often the 68 % interval
 of each figure holds the truth.
 
-Writes --out/et_occurrence.jsonl, a row per figure, and prints the tables of docs/sky.md.
+Writes --out/et_occurrence.jsonl, a row per figure, and prints the tables of docs/survey.md.
 """
 
 import argparse
@@ -29,6 +29,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import et_tables
 import kepler_candidates
 import simulated_survey
+from et_tables import rounded
 
 from edjax.devices import xla
 from edjax.errors import UserError
@@ -235,11 +236,6 @@ def there(folder, name):
   if not found:
     raise UserError(f"{folder} has no {name}")
   return found[-1]
-
-
-def rounded(value):
-  """To four digits, so that a row can be read."""
-  return float(f"{float(value):.4g}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tables of docs/sky.md, made of the rows of et_occurrence.py and et_yield.py."""
+"""Tables of docs/survey.md, made of the rows of et_occurrence.py and et_yield.py."""
 
 import numpy as np
 
@@ -114,3 +114,8 @@ def known(row):
   *values, source = row.get("published", ("–",))
   ends = f" ({values[1]:g} to {values[2]:g})" if len(values) > 1 else ""
   return f"{values[0]:g}{ends}, {source}" if values else source
+
+
+def rounded(value):
+  """To four digits, so that a row can be read."""
+  return float(f"{float(value):.4g}")

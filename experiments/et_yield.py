@@ -10,7 +10,7 @@ zone, are drawn by themselves, as few are found. The error is that of a mean of 
 a survey finds also varies by the root of its number.
 
 Writes --out/et_yield.jsonl, a row per circumstance, kind of Earth 2.0 and noise of a twin. Then
-prints the tables of docs/sky.md.
+prints the tables of docs/survey.md.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from scipy import optimize
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import et_tables
+from et_tables import rounded
 
 from edjax.devices import xla
 from edjax.et import noise, population, survey
@@ -46,7 +47,7 @@ HOURS = 13.095  # of a transit of the Earth, through the middle of the Sun
 
 def step(sigmas, transits):
   """All that stand out by 7.1 σ. `survey.window` has counted the transits."""
-  return jnp.where(jnp.asarray(sigmas) >= 7.1, 1.0, 0.0)
+  return jnp.where(jnp.asarray(sigmas) >= survey.THRESHOLD, 1.0, 0.0)
 
 
 FOUND = {"accepted": survey.accepted, "step": step}
@@ -143,7 +144,7 @@ def magnitudes():
 
       def short(magnitude, star=star, instrument=instrument, transits=transits):
         ppm = noise.cdpp(magnitude, HOURS, star, instrument, light)
-        return float(survey.significance(population.DEPTH, ppm, transits)) - 7.1
+        return float(survey.significance(population.DEPTH, ppm, transits)) - survey.THRESHOLD
 
       magnitude = round(optimize.brentq(short, 0, 20), 2)
       own = {"star_ppm": rounded(star), "instrument_ppm": instrument}
@@ -179,11 +180,6 @@ def mean(share, per_star, case, name):
   count = per_star * survey.SURVEYS[case.design].stars
   error = share.std() / np.sqrt(len(share))
   return {name: rounded(count * share.mean()), f"{name}_error": rounded(count * error)}
-
-
-def rounded(value):
-  """To four digits, so that a row can be read."""
-  return float(f"{float(value):.4g}")
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ DATASETS = {
     takes=("split", "validation_fraction"),
     chosen=True,
     what="light curves",
-    groups={"planet": ("PC",), "transit-like": ("EB", "PC")},
+    groups=tess.GROUPS,
   ),
   "kepler": Row(
     read=kepler.read,
@@ -136,7 +136,7 @@ DATASETS = {
     traces=(simulated.FILE,),
     chosen=True,
     what="light curves",
-    groups={"planet": ("PC",), "transit-like": ("EB", "PC")},
+    groups=tess.GROUPS,
   ),
 }
 

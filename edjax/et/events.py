@@ -9,9 +9,10 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from edjax.et import boxed
+from edjax.et.boxed import Flux, Seen
 from edjax.et.fold import LOCAL_PLACES, LOCAL_SPAN, PLACES
 from edjax.et.objects import EXPOSURE, SHORTEST, Key, Light, Numbers, since, slow_noise
 
@@ -22,8 +23,6 @@ _WINDOW = 1.2  # days, of the running mean
 _WIDE = (0.6, 0.8, 1.0, 1.2)
 _FALL = (0.02, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 
-Flux = Float[Array, "n times"]
-Seen = Bool[Array, "n times"]
 Dips = tuple[Numbers, Numbers, Numbers]  # period, epoch, duration in days
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from edjax.et.numbers import alike, nodes
+from edjax.et.numbers import alike, nodes, root
 
 KAPPA = 8.1439  # 4 G / (c² au), in milliarcseconds for a mass of the Sun
 Pair = tuple[ArrayLike, ArrayLike]
@@ -132,9 +132,7 @@ def path(
   along, aside = track(time, closest, least, crossing, parallax, place)
   # Not by `jnp.hypot`: its slopes ask whether what it took for the larger is the larger of the two,
   # and are wrong where XLA computes that twice and not the same to the last bit.
-  square = along**2 + aside**2
-  there = square > 0
-  return jnp.where(there, jnp.sqrt(jnp.where(there, square, 1)), 0)
+  return root(along**2 + aside**2)
 
 
 def parallax(later: ArrayLike, wider: ArrayLike, place: Pair) -> tuple[jax.Array, jax.Array]:

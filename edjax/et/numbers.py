@@ -1,4 +1,4 @@
-"""Arrays of one shape and kind, and the nodes of their integrals."""
+"""Arrays of one shape and kind, the nodes of their integrals, and a root that has a slope."""
 
 import jax
 import jax.numpy as jnp
@@ -22,3 +22,9 @@ def nodes(count: int, like: jax.Array) -> tuple[jax.Array, jax.Array]:
     jnp.asarray(each, like.dtype).reshape(shape) for each in ((places + 1) / 2, weights / 2)
   )
   return place, weight
+
+
+def root(square: jax.Array) -> jax.Array:
+  """The square root, 0 of what is not positive, where the gradient is 0, too."""
+  there = square > 0
+  return jnp.where(there, jnp.sqrt(jnp.where(there, square, 1)), 0)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Integer
 
-from edjax.et import boxes, fold
+from edjax.et import boxes, fold, survey
 
 # A planet that crosses the middle of a star as dense as the Sun does so for 1.81 h · (period in
 # days)^⅓: P / π · R / a, of Kepler's third law.
@@ -66,7 +66,7 @@ def planets(
   time: fold.Points,
   flux: fold.Points,
   segments: Integer[np.ndarray, " n"],
-  least: float = 7.1,
+  least: float = survey.THRESHOLD,
   most: int = 10,
   shortest: float = 1.0,
 ) -> list[Planet]:
@@ -76,7 +76,7 @@ def planets(
 
   Args:
     time, flux, segments: as of `fold.detrended`, trends not yet removed.
-    least: S/N of a planet; 7.1 is Kepler's own.
+    least: S/N of a planet.
     most: dips that are looked at.
     shortest: period that is tried, in days.
 

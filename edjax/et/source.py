@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from edjax.errors import UserError, choose
-from edjax.et import events, objects
+from edjax.et import events, objects, survey
 
-LEAST = 7.1  # σ, Kepler's threshold
+LEAST = survey.THRESHOLD
 # By how many σ dips stand out before a pipeline sees them: mean of a normal distribution of the
 # decadic logarithm, its standard deviation below. Two stars hide more of each other than a planet.
 _SIGNAL = {"planet": 1.45, "eclipsing": 1.85, "blended": 1.65}
@@ -69,19 +69,18 @@ def events_of(name: str, count: int, sky: Sky, seed: int) -> events.Event:
   choose(objects.CLASSES, name, "objects")
   place = [*objects.CLASSES].index(name)
   key = jax.random.fold_in(jax.random.key(seed), place)
-  kept, found, fruitless = [], 0, 0
-  for number in range(count * _FRUITLESS):
-    if found >= count:
-      break
+  kept, found, number, last = [], 0, 0, -1
+  while found < count:
     drawn = jax.device_get(_drawn(name, sky.days, sky.red, jax.random.fold_in(key, number)))
     seen = np.flatnonzero(drawn.signal >= LEAST)
-    fruitless = 0 if len(seen) else fruitless + 1
-    if fruitless == _FRUITLESS:
-      break
     kept.append(jax.tree.map(lambda leaf, seen=seen: leaf[seen], drawn))
     found += len(seen)
-  if found < count:
-    raise UserError(f"of {name} nothing stands out by {LEAST} σ; take less red noise, or more days")
+    last = number if len(seen) else last
+    if number - last == _FRUITLESS:
+      raise UserError(
+        f"of {name} nothing stands out by {LEAST} σ; take less red noise, or more days"
+      )
+    number += 1
   return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *kept)
 
 

@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from edjax.et.numbers import alike, nodes
 
 YEAR = 365.25  # days
+THRESHOLD = 7.1  # σ by which an event stands out that Kepler looked at
 Density = Callable[[ArrayLike, ArrayLike], jax.Array]
 Ends = tuple[ArrayLike, ArrayLike]  # of boxes, low and high
 _NODES = 32
@@ -96,7 +97,7 @@ class Efficiency:
   most: float = 1.0
 
   def __call__(self, sigmas: ArrayLike) -> jax.Array:
-    """The share, of planets that stand out by so many σ, 7.1 being Kepler's threshold."""
+    """The share, of planets that stand out by so many σ; `THRESHOLD` is Kepler's."""
     (sigmas,) = alike(sigmas)
     beyond = jnp.maximum(sigmas - self.start, 0) / self.scale
     return self.most * gammainc(jnp.asarray(self.shape, beyond.dtype), beyond)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from edjax.et.numbers import alike, nodes
+from edjax.et.numbers import alike, nodes, root
 
 _NODES = 12
 _ROUNDS = 8  # of Newton's method, enough for eccentricities up to 0.95
@@ -44,7 +44,7 @@ def depth(z: ArrayLike, k: ArrayLike, u1: ArrayLike, u2: ArrayLike) -> jax.Array
   half = (jnp.pi - first)[..., None] * place**2 / 2
   z, k, first, gap = (each[..., None] for each in (z, k, first, gap))
   inside = gap + 4 * z * k * jnp.sin(half + first) * jnp.sin(half)  # 1 − r²
-  mu = _root(inside)
+  mu = root(inside)
   flat, linear, square = (each[..., None] for each in (1 - u1 - u2, u1 + 2 * u2, -u2))
   per_area = (  # G(r) / r²
     flat / 2 + linear * (1 + mu + mu**2) / (3 * (1 + mu)) + square * (1 + inside) / 4
@@ -84,7 +84,7 @@ def separation(
   distance = axis * (1 - eccentricity**2) / (1 + eccentricity * jnp.cos(true))
   along, towards = jnp.cos(periastron + true), jnp.sin(periastron + true)
   # Not from 1 − sin², of which float32 leaves little where the planet is before the star.
-  return distance * _root(along**2 + (towards * jnp.cos(inclination)) ** 2), towards > 0
+  return distance * root(along**2 + (towards * jnp.cos(inclination)) ** 2), towards > 0
 
 
 def true_anomaly(mean: ArrayLike, eccentricity: ArrayLike) -> jax.Array:
@@ -139,8 +139,8 @@ def duration(
     period, axis, k, impact, eccentricity, periastron
   )
   ahead = 1 + eccentricity * jnp.sin(periastron)
-  chord = _root((1 + k) ** 2 - impact**2)
-  edge_on = _root(axis**2 - (impact * ahead / (1 - eccentricity**2)) ** 2)  # a sin i
+  chord = root((1 + k) ** 2 - impact**2)
+  edge_on = root(axis**2 - (impact * ahead / (1 - eccentricity**2)) ** 2)  # a sin i
   slower = jnp.sqrt(1 - eccentricity**2) / ahead
   return period / jnp.pi * jnp.arcsin(chord / edge_on) * slower
 
@@ -176,10 +176,4 @@ def odd_even(depths: ArrayLike, errors: ArrayLike) -> tuple[jax.Array, jax.Array
 
 def _angle(sine: jax.Array, cosine: jax.Array) -> jax.Array:
   """The angle of whose half these are in proportion to the squares: 0 to π, also out of range."""
-  return 2 * jnp.arctan2(_root(sine), _root(cosine))
-
-
-def _root(square: jax.Array) -> jax.Array:
-  """The square root, 0 of what is not positive, where the gradient is 0, too."""
-  there = square > 0
-  return jnp.where(there, jnp.sqrt(jnp.where(there, square, 1)), 0)
+  return 2 * jnp.arctan2(root(sine), root(cosine))

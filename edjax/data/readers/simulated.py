@@ -21,9 +21,7 @@ PARTS = ("train", "validation", "test")
 
 def read(directory: pathlib.Path) -> Parts:
   """Reads the arrays; raises UserError if they are not all there."""
-  said = stated(directory)
-  if said is None:
-    raise UserError(f"{directory} has no {FILE}; `edjax simulate --data_dir={directory}` writes it")
+  said = stated(directory) or {}
   try:
     train, choices, exam = (_part(directory, part) for part in PARTS)
     objects, red = said["sky"]["mixture"], said["sky"]["red"]

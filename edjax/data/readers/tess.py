@@ -17,6 +17,7 @@ from edjax.data.splits import Parts, Split
 from edjax.errors import UserError
 
 CLASSES = ("J", "EB", "PC")  # junk, eclipsing binary, planet candidate
+GROUPS = {"planet": ("PC",), "transit-like": ("EB", "PC")}  # what is looked for among them
 FOLDER = "astronet/tfrecords"  # where the published repository has the files
 FILES = (
   "train-00000-of-00008 to train-00007-of-00008, val-00000-of-00001 and test-00000-of-00001,"
