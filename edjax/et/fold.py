@@ -112,6 +112,23 @@ def views(
   )
 
 
+def close_up(
+  orbit: Float[np.ndarray, "n places"], middle: float, width: Float[np.ndarray, " n"], places: int
+) -> Float[np.ndarray, "n part"]:
+  """A part of folded curves, by linear interpolation; phases go round.
+
+  Args:
+    orbit: the whole orbit in equal parts, the transit in the middle, as `views` makes it.
+    middle: phase of the part's middle: 0, the transit; ½, where a circular orbit is eclipsed.
+    width: of the part, in periods; no more than one is shown.
+    places: of the part.
+  """
+  centres = (np.arange(orbit.shape[1]) + 0.5) / orbit.shape[1] - 0.5
+  phases = middle + np.minimum(width, 1)[:, None] * np.linspace(-0.5, 0.5, places)
+  pairs = zip(phases, orbit, strict=True)
+  return np.stack([np.interp(phase, centres, curve, period=1) for phase, curve in pairs])
+
+
 def dipping(views: Float[np.ndarray, "*curves places"]) -> Float[np.ndarray, "*curves places"]:
   """Views brought to a median of 0 and a minimum of −1; flat ones to 0."""
   level = views - np.median(views, axis=-1, keepdims=True)

@@ -8,15 +8,17 @@ from ml_collections import ConfigDict
 
 from edjax.recipes import common, published
 
-_EPOCHS, _QUICK = 12, 4
-_RATE = 0.1
+# Chosen on the validation parts of `tess` and `kepler`, where batches of 100 at a rate of 0.1 found
+# far fewer planets in the same compute.
+_BATCH, _RATE = 32, 0.03
+_EPOCHS, _QUICK = 24, 8
 
 
 def base(name: str) -> ConfigDict:
   """Returns the settings of a data set of light curves, by its name, before any variant."""
   config = common.base(name, name)
   config.student.model = "curve_small"
-  config.recipe.update(batch_size=100, pad=4, flip=True)  # moved and reversed in time
+  config.recipe.update(batch_size=_BATCH, pad=4, flip=True)  # moved and reversed in time
   for part in (config.faculty.specialist, config.faculty.generalist):
     part.update(model="curve", epochs=_EPOCHS, learning_rate=_RATE)
   return config
@@ -44,7 +46,9 @@ def kd(config: ConfigDict) -> None:
 
 def paper(config: ConfigDict) -> None:
   """The published curriculum, its 150 + 30 + 60 epochs scaled."""
-  first, second, third = (3, 1, 1) if _epochs(config) == _QUICK else (8, 1, 3)
+  epochs = _epochs(config)
+  second, third = max(1, epochs // 8), epochs // 4
+  first = epochs - second - third
   common.paper(config, (first, second, third), _RATE / 2)
   ends = (first, first + second, first + second + third // 2)
   config.recipe.update(schedule="steps", milestones=tuple(dict.fromkeys(ends)))

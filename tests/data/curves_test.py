@@ -156,14 +156,28 @@ def test_kepler(tmp_path):
   assert data.class_names == ("false positive", "confirmed")
   parts = data.train, data.validation, data.test
   assert [len(part.labels) for part in parts] == [44, 4, 12]  # 24 of 30 stars, a tenth of them
-  assert data.train.images.shape == (44, 1, 201, 3)
+  assert data.train.images.shape == (44, 1, 201, 5)
   folded = np.load(tmp_path / "dataset.npz")["X"][:, 0].astype(float)
   level = folded - np.median(folded, 1, keepdims=True)
   wanted = {curves.quantised(row / -row.min()).tobytes() for row in level}
   assert wanted == {image[0, :, 0].tobytes() for part in parts for image in part.images}
   scalars = curves.quantised(np.array([0.0, 2.0]))  # a day of a hundred, and their logarithm
   for part in parts:
-    assert (part.images[..., 1:] == scalars).all()
+    assert (part.images[..., 3:] == scalars).all()
+
+
+def test_kepler_looks_closer_at_the_transit_and_half_an_orbit_later(tmp_path):
+  """A dip of one hundredth of the orbit, and one half as deep where an eclipse would be."""
+  made.write_kepler(tmp_path)
+  folded = np.ones((60, 1, 201))
+  folded[:, 0, 99:102], folded[:, 0, [0, 200]] = 0, 0.5
+  np.savez(tmp_path / "dataset.npz", X=folded, y=np.arange(60) // 2 % 2)
+  images = datasets.load("kepler", data_dir=tmp_path).train.images[:, 0]
+  level, half, deep = curves.quantised(np.array([0.0, -0.5, -1.0]))
+  for channel, lowest in ((1, deep), (2, half)):
+    view = images[..., channel]
+    assert (view[:, 100] == lowest).all() and (view[:, [0, 200]] == level).all()
+    assert ((view == lowest).mean(1) > 0.1).all()  # of four durations; 1 or 2 % of the orbit
 
 
 def test_a_flat_curve_is_no_dip(tmp_path):

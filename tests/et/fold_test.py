@@ -113,3 +113,17 @@ def test_views_are_those_that_networks_know():
 def test_a_flat_curve_is_no_dip():
   whole, near = fold.views(long(20.0), np.full(1000, 0.5), 3.0, 133.0, 0.2)
   assert not whole.any() and not near.any()
+
+
+def test_a_close_up_goes_round_the_orbit():
+  """What is straight in phase is kept by linear interpolation, at every width and middle."""
+  phase = (np.arange(200) + 0.5) / 200 - 0.5
+  orbit = np.stack([np.abs(phase), 1 - np.abs(phase)])
+  width = np.array([0.1, 3.0])  # the second: no more than all of it
+  seen = np.linspace(-0.5, 0.5, 41)
+  near, far = (fold.close_up(orbit, middle, width, 41) for middle in (0, 0.5))
+  tip = 0.5 / 200  # both tips lie between two parts of the orbit
+  np.testing.assert_allclose(near[0], np.abs(0.1 * seen), atol=tip)
+  np.testing.assert_allclose(far[0], 0.5 - np.abs(0.1 * seen), atol=tip)
+  np.testing.assert_allclose(near[1], 1 - np.abs(seen), atol=tip)
+  np.testing.assert_allclose(far[1], 0.5 + np.abs(seen), atol=tip)

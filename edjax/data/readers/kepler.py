@@ -4,7 +4,7 @@
 places, `X` [n, 1, 201], and their labels `y`; which KOI a row is it does not say. `KOIS` beside it
 does: a file with a row for each of those, with the number of the star (`kepid`), the `period` in
 days and the duration in hours (`duration_h`), as in NASA's cumulative table. A light curve is the
-folded view and two scalars. No split is published; that here is by star.
+folded view, two close-ups of it and two scalars. No split is published; that here is by star.
 """
 
 import pathlib
@@ -47,10 +47,25 @@ def read(directory: pathlib.Path, split: str, validation_fraction: float) -> Par
   if len(counts) > 1:
     raise UserError(f"{directory}: {CURVES} and {KOIS} are of unlike length; they belong together")
   scalars = [curves.log_duty(duration / 24, period), curves.log_period(period)]
-  images = curves.pictures([fold.dipping(folded[:, 0].astype(float))], scalars)
+  images = curves.pictures(_views(folded[:, 0].astype(float), duration / 24 / period), scalars)
   return curves.by_stars(
     Split(images, labels.astype(np.int32)), stars, CLASSES, validation_fraction
   )
+
+
+def _views(folded: np.ndarray, duty: np.ndarray) -> list[np.ndarray]:
+  """Returns the whole orbit [n, 201], and of it the transit and where an eclipse would be [n, 61].
+
+  A network of small kernels does not know where it looks: in the whole orbit a dip of noise is as
+  good as one that is where the transit was found. All have the scale of the whole orbit.
+
+  Args:
+    folded: [n, 201].
+    duty: the share of a period that a dip lasts, [n].
+  """
+  whole = fold.dipping(folded)
+  width = 2 * fold.LOCAL_SPAN * duty
+  return [whole, *(fold.close_up(whole, at, width, fold.LOCAL_PLACES) for at in (0, 0.5))]
 
 
 def _arrays(path: pathlib.Path, names: tuple[str, ...]) -> list[np.ndarray]:
