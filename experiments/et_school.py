@@ -1,12 +1,13 @@
 r"""Does a simulated sky teach anything of the real one? Networks sit both exams.
 
-python experiments/et_school.py --data_dir=DIR --out=DIR [--seeds=0,1,2] [--events=16000]
-  [--skies=toy,all] [--labels=500]
+python experiments/et_school.py --data_dir=DIR --out=DIR [--kepler_dir=DIR] [--seeds=0,1,2]
+  [--events=16000] [--skies=toy,all] [--labels=500]
 
-`DIR` is that of `tess`. Skies have ever more in them, see `SKIES`. In each a `curve_small` learns
-from labels alone, and is examined on the sky's own test part and on both the validation part, by
-which skies were chosen, and the test part of the real events. Then it goes on with --labels of the
-real training labels, beside one that has nothing but these. A run that is there is not done again.
+`--data_dir` is that of `tess`. Skies have ever more in them, see `SKIES`. In each a `curve_small`
+learns from labels alone, and is examined on the sky's own test part and on both the validation
+part, by which skies were chosen, and the test part of the real events. With the directory of
+`kepler` it is also asked about the exam of that. Then it goes on with --labels of the real training
+labels, beside one that has nothing but these. A run that is there is not done again.
 
 Writes --out/et_school.jsonl, a row per exam: sky, seed, exam, labels, what was found. Prints mean
 and sample standard deviation of average precisions over the seeds, and how many there are.
@@ -28,6 +29,7 @@ import edjax
 from edjax import simulate
 from edjax.compare.sweep import run_all
 from edjax.data import datasets
+from edjax.data.readers import curves, kepler, tess
 from edjax.report import precision
 
 _TOY = ("planet", "eclipsing", "flickering")
@@ -46,6 +48,7 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--data_dir", required=True)
   parser.add_argument("--out", type=pathlib.Path, required=True)
+  parser.add_argument("--kepler_dir", type=pathlib.Path)
   parser.add_argument("--skies", default=",".join(SKIES))
   parser.add_argument("--seeds", default="0,1,2")
   parser.add_argument("--events", type=int, default=16_000)
@@ -61,8 +64,7 @@ def main():
   first, then = arguments(options, skies, seeds)
   run_all(first, options.out, options.jobs)
   run_all(then, options.out, options.jobs)
-  real = datasets.load("tess", data_dir=options.data_dir)
-  rows = []
+  exams, rows = real_exams(options.data_dir, options.kepler_dir), []
   for name in first | then:
     sky, labels, seed = name.rsplit("_", 2)
     about = {"sky": sky, "labels": int(labels), "seed": int(seed)}
@@ -70,7 +72,7 @@ def main():
       found = figures(json.loads((options.out / name / "report.json").read_text())["student"])
       rows.append(about | {"exam": "simulated"} | found)
     graduate = edjax.load(options.out / name)
-    rows += [about | {"exam": exam} | found for exam, found in sat(graduate, real).items()]
+    rows += [about | {"exam": exam} | found for exam, found in sat(graduate, exams).items()]
   text = "".join(json.dumps(row) + "\n" for row in rows)
   (options.out / "et_school.jsonl").write_text(text)
   for line in summary(rows):
@@ -98,15 +100,49 @@ def arguments(options, skies, seeds):
   return first, then
 
 
-def sat(graduate, real):
-  """Returns {part: what is found} of a graduate on real events."""
-  found = {}
-  for part in ("validation", "test"):
-    split = getattr(real, part)
-    logits = graduate.logits(np.asarray(split.images))
-    said = precision.found(logits, split.labels, real.positives)
-    found[f"real {part}"] = figures({"positives": said})
-  return found
+def real_exams(directory, kepler_directory=None):
+  """Returns {exam: (light curves, labels, the groups that are looked for)}."""
+  real = datasets.load("tess", data_dir=directory)
+  parts = {"validation": real.validation, "test": real.test}
+  exams = {
+    f"real {name}": (np.asarray(part.images), part.labels, real.positives)
+    for name, part in parts.items()
+  }
+  if kepler_directory:
+    exam = datasets.load("kepler", data_dir=kepler_directory).test
+    with np.load(kepler_directory / kepler.KOIS) as found:
+      out = curves.by_star(found["kepid"], curves.TEST_FRACTION)  # as the reader cuts
+      signal = found["model_snr"][out]
+    planets = {"planet": real.positives["planet"]}
+    candidate, junk = tess.CLASSES.index("PC"), tess.CLASSES.index("J")
+    labels = np.where(exam.labels == kepler.CLASSES.index("confirmed"), candidate, junk)
+    exams["real Kepler"] = as_tess(exam.images, signal, real.train.images), labels, planets
+  return exams
+
+
+def as_tess(images, signal, known):
+  """Returns light curves of `kepler` with the channels of `tess`.
+
+  Args:
+    images: of `kepler`, [n, 1, places, 5]: the first five channels of `tess`.
+    signal: by how many σ each stands out, which nobody says of some.
+    known: of `tess`. What Kepler's table does not say has the median of these.
+  """
+  nothing = np.zeros(len(signal))
+  stands_out = tess.scalars(nothing + 1, nothing + 1, signal, nothing, nothing)[2]
+  rest = np.empty((*images.shape[:3], 3), np.uint8)
+  rest[..., 0] = curves.quantised(stands_out)[:, None, None]
+  rest[..., 1:] = np.median(known[..., 6:], axis=(0, 1, 2))
+  return np.concatenate([images, rest], -1)
+
+
+def sat(graduate, exams):
+  """Returns {exam: what is found} of a graduate on real events."""
+  answers = {
+    name: precision.found(graduate.logits(images), labels, positives)
+    for name, (images, labels, positives) in exams.items()
+  }
+  return {name: figures({"positives": found}) for name, found in answers.items()}
 
 
 def summary(rows):
@@ -115,7 +151,7 @@ def summary(rows):
   for sky, labels, exam in kinds:
     own = [r for r in rows if (r["sky"], r["labels"], r["exam"]) == (sky, labels, exam)]
     said = []
-    for group in ("planet", "transit-like"):
+    for group in (each for each in ("planet", "transit-like") if each in own[0]):
       values = [row[group]["average_precision"] for row in own]
       said.append(f"{group} {np.mean(values):.3f} ± {spread(values):.3f}")
     yield f"{sky}, {labels} real labels, {exam}: {', '.join(said)} (n = {len(own)} seeds)"

@@ -380,6 +380,7 @@ def write_kepler(folder, count=60):
     kepid=np.arange(count) // 2,
     period=np.full(count, 100.0),
     duration_h=np.full(count, 24.0),
+    model_snr=np.full(count, 10.0),
   )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edjax import simulate
-from edjax.data import datasets
+from edjax.data.readers import curves
 from tests import archives, command
 
 
@@ -20,11 +20,10 @@ def school(monkeypatch):
 
 
 class Knowing:
-  """Says what a picture of `archives.write_tess` is, from its labels."""
+  """Says what the pictures of an exam are, from its labels."""
 
-  def __init__(self, real):
-    parts = real.validation, real.test
-    self.known = {part.images.tobytes(): part.labels for part in parts}
+  def __init__(self, exams):
+    self.known = {images.tobytes(): labels for images, labels, _ in exams.values()}
 
   def logits(self, images):
     return 5.0 * np.eye(3)[self.known[images.tobytes()]]
@@ -39,7 +38,8 @@ def test_skies_have_ever_more_in_them(school):
 
 def test_exams_and_their_rows(school, tmp_path, monkeypatch, typed, capsys):
   archives.write_tess(tmp_path)
-  real = datasets.load("tess", data_dir=tmp_path)
+  archives.write_kepler(tmp_path)
+  exams = school.real_exams(tmp_path, tmp_path)
   asked, drawn = {}, []
 
   def run_all(runs, out, jobs):
@@ -52,8 +52,14 @@ def test_exams_and_their_rows(school, tmp_path, monkeypatch, typed, capsys):
 
   monkeypatch.setattr(school, "run_all", run_all)
   monkeypatch.setattr(school, "simulate", types.SimpleNamespace(main=drawn.append))
-  monkeypatch.setattr(school, "edjax", types.SimpleNamespace(load=lambda run: Knowing(real)))
-  words = [f"--data_dir={tmp_path}", f"--out={tmp_path / 'out'}", "--skies=toy", "--seeds=0,1"]
+  monkeypatch.setattr(school, "edjax", types.SimpleNamespace(load=lambda run: Knowing(exams)))
+  words = [
+    f"--data_dir={tmp_path}",
+    f"--kepler_dir={tmp_path}",
+    f"--out={tmp_path / 'out'}",
+    "--skies=toy",
+    "--seeds=0,1",
+  ]
   monkeypatch.setattr("sys.argv", ["et_school", *words, "--epochs=3", "--labels=30"])
   school.main()
   (words,) = drawn
@@ -65,15 +71,26 @@ def test_exams_and_their_rows(school, tmp_path, monkeypatch, typed, capsys):
   (short,), (long,) = first.grades.values(), after.grades.values()
   assert long.epochs == 4 * short.epochs == 12
   rows = [json.loads(line) for line in (tmp_path / "out/et_school.jsonl").read_text().splitlines()]
-  exams = [(row["sky"], row["labels"], row["exam"]) for row in rows if not row["seed"]]
-  assert sorted(exams) == [
-    ("none", 30, "real test"), ("none", 30, "real validation"), ("toy", 0, "real test"),
-    ("toy", 0, "real validation"), ("toy", 0, "simulated"), ("toy", 30, "real test"),
-    ("toy", 30, "real validation"),
-  ]  # fmt: skip
+  sat = {(row["sky"], row["labels"], row["exam"]) for row in rows if not row["seed"]}
+  real = ("real validation", "real test", "real Kepler")
+  known = {
+    (sky, labels, exam) for sky, labels in (("none", 30), ("toy", 30), ("toy", 0)) for exam in real
+  }
+  assert sat == known | {("toy", 0, "simulated")} and len(rows) == 2 * len(sat)
   own = {row["exam"]: row for row in rows if row["sky"] == "toy" and not row["labels"]}
   assert own["simulated"]["planet"] == {"average_precision": 0.5}
   assert own["real test"]["planet"]["average_precision"] == 1
   said = capsys.readouterr().out.splitlines()
   wanted = "planet 1.000 ± 0.000, transit-like 1.000 ± 0.000 (n = 2 seeds)"
   assert f"none, 30 real labels, real test: {wanted}" in said
+  assert "toy, 0 real labels, real Kepler: planet 1.000 ± 0.000 (n = 2 seeds)" in said
+
+
+def test_keplers_curves_are_asked_about_with_the_channels_of_tess(school):
+  draw = np.random.default_rng(0)
+  images, known = (draw.integers(0, 256, (n, 1, 201, c), np.uint8) for n, c in ((3, 5), (9, 8)))
+  known[:5, ..., 6:] = 40, 90  # of most events, so that the medians are these
+  asked = school.as_tess(images, np.array([10.0, 1000.0, np.nan]), known)
+  assert asked.shape == (3, 1, 201, 8) and (asked[..., :5] == images).all()
+  assert (asked[:, 0, :, 5] == curves.quantised(np.array([[0.0], [2.0], [0.0]]))).all()
+  assert (asked[..., 6:] == (40, 90)).all()
