@@ -8,17 +8,21 @@ seed and a split have the same teachers, which learn once, in --out/teachers. --
 of a run alike, teachers included; 0: as the config has it. A run that is there is not done again.
 
 Writes --out/DATASET.jsonl, a row per run: arm, split, seed, the exam's figures of the graduate and
-of the first teacher, each with its interval and count, and what it cost. Prints mean and sample
-standard deviation over the seeds, and how many there are.
+of the first teacher, each with its interval and count, and what it cost. Prints a table: mean and
+sample standard deviation over the seeds, and how much more each arm has than `kd` of the same
+seeds, with a 95 % interval.
 """
 
 import argparse
+import itertools
 import json
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+import numpy as np
+from budgets import paired
 from runs import spread
 
 from edjax.compare.sweep import run_all
@@ -54,8 +58,7 @@ def main():
   rows = [row(options.out / name, *planned) for name, planned in plan.items()]
   path = options.out / f"{options.dataset}.jsonl"
   path.write_text("".join(json.dumps(each) + "\n" for each in rows))
-  for line in summary(rows):
-    print(line)
+  print(table(rows))
 
 
 def arguments(options, arm, split, seed):
@@ -94,17 +97,33 @@ def figures(who):
   }
 
 
-def summary(rows):
-  """Yields a line for every arm of every split: average precision, of how many seeds."""
-  for arm, split in dict.fromkeys((row["arm"], row["split"]) for row in rows):
-    own = [row for row in rows if (row["arm"], row["split"]) == (arm, split)]
-    said = []
-    for group in [key for key, value in own[0].items() if isinstance(value, dict)]:
-      if group != "teacher":
-        found = [row[group]["average_precision"] for row in own]
-        said.append(f"{group} {sum(found) / len(found):.3f} ± {spread(found):.3f}")
-    counted = f"n = {len(own)} seeds, {own[0]['count']:,} events"
-    yield f"{split} {arm}: average precision {', '.join(said)} ({counted})"
+def table(rows):
+  """Returns Markdown: a line for every arm of every split and group that is looked for."""
+  lines = [
+    "| split | looked for | arm | average precision | its teacher's | more than kd | n |",
+    "|---|---|---|---|---|---|---|",
+  ]
+  groups = [key for key, value in rows[0].items() if isinstance(value, dict) and key != "teacher"]
+  for split, group in itertools.product(dict.fromkeys(row["split"] for row in rows), groups):
+    own = [row for row in rows if row["split"] == split]
+    arms = {arm: {} for arm in dict.fromkeys(row["arm"] for row in own)}
+    for row in own:
+      arms[row["arm"]][row["seed"]] = row[group]["average_precision"]
+    for arm, found in arms.items():
+      taught = [
+        row["teacher"][group]["average_precision"]
+        for row in own
+        if row["arm"] == arm and "teacher" in row
+      ]
+      gain, half, count = paired(found, arms.get("kd", {}))
+      more = f"{gain:+.3f} ± {half:.3f}" if arm != "kd" and count > 1 else "–"
+      cells = split, group, arm, _mean([*found.values()]), _mean(taught), more, str(len(found))
+      lines.append(f"| {' | '.join(cells)} |")
+  return "\n".join(lines) + "\n"
+
+
+def _mean(values):
+  return f"{np.mean(values):.3f} ± {spread(values):.3f}" if values else "–"
 
 
 if __name__ == "__main__":

@@ -45,16 +45,31 @@ def test_runs_and_their_rows(sky, tmp_path, monkeypatch, typed, capsys):
   assert len(asked) == 4
   config = typed(*asked["tess_stars_ed_three_1"])
   assert (config.seed, config.faculty.seed, config.faculty.generalists) == (1, 1, 3)
-  assert config.data.split == "stars" and config.faculty.generalist.epochs < 12
+  assert config.data.split == "stars" and config.faculty.generalist.epochs < 24
   rows = [json.loads(line) for line in (tmp_path / "tess.jsonl").read_text().splitlines()]
   assert [(row["arm"], row["seed"]) for row in rows] == [
     ("alone", 0), ("ed_three", 0), ("alone", 1), ("ed_three", 1),
   ]  # fmt: skip
   assert ["teacher" in row for row in rows] == [False, True, False, True]
   assert "curve" not in rows[0]["planet"] and rows[0]["epochs"] == 4
-  first, second = capsys.readouterr().out.splitlines()
-  wanted = "stars alone: average precision planet 0.650 ± 0.071 (n = 2 seeds, 1,653 events)"
-  assert first == wanted and second == wanted.replace("alone", "ed_three")
+  told = capsys.readouterr().out.splitlines()
+  assert told[2:4] == [
+    "| stars | planet | alone | 0.650 ± 0.071 | – | – | 2 |",
+    "| stars | planet | ed_three | 0.650 ± 0.071 | 0.900 ± 0.000 | – | 2 |",
+  ]
+
+
+def test_the_table_compares_arms_of_the_same_seeds(sky):
+  arms = {"kd": (0.6, 0.7, 0.8), "ed": (0.7, 0.8, 0.9), "alone": (0.5, 0.7, 0.9)}
+  rows = [
+    {"split": "stars", "arm": arm, "seed": seed, "planet": {"average_precision": value}}
+    for arm, values in arms.items()
+    for seed, value in enumerate(values)
+  ]
+  kd, ed, alone = sky.table(rows).splitlines()[2:]
+  assert kd == "| stars | planet | kd | 0.700 ± 0.100 | – | – | 3 |"
+  assert "| +0.100 ± 0.000 | 3 |" in ed
+  assert "| +0.000 ± 0.248 | 3 |" in alone  # Student's t of two degrees of freedom, 4.303 · 0.1/√3
 
 
 def test_every_arm_is_a_config(sky, typed):
