@@ -1,4 +1,4 @@
-"""Writes the table of networks into README.
+"""Writes the tables of networks into docs/networks.md.
 
 python experiments/tables.py
 
@@ -19,7 +19,7 @@ from edjax import models
 from edjax.models.analysis.macs import network_macs
 from edjax.report.drawing import big
 
-README = pathlib.Path(__file__).parent.parent / "README.md"
+PAGE = pathlib.Path(__file__).parent.parent / "docs" / "networks.md"
 PLACE = re.compile(r"(<!-- networks[^>]*-->\n).*(<!-- end of networks -->)", re.DOTALL)
 _IMAGENET = (
   "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenetv1", "mobilenetv2",
@@ -32,8 +32,8 @@ _SIDE_BY_SIDE = 3
 
 def main():
   argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
-  written = PLACE.sub(lambda found: found[1] + tables() + found[2], README.read_text())
-  README.write_text(written)
+  written = PLACE.sub(lambda found: found[1] + tables() + found[2], PAGE.read_text())
+  PAGE.write_text(written)
 
 
 def tables():

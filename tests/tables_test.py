@@ -1,4 +1,4 @@
-"""README's tables hold every network and method, with the sizes that are known of them."""
+"""Tables hold every network, with the sizes that are known of it, and every method."""
 
 import re
 
@@ -11,15 +11,16 @@ from experiments import school_picture, tables
 from tests import command
 from tests.reference.zoo import ZOO
 
-TEXT = (command.ROOT / "README.md").read_text()
+README = (command.ROOT / "README.md").read_text()
+NETWORKS = (command.ROOT / "docs" / "networks.md").read_text()
 ROW = re.compile(r"`(\w+)` \| ([^|]+?) \| ([^|]+?) \|")
-SHOWN = {name: (parameters, macs) for name, parameters, macs in ROW.findall(TEXT)}
+SHOWN = {name: (parameters, macs) for name, parameters, macs in ROW.findall(NETWORKS)}
 # One of most families, which are traced in the blink of an eye.
 LIGHT = ("resnet8", "resnet20_option_a", "wrn_16_1", "resnet18", "resnet18_cifar", "vgg8")
 
 
 def test_every_network_is_in_the_table_once():
-  assert sorted(name for name, *_ in ROW.findall(TEXT)) == sorted(models.MODELS)
+  assert sorted(name for name, *_ in ROW.findall(NETWORKS)) == sorted(models.MODELS)
 
 
 @pytest.mark.parametrize("name", models.MODELS)
@@ -43,17 +44,17 @@ def test_a_row_is_what_the_network_has(name):
 
 def test_the_table_is_written_where_it_is(monkeypatch, tmp_path):
   """By a script that is told what each network has, as most are slow to trace."""
-  readme = tmp_path / "README.md"
-  readme.write_text(tables.PLACE.sub(r"\1\2", TEXT))
-  monkeypatch.setattr(tables, "README", readme)
+  page = tmp_path / "networks.md"
+  page.write_text(tables.PLACE.sub(r"\1\2", NETWORKS))
+  monkeypatch.setattr(tables, "PAGE", page)
   monkeypatch.setattr(tables, "size", lambda name: tuple(map(amount, SHOWN[name])))
   monkeypatch.setattr("sys.argv", ["tables"])
   tables.main()
-  assert readme.read_text() == TEXT
+  assert page.read_text() == NETWORKS
 
 
 def test_every_method_and_variant_is_in_the_table():
-  table = TEXT[TEXT.index("| what is compared |") :].split("\n\n")[0]
+  table = README[README.index("| what is compared |") :].split("\n\n")[0]
   named = set(re.findall(r"`(\w+)`", table))
   assert named == {*methods.METHODS, *published.METHODS, "kd", "ce"}
 
