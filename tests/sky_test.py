@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from edjax.data.readers import curves, tess
 from tests import command
 
 OPTIONS = ["--dataset=tess", "--data_dir=data", "--seeds=0,1", "--epochs=4", "--splits=stars"]
@@ -99,3 +100,27 @@ def test_planets_among_what_is_false_by_its_reason(monkeypatch):
   rows = [{"kind": "all", "auc": auc, "confirmed": 5, "false": 7} for auc in (0.9, 0.8)]
   wanted = "all: AUC 0.850 ± 0.071 (5 confirmed, 7 false, n = 2 runs)"
   assert [*kepler_why.summary(rows)] == [wanted]
+
+
+def test_planets_that_are_kept_by_how_far_they_stand_out(monkeypatch):
+  """Events of known S/N in the bytes of `tess`; counts by hand."""
+  monkeypatch.syspath_prepend(command.ROOT / "experiments")
+  import completeness
+
+  snr = np.array([8.0, 8.5, 9.0, 25.0, 25.0, 400.0, 400.0])
+  once = np.ones(len(snr))
+  views = [np.zeros((len(snr), 201))] * len(tess.VIEWS)
+  images = curves.pictures(views, tess.scalars(once, once, snr, once, once))
+  told = completeness.signal(images)
+  np.testing.assert_allclose(told, snr, rtol=0.021)
+  labels, said = np.array([2, 2, 0, 2, 1, 2, 2]), np.array([2, 0, 2, 2, 1, 2, 2])
+  rows = list(completeness.intervals(said, labels, told))
+  counts = [
+    tuple(row[key] for key in ("low", "planets", "kept", "others", "taken")) for row in rows
+  ]
+  assert counts == [(0, 2, 1, 1, 1), (20, 1, 1, 1, 0), (100, 2, 2, 0, 0)]
+  first, _, last = completeness.summary(rows)
+  assert first.startswith("S/N 0 to 10: 0.500 ± 0.000 of 2 planets kept, 1.0000 ± 0.0000 of 1 ")
+  assert (
+    last == "S/N 100 or more: 1.000 ± 0.000 of 2 planets kept, none of 0 others taken (n = 1 runs)"
+  )
