@@ -6,9 +6,9 @@ Each RUN is a work directory of the config `tess` or `et`, --dataset the exam: t
 `tess`, or those of a simulated sky (`et`). A planet is kept if the graduate's answer is "planet
 candidate" and not another class. S/N is that of the exam's own channel, to 4 %.
 
-Writes --out, a row per run and interval of S/N: planets, how many of these were kept, others, how
-many of these were taken for planets. Prints mean and sample standard deviation of the shares over
-the runs.
+Writes --out, a row per run, part (test and validation) and interval of S/N: planets, how many of
+these were kept, others by their class, how many of these were taken for planets. Prints mean and
+sample standard deviation of the shares over the runs, of the test part.
 """
 
 import argparse
@@ -37,14 +37,17 @@ def main():
   parser.add_argument("--out", type=pathlib.Path, required=True)
   parser.add_argument("runs", nargs="+", metavar="RUN")
   options = parser.parse_args()
-  exam = datasets.load(options.dataset, data_dir=options.data_dir).test
-  images, rows = np.asarray(exam.images), []
+  known, rows = datasets.load(options.dataset, data_dir=options.data_dir), []
   for run in options.runs:
-    said = edjax.load(run).logits(images).argmax(1)
-    named = {"run": pathlib.Path(run).name, "exam": options.dataset}
-    rows += [named | row for row in intervals(said, exam.labels, signal(images))]
+    graduate = edjax.load(run)
+    for part in ("validation", "test"):
+      exam = getattr(known, part)
+      images = np.asarray(exam.images)
+      found = intervals(graduate.logits(images).argmax(1), exam.labels, signal(images))
+      named = {"run": pathlib.Path(run).name, "exam": options.dataset, "part": part}
+      rows += [named | row for row in found]
   options.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
-  for line in summary(rows):
+  for line in summary([row for row in rows if row["part"] == "test"]):
     print(line)
 
 
@@ -55,7 +58,7 @@ def signal(images):
 
 
 def intervals(said, labels, snr):
-  """Yields a row for each interval of S/N that has a planet.
+  """Yields a row for each interval of S/N that has an event.
 
   Args:
     said, labels: classes of `tess` [n].
@@ -64,25 +67,29 @@ def intervals(said, labels, snr):
   planet = tess.CLASSES.index("PC")
   for low, high in zip(EDGES, EDGES[1:], strict=False):
     inside = (snr >= low) & (snr < high)
-    own, other = inside & (labels == planet), inside & (labels != planet)
-    if own.any():
-      kept, taken = ((said[each] == planet).sum() for each in (own, other))
-      counts = {"planets": own.sum(), "kept": kept, "others": other.sum(), "taken": taken}
+    counts, taken = (
+      {name: int((own & (labels == label)).sum()) for label, name in enumerate(tess.CLASSES)}
+      for own in (inside, inside & (said == planet))
+    )
+    planets, kept = counts.pop("PC"), taken.pop("PC")
+    if inside.any():
       ends = {"low": low, "high": high if np.isfinite(high) else None}
-      yield ends | {key: int(count) for key, count in counts.items()}
+      yield ends | {"planets": planets, "kept": kept, "others": counts, "taken": taken}
 
 
 def summary(rows):
-  """Yields a line for every interval."""
+  """Yields a line for every interval that has a planet."""
+  rows = [row for row in rows if row["planets"]]
   for low, high in dict.fromkeys((row["low"], row["high"]) for row in rows):
     own = [row for row in rows if row["low"] == low]
     kept = [row["kept"] / row["planets"] for row in own]
-    taken = [row["taken"] / row["others"] for row in own if row["others"]]
+    others = sum(own[0]["others"].values())
+    taken = [sum(row["taken"].values()) / others for row in own if others]
     what = f"S/N {low} or more" if high is None else f"S/N {low} to {high}"
     yield (
       f"{what}: {np.mean(kept):.3f} ± {spread(kept):.3f} of {own[0]['planets']} planets kept, "
       + (f"{np.mean(taken):.4f} ± {spread(taken):.4f}" if taken else "none")
-      + f" of {own[0]['others']:,} others taken (n = {len(own)} runs)"
+      + f" of {others:,} others taken (n = {len(own)} runs)"
     )
 
 
