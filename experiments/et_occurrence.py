@@ -16,7 +16,6 @@ Writes --out/et_occurrence.jsonl, a row per figure, and prints the tables of doc
 """
 
 import argparse
-import functools
 import json
 import pathlib
 import sys
@@ -77,7 +76,14 @@ def rows(options):
   """Yields every row, real ones first."""
   yield from gk(options.data_dir)
   truth = yield from dwarfs(options.data_dir)
-  yield from covered(truth, options.runs, options.seed)
+  simulated = simulated_survey.Simulated(survey.SURVEYS["white_paper"], 100_000)
+  law = BROKEN(jax.numpy.asarray(truth))
+
+  def draw(key):
+    return simulated.candidates(law, *SYSTEMS, key)[0]
+
+  keys = jax.random.split(jax.random.key(options.seed), options.runs)
+  yield from covered(truth, simulated.completeness(), map(draw, keys))
 
 
 def gk(folder):
@@ -118,16 +124,19 @@ def dwarfs(folder):
   return fitted.parameters
 
 
-def covered(truth, runs, seed):
-  """Yields, for every figure, how often its interval holds the truth of simulated surveys."""
-  simulated = simulated_survey.Simulated(survey.SURVEYS["white_paper"], 100_000)
-  share, law = simulated.completeness(), BROKEN(jax.numpy.asarray(truth))
-  draw = functools.partial(simulated.candidates, law, *SYSTEMS)
-  exposure, held = share.exposure(*SYSTEMS), {}
-  for key in jax.random.split(jax.random.key(seed), runs):
-    candidates = padded(draw(key))
+def covered(truth, share, surveys):
+  """Yields, for every figure, how often its interval holds the truth of simulated surveys.
+
+  Args:
+    truth: parameters of the law that planets are drawn from.
+    share: of planets that are found, by all that is known to who looks.
+    surveys: yields the candidates of each.
+  """
+  law, exposure, held, runs = BROKEN(jax.numpy.asarray(truth)), share.exposure(*SYSTEMS), {}, 0
+  for candidates in map(padded, surveys):
+    runs += 1
     fitted = occurrence.fit(BROKEN, STARTS[::4], candidates, exposure)
-    number = int(candidates.reliability.sum())
+    number = round(candidates.reliability.sum())
     deviations = np.sqrt(np.diag(fitted.covariance))
     for name, value, deviation, wanted in zip(
       NAMES, fitted.parameters, deviations, truth, strict=True

@@ -1,4 +1,4 @@
-"""Tables of docs/survey.md, made of the rows of et_occurrence.py and et_yield.py."""
+"""Tables of docs/survey.md, made of the rows of et_occurrence.py, et_vetted.py, et_yield.py."""
 
 import numpy as np
 
@@ -95,6 +95,24 @@ def yields(made):
       "",
     ]
   )
+
+
+def vetted(made):
+  """Returns a table: which intervals hold the truth by true labels, and by the graduates'."""
+  by = {}
+  for row in made:
+    by.setdefault((row["estimator"], named(row["figure"])), {})[row["labels"]] = row
+  lines = [
+    "| by | figure | truth | true labels: mean | inside | graduates': mean | deviation | inside |",
+    "|---|---|---:|---:|---:|---:|---:|---:|",
+  ]
+  for (estimator, figure), rows in by.items():
+    true, own = rows["true"], rows["the graduates'"]
+    lines.append(
+      f"| {estimator} | {figure} | {true['truth']:.3g} | {true['mean']:.3g} | {true['inside']} | "
+      f"{own['mean']:.3g} | {own['deviation']:.2g} | {own['inside']} |"
+    )
+  return "\n".join([*lines, ""])
 
 
 def span(box, digits):

@@ -16,10 +16,11 @@ _SPARE = 6  # standard deviations of a Poisson number that there is room for
 
 @dataclasses.dataclass(frozen=True)
 class Simulated:
-  """Who looks at how many stars."""
+  """Who looks at how many stars, and which share of what stands out is found."""
 
   chosen: survey.Survey
   stars: int
+  found: population.Found = survey.accepted
 
   def completeness(self, periods=(1.9, 420.0, 24), radii=(0.45, 6.5, 32)):
     """Returns the share of planets found, their mean over stars and impacts.
@@ -28,11 +29,13 @@ class Simulated:
       periods, radii: least, most, how many.
     """
     along, across = np.geomspace(*periods), np.geomspace(*radii)
-    share = [[_mean(self.chosen, period, radius) for radius in across] for period in along]
+    share = [
+      [_mean(self.chosen, self.found, period, radius) for radius in across] for period in along
+    ]
     return occurrence.Completeness(along, across, np.array(share), float(self.stars))
 
   def candidates(self, law, periods, radii, key):
-    """Returns what the survey finds, as candidates of reliability 1."""
+    """Returns (what the survey finds, as candidates of reliability 1; by how many σ each does)."""
     mean = self.stars * float(law.within(periods, radii))
     number, drawn, stars, chance = jax.random.split(key, 4)
     count = np.random.default_rng(np.asarray(jax.random.key_data(number))).poisson(mean)
@@ -44,10 +47,13 @@ class Simulated:
     kept = np.flatnonzero((passing < crossing)[:count])
     padded = np.pad(kept, (0, -len(kept) % _BLOCK))
     own = (np.asarray(each)[padded] for each in (numbers, period, radius, impact))
-    kept = kept[np.asarray(noticed)[kept] < _seen(self.chosen, *own)[: len(kept)]]
-    return occurrence.Candidates(
+    share, sigmas = (each[: len(kept)] for each in _seen(self.chosen, self.found, *own))
+    seen = np.asarray(noticed)[kept] < share
+    kept = kept[seen]
+    found = occurrence.Candidates(
       np.asarray(period)[kept], np.asarray(radius)[kept], np.ones(len(kept))
     )
+    return found, np.asarray(sigmas)[seen]
 
 
 def lattice(count, axes):
@@ -62,14 +68,16 @@ def lattice(count, axes):
   return np.mod(steps + 0.5, 1)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _mean(chosen, period, radius):
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _mean(chosen, found, period, radius):
   places = jnp.asarray(lattice(_LATTICE, 4))
   star = population.stars(places[:, :3])
-  share = population.seen(chosen, star, period, radius, places[:, 3])
+  share = population.seen(chosen, star, period, radius, places[:, 3], found)
   return (population.crossing(star, period) * share).mean()
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _seen(chosen, numbers, period, radius, impact):
-  return population.seen(chosen, population.stars(numbers), period, radius, impact)
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _seen(chosen, found, numbers, period, radius, impact):
+  star = population.stars(numbers)
+  share = population.seen(chosen, star, period, radius, impact, found)
+  return share, population.stands_out(chosen, star, period, radius, impact)[0]

@@ -97,13 +97,26 @@ def seen(
 ) -> jax.Array:
   """The share of planets that pass before their star which a survey finds.
 
-  `survey.window` times the share found of those that stand out so far: all of the star's noise in
-  a transit's hours against the depth of a dark disk, for the mean number of transits.
+  `survey.window` times the share found of those that stand out so far, see `stands_out`.
+
+  Args:
+    star, period, radius, impact: of the planets.
+    found: by σ and transits.
+  """
+  sigmas, transits = stands_out(chosen, star, period, radius, impact)
+  return survey.window(period, chosen.span, chosen.duty) * found(sigmas, transits)
+
+
+def stands_out(
+  chosen: survey.Survey, star: Stars, period: ArrayLike, radius: ArrayLike, impact: ArrayLike
+) -> tuple[jax.Array, jax.Array]:
+  """By how many σ a planet stands out, and its mean number of transits.
+
+  All of the star's noise in a transit's hours against the depth of a dark disk.
 
   Args:
     star, period, radius: of the planets.
     impact: how far from the star's middle they pass, in its radii, from 0 to 1.
-    found: by σ and transits.
   """
   period, radius, impact = alike(period, radius, impact)
   ratio = jnp.sqrt(DEPTH * 1e-6) * radius / star.radius
@@ -111,8 +124,7 @@ def seen(
   hours = 24 * period / jnp.pi * crossing(star, period) * chord
   ppm = noise.cdpp(star.magnitude, hours, star.noise, 0.0, chosen.light)
   transits = chosen.span * chosen.duty / period
-  sigmas = survey.significance(1e6 * ratio**2, ppm, transits)
-  return survey.window(period, chosen.span, chosen.duty) * found(sigmas, transits)
+  return survey.significance(1e6 * ratio**2, ppm, transits), transits
 
 
 def planets(
