@@ -103,6 +103,8 @@ def said(planet):
     return None
   return {
     "signal": round(planet.signal, 2),
+    "steady": round(planet.steady, 2),
+    "scatter": round(planet.scatter, 2),
     "period": round(planet.period, 5),
     "epoch": round(planet.epoch, 4),
     "depth_ppm": round(1e6 * planet.depth, 1),

@@ -18,6 +18,8 @@ _CELLS = 8  # in such a duration, if the light curve has as many points
 _FINELY = 20  # cells in the duration of a planet whose period is sharpened
 _OVERSAMPLING = 3
 _LEAST_TRANSITS = 3
+_MISSED = 0.1  # of a transit's depth: what its edges may miss of a box, besides noise
+_ROUNDING = 6e-8  # σ of a relative flux in float32, where there is no other noise
 _HIDDEN = 2.0  # durations round the middle of a transit, as neighbours make planets early and late
 
 
@@ -30,6 +32,10 @@ class Planet(NamedTuple):
     points: seen within it.
     transits: at least half as deep as their mean.
     signal: its S/N, see `boxes.Boxes`.
+    scatter: χ² of the transits' depths about their mean, by its degrees of freedom; a tenth of the
+      depth is allowed for besides noise. At most about 1 where all transits are alike.
+    steady: S/N by σ of means over as many points as a transit has, not of single points, divided by
+      √scatter where that is above 1 (Seader et al. 2013, ApJS 206, 25).
   """
 
   period: float
@@ -39,6 +45,8 @@ class Planet(NamedTuple):
   points: int
   transits: int
   signal: float
+  scatter: float
+  steady: float
 
 
 def trial_periods(
@@ -72,11 +80,12 @@ def planets(
 ) -> list[Planet]:
   """Searches, leaves out the transits that were found, and searches again.
 
-  A dip that is seen in fewer than three transits is left out too, but is no planet.
+  A dip that is seen in fewer than three transits is left out too, but is no planet, and neither is
+  one whose transits are not alike, as two steps in the light that lie well.
 
   Args:
     time, flux, segments: as of `fold.detrended`, trends not yet removed.
-    least: S/N of a planet.
+    least: S/N of a planet, by `Planet.signal` and by `Planet.steady`.
     most: dips that are looked at.
     shortest: period that is tried, in days.
 
@@ -91,15 +100,16 @@ def planets(
     if dip.signal < least:
       break
     dips.append(dip)
-  found = [dip for dip in dips if dip.transits >= _LEAST_TRANSITS]
-  return [
+  found = (
     sharpened(
       *without(time, flux, segments, [dip for dip in dips if dip != own], own),
       own.period,
       own.duration,
     )
-    for own in found
-  ]
+    for own in dips
+    if own.transits >= _LEAST_TRANSITS
+  )
+  return [planet for planet in found if planet.steady >= least]
 
 
 def without(
@@ -136,9 +146,11 @@ def sharpened(time: fold.Points, flux: fold.Points, period: float, duration: flo
   top = int(np.argmax(found.signal))
   period, epoch, duration = (float(each[top]) for each in (near, found.epoch, found.duration))
   depth = float(found.depth[top])
-  inside = fold.within(time, period, epoch, duration)
-  _, orbit = np.unique(np.rint((time[inside] - epoch) / period), return_inverse=True)
-  depths = -np.bincount(orbit, flux[inside]) / np.bincount(orbit)
+  depths, points = _depths(time, flux, period, epoch, duration)
+  weights = points / _variance(time, flux, duration)
+  mean = np.average(depths, weights=weights)
+  deviations = (depths - mean) ** 2 / (1 / weights + (_MISSED * mean) ** 2)
+  scatter = float(deviations.sum()) / max(1, len(depths) - 1)
   return Planet(
     period=period,
     epoch=epoch,
@@ -147,7 +159,30 @@ def sharpened(time: fold.Points, flux: fold.Points, period: float, duration: flo
     points=int(found.points[top]),
     transits=int((depths > depth / 2).sum()),
     signal=float(found.signal[top]),
+    scatter=scatter,
+    steady=float(mean * np.sqrt(weights.sum() / max(1, scatter))),
   )
+
+
+def _depths(
+  time: fold.Points, flux: fold.Points, period: float, epoch: float, duration: float
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns (mean depth, points) of each transit that has a point."""
+  inside = fold.within(time, period, epoch, duration)
+  _, orbit = np.unique(np.rint((time[inside] - epoch) / period), return_inverse=True)
+  points = np.bincount(orbit)
+  return -np.bincount(orbit, flux[inside]) / points, points
+
+
+def _variance(time: fold.Points, flux: fold.Points, duration: float) -> float:
+  """That of a point, by the scatter of means over so long: more than its own if noise lasts."""
+  cell = np.floor((time - time[0]) / duration).astype(int)
+  points, total = np.bincount(cell), np.bincount(cell, flux)
+  usual = np.median(points[points > 0])
+  whole = points >= 0.8 * usual  # no gap
+  means = total[whole] / points[whole]
+  sigma = 1.4826 * float(np.median(np.abs(means - np.median(means))))
+  return float(points[whole].mean()) * max(sigma, _ROUNDING) ** 2
 
 
 def _strongest(

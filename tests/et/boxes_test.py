@@ -157,6 +157,7 @@ def test_planets_are_found_one_by_one():
     assert own.depth == pytest.approx(depth, rel=0.1)
     assert own.transits >= 4
     assert own.signal == pytest.approx(own.depth / 1e-4 * np.sqrt(own.points), rel=0.1)
+    assert own.scatter < 1.5 and own.steady == pytest.approx(own.signal, rel=0.3)
 
 
 def test_two_dips_are_no_planet():
@@ -166,3 +167,41 @@ def test_two_dips_are_no_planet():
     search.planets(time, 100 * (1 + flux - 1e-3 * dips), np.zeros(len(time), int), shortest=8.0)
     == []
   )
+
+
+@pytest.mark.parametrize("depths, count", [((16, 16, 16, 16), 1), ((30, 11, 11, 12), 0)])
+def test_transits_that_are_not_alike_are_no_planet(depths, count):
+  """Four dips as far from each other, with the same mean."""
+  time, flux = curve(50.0)
+  for number, depth in enumerate(depths):
+    flux -= 2e-5 * depth * (np.abs(time - time[0] - 6.0 - 12.0 * number) < 0.15)
+  found = search.planets(time, 100 * (1 + flux), np.zeros(len(time), int), shortest=8.0)
+  assert len(found) == count
+
+
+def test_noise_that_lasts_counts_as_more():
+  """Of as many σ by points; noise is the same for three hours, six points or so, at a time."""
+  draw = np.random.default_rng(3)
+  time = np.arange(0, 60, CADENCE)
+  slow = 1e-4 * np.repeat(draw.normal(size=len(time) // 6 + 1), 6)[: len(time)]
+  dip = 1e-3 * fold.within(time, 7.0, 2.0, 0.24)
+  quick, lasting = (
+    search.sharpened(time, noise - dip, 7.0, 0.24)
+    for noise in (1e-4 * draw.normal(size=len(time)), slow)
+  )
+  assert quick.steady == pytest.approx(quick.signal, rel=0.3)
+  # Means of 12 points have σ / √2 and not σ / √12.
+  assert lasting.steady == pytest.approx(lasting.signal / np.sqrt(6), rel=0.3)
+
+
+def test_alike_is_by_the_chi_square_of_depths():
+  """Depths that are off by as many σ as was drawn, of transits of whole cells."""
+  draw = np.random.default_rng(5)
+  time = np.arange(0, 300, CADENCE)
+  orbit = np.rint((time - 2.0) / 7.0).astype(int)
+  off = draw.normal(size=orbit.max() + 1)
+  dip = fold.within(time, 7.0, 2.0, 0.24) * (1e-3 + 2e-4 * off[orbit])
+  planet = search.sharpened(time, 1e-5 * draw.normal(size=len(time)) - dip, 7.0, 0.24)
+  # Besides noise a tenth of the depth is allowed for.
+  wanted = 2e-4**2 * off.var(ddof=1) / (1e-5**2 / 12 + 1e-4**2)
+  assert planet.scatter == pytest.approx(wanted, rel=0.15)
