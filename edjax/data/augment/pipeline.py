@@ -25,7 +25,8 @@ class Augment:
 
   Attributes:
     mean, std: per channel, of pixels scaled to [0, 1].
-    pad: black pixels added on every side before a random crop of the old size; 0: no crop.
+    pad: black pixels added on every side before a random crop of the old size; 0: no crop. Where
+      images are one pixel high, they are as the ends.
     flip: mirror left and right with probability one half.
     mixup: α of Beta(α, α), from which the share of an image in its mixture with another is drawn,
       once per step; 0: no mixing (Zhang et al. 2018, arXiv:1710.09412).
@@ -198,7 +199,9 @@ def view(
     cropped = resized.view(images, windows)
     return jnp.where(draws[:, -1, None, None, None] > 0, cropped[:, :, ::-1], cropped)
   rows, columns = augment.pads
-  padded = jnp.pad(images, ((0, 0), (rows, rows), (columns, columns), (0, 0)))
+  # Black would be a dip at the end of a light curve, as deep as can be.
+  mode = "edge" if augment.flat[0] else "constant"
+  padded = jnp.pad(images, ((0, 0), (rows, rows), (columns, columns), (0, 0)), mode)
 
   def one(image: Array, row: Array, column: Array, mirrored: Array) -> Array:
     cropped = jax.lax.dynamic_slice(image, (row, column, 0), (height, width, channels))
