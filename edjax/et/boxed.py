@@ -3,8 +3,6 @@
 `boxes.py` searches all periods of one measured star; this looks at one period of thousands.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -54,21 +52,34 @@ def best(
   Returns:
     (by how much, in the unit of the flux; its middle and its duration, in days).
   """
+  scores = _scores(flux, seen, time, period)
+  flat = scores.transpose(1, 0, 2).reshape(len(period), -1)
+  place = flat.argmax(1)
+  wide, first = jnp.asarray(_BOXES)[place // _PHASES], place % _PHASES
+  duration = jnp.maximum(wide / _PHASES * period, EXPOSURE)
+  return scores.max((0, 2)), (first + wide / 2) / _PHASES * period, duration
+
+
+def strength(flux: Flux, seen: Seen, time: Float[Array, " times"], period: Numbers) -> Numbers:
+  """By how much `best` stands out, for less: where the largest is takes longer than how large."""
+  return _scores(flux, seen, time, period).max((0, 2))
+
+
+def _scores(
+  flux: Flux, seen: Seen, time: Float[Array, " times"], period: Numbers
+) -> Float[Array, "boxes n places"]:
+  """By how much each box stands out."""
   total, count = binned(flux, seen, (time[None] / period[:, None]) % 1 * _PHASES, _PHASES)
   every = jnp.maximum(count.sum(1, keepdims=True), 1)
   total = total - count * total.sum(1, keepdims=True) / every
-  nothing = jnp.zeros(len(period))
-  found = nothing - jnp.inf, nothing, nothing
-  for wide in _BOXES:
-    dip, many = (_ahead(each, wide) for each in (total, count))
-    score = -dip / jnp.sqrt(jnp.maximum(many, 1) * jnp.clip(1 - many / every, 0.1))
-    score = jnp.where(many >= _LEAST, score, -jnp.inf)
-    at = score.argmax(1)
-    own = score.max(1), (at + wide / 2) / _PHASES * period, wide / _PHASES * period
-    more = own[0] > found[0]
-    found = jax.tree.map(functools.partial(jnp.where, more), own, found)
-  score, middle, duration = found
-  return score, middle, jnp.maximum(duration, EXPOSURE)
+  sums = [_sums(each) for each in (total, count)]
+
+  def score(wide: int) -> Bins:
+    dip, many = (each[:, wide : wide + _PHASES] - each[:, :_PHASES] for each in sums)
+    own = -dip / jnp.sqrt(jnp.maximum(many, 1) * jnp.clip(1 - many / every, 0.1))
+    return jnp.where(many >= _LEAST, own, -jnp.inf)
+
+  return jnp.stack([score(wide) for wide in _BOXES])
 
 
 def stands_out(flux: Flux, seen: Seen, days: Flux, duration: Numbers) -> Numbers:
@@ -115,8 +126,7 @@ def again(
   return epoch + (score.argmax(1) + 0.5) / _PHASES * period
 
 
-def _ahead(values: Bins, wide: int) -> Bins:
-  """The sum of each and those behind it, around the circle: `wide` in all."""
-  summed = jnp.pad(values, ((0, 0), (0, wide)), mode="wrap").cumsum(1)
-  summed = jnp.pad(summed, ((0, 0), (1, 0)))
-  return (summed[:, wide:] - summed[:, :-wide])[:, :_PHASES]
+def _sums(values: Bins) -> Float[Array, "n further"]:
+  """Of all before each place, on around the circle for the longest box."""
+  around = jnp.pad(values, ((0, 0), (0, _BOXES[-1])), mode="wrap")
+  return jnp.pad(around, ((0, 0), (1, 0))).cumsum(1)

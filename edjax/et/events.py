@@ -126,7 +126,7 @@ def found(key: Key, light: Light, flux: Flux, seen: Seen, time: Float[Array, " t
     periods = 1 / (slowest + (1 / SHORTEST - slowest) * stepped / TRIALS)
 
     def scored(tried: Numbers) -> Numbers:
-      return boxed.best(flux, seen, time, tried)[0]
+      return boxed.strength(flux, seen, time, tried)
 
     best = jax.lax.map(scored, periods).argmax(0)
     period = jnp.take_along_axis(periods, best[None], 0)[0]
