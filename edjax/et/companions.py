@@ -1,11 +1,15 @@
 """A star with a planet that passes before a source: paths that are drawn, and their light. Batched.
 
 A disk is the mean of seven points, which an exposure's moments are spread over, too. None counts
-for more than four times their median, as points on a caustic have no finite light. So what a
-caustic does to a disk is right in its sum rather than at each exposure. Every exposure is computed
-within four days of the peak and of where the path passes the caustic. Elsewhere the source is a
-point and computed every 16 hours, and the ratio to a single lens, which is no more than four,
-interpolated.
+for more than four times their median, as points on a caustic have no finite light. Every exposure
+is computed within four days of the peak and of where the path passes the caustic. Elsewhere the
+source is a point and computed every 16 hours, and the ratio to a single lens, which is no more than
+four, interpolated.
+
+So what a caustic does to a disk is right in kind rather than at each exposure. Of 4,608 exposures
+within two days of 24 passages, half agree with VBMicrolensing's disks to 3e-5 of the light, 90 % to
+1e-4 and 99 % to 5 %; the worst is off by 68 %. Further than four days from both, 99.9 % of 8,942 do
+to 6e-4.
 """
 
 import functools

@@ -178,7 +178,7 @@ def test_every_class_has_events_and_they_are_the_same_again():
 
 
 def test_vbmicrolensing_of_planets():
-  """Disks on caustics as another program has them, by their share of the light's change."""
+  """Disks on caustics as another program has them; seven points are not a disk to every digit."""
   vbm = pytest.importorskip("VBMicrolensing").VBMicrolensing()
   scene = jax.device_get(companions.paths(jax.random.key(3), 4, TIME))
   ours, alone = (np.asarray(each) for each in companions.magnified(scene, TIME))
@@ -189,4 +189,4 @@ def test_vbmicrolensing_of_planets():
     zeta = ((when - closest) / crossing + 1j * least) * np.exp(1j * angle) - s * q / (1 + q)
     wanted = np.array([vbm.BinaryMag2(s, q, z.real, z.imag, rho) for z in zeta])
     off = np.abs(ours[row][near] / wanted - 1)
-    assert np.median(off) < 0.01 and np.quantile(off, 0.9) < 0.1
+    assert np.median(off) < 1e-3 and np.quantile(off, 0.9) < 0.03
