@@ -114,7 +114,7 @@ def reported(flux: Flux, error: Flux, time: Times, alone: Flux) -> Peak:
   )
   # A dip is no peak, nor is one that nobody saw or of which the light curve shows one end only.
   shown = ((seen & (jnp.abs(near) < 0.5)).sum(1) >= _SHOWN) & (source[:, 0] > 0)
-  shown &= jnp.stack([view.min(1) < 0 for view in views]).all(0)
+  shown &= views[1].min(1) < 0
   return Peak(
     *views,
     width=fit.width,

@@ -165,14 +165,16 @@ def test_missing_exposures_are_of_no_account():
     np.testing.assert_array_equal(getattr(one, name), getattr(two, name), name)
 
 
-def test_every_class_has_events_and_they_are_the_same_again():
+def test_every_class_has_events():
   for name in rises.CLASSES:
-    first = bulge.events_of(name, 5, SKY, 0)
-    assert len(first.signal) == 5 and (first.signal >= source.LEAST).all()
-  jax.tree.map(np.testing.assert_array_equal, first, bulge.events_of(name, 5, SKY, 0))
-  assert (first.deviation >= bulge.DEVIATION).all() and (first.companion >= bulge.DEVIATION).all()
-  assert not np.array_equal(first.whole, bulge.events_of(name, 5, SKY, 1).whole)
+    found = bulge.events_of(name, 5, SKY, 0)
+    assert len(found.signal) == 5 and (found.signal >= source.LEAST).all()
+  assert name == "planetary"
+  assert (np.minimum(found.deviation, found.companion) >= bulge.DEVIATION).all()
   assert jnp.result_type(float) == jnp.float32  # float64 is left behind
+  first, again, other = (bulge.events_of("outburst", 5, SKY, seed) for seed in (0, 0, 1))
+  jax.tree.map(np.testing.assert_array_equal, first, again)
+  assert not np.array_equal(first.whole, other.whole)
   with pytest.raises(UserError, match="comet.*planetary"):
     bulge.events_of("comet", 5, SKY, 0)
 
