@@ -90,8 +90,7 @@ def test_what_the_variants_promise(name):
   assert kd.teachers == ("generalist",) and len(kd.grades) == 1
   assert ce.grades[0].epochs == kd.grades[0].epochs
   config, paper = built("paper")
-  few = CLASSES[name] < 6  # which make one subject
-  subjects = 1 if few else 3
+  subjects = min(3, CLASSES[name] // 2)  # each needs two classes
   assert paper.teachers == ("subject_1", "subject_2", "subject_3")[:subjects]
   whole = len(models.body(config.student.model).fragments)
   assert [grade.fragments for grade in paper.grades] == [1, 2, whole]

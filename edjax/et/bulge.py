@@ -45,7 +45,7 @@ def events_of(name: str, count: int, sky: source.Sky, seed: int) -> peaks.Peak:
     return _seen(rest, rises.CLASSES[name](light, _BATCH, time), time, sky.red)
 
   def kept(event: peaks.Peak) -> np.ndarray:
-    stands = event.signal >= source.LEAST
+    stands = np.asarray(event.signal) >= source.LEAST
     if name != "planetary":
       return stands
     return stands & (np.minimum(event.companion, event.deviation) >= DEVIATION)

@@ -99,7 +99,8 @@ def fitted(flux: Flux, error: Flux, time: Times, peak: Box) -> Fit:
 
 def light(fit: Fit, time: Times) -> Flux:
   """Its magnification [n, times]."""
-  u = lens.path(time[None], *(each[:, None] for each in fit[:3]))
+  closest, least, crossing, _ = (each[:, None] for each in fit)
+  u = lens.path(time[None], closest, least, crossing)
   return lens.point(jnp.maximum(u, 1e-6))
 
 

@@ -8,6 +8,7 @@ not the bulge's own numbers. Light is that of the middle of an exposure. Peaks o
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -101,7 +102,7 @@ def planetary(key: Key, count: int, time: Times) -> Rise:
 
 
 def _path(closest: Numbers, least: Numbers, crossing: Numbers, time: Flux) -> Flux:
-  return lens.path(time, *(each[:, None] for each in (closest, least, crossing)))
+  return lens.path(time, closest[:, None], least[:, None], crossing[:, None])
 
 
 def _replaced(flux: Flux, at: jax.Array, values: Flux) -> Flux:
@@ -114,7 +115,7 @@ def _blended(magnified: Flux, draw: Numbers) -> Rise:
   return Rise(flux, flux)
 
 
-CLASSES = {
+CLASSES: dict[str, Callable[[Key, int, Times], Rise]] = {
   "flat": flat,
   "outburst": outburst,
   "point": point,
