@@ -1,13 +1,13 @@
 r"""What a graduate of `bulge` says of three real events, two of which are no point lenses.
 
-python experiments/bulge_real.py --data_dir=DIR --graduate=RUN/graduate
+python experiments/bulge_real.py --data_dir=DIR --graduate=RUN --out=DIR
 
 `--data_dir` has a folder per event: OGLE-2016-BLG-1195 with KMTNet's files (a planet, Shvartzvald
 et al. 2017), MOA-2008-BLG-310 (a source's disk, and a planet by Janczak et al. 2010) and
 OGLE-2014-BLG-0939 from the ground (a single lens). All curves of an event are fitted with one point
 lens, brought to its magnification, and their means over half hours about the peak are a season of
-the simulated survey. Errors of each curve are scaled by the spread of what is left. Prints a row
-per event: what the pipeline found, and the probability of each class. Three events prove nothing.
+the simulated survey. Errors of each curve are scaled by the spread of what is left. Writes
+--out/bulge_real.jsonl, a row per event: what the pipeline found, and the probability of each class.
 """
 
 import argparse
@@ -36,9 +36,10 @@ EVENTS = {
 def main():
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--data_dir", type=pathlib.Path, required=True)
-  parser.add_argument("--graduate", required=True)
+  parser.add_argument("--graduate", required=True, help="a run of the config, or its graduate")
+  parser.add_argument("--out", type=pathlib.Path, required=True)
   options = parser.parse_args()
-  graduate = edjax.load(options.graduate)
+  graduate, rows = edjax.load(options.graduate), []
   for (folder, files), (closest, *others) in EVENTS.items():
     paths = sorted((options.data_dir / folder).glob(files))
     if not paths:
@@ -55,7 +56,10 @@ def main():
     chance = np.exp(logits - logits.max())
     chance /= chance.sum()
     row |= {name: round(float(p), 3) for name, p in zip(lensed.CLASSES, chance, strict=True)}
-    print(json.dumps(row), flush=True)
+    rows.append(json.dumps(row) + "\n")
+    print(rows[-1], end="", flush=True)
+  options.out.mkdir(parents=True, exist_ok=True)
+  (options.out / "bulge_real.jsonl").write_text("".join(rows))
 
 
 def season(paths, start):
