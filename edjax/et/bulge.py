@@ -16,7 +16,8 @@ from edjax.et import events, peaks, rises, source
 SEASON = source.Sky(
   days=190.0,
   red=0.3,
-  mixture={"flat": 1.0, "outburst": 1.0, "point": 0.6, "finite": 0.4, "planetary": 1.0},
+  # The first is what a sky is known by, see `edjax.data.simulation`: it has most physics in it.
+  mixture={"planetary": 1.0, "finite": 0.4, "point": 0.6, "outburst": 1.0, "flat": 1.0},
 )
 DEVIATION = 10.0  # σ
 _BATCH = 64

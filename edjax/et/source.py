@@ -32,10 +32,10 @@ class Sky:
   """How events come about, and how often each class does.
 
   Attributes:
-    days: of a light curve; a sector of TESS, as the pipeline of its events had it.
+    days: of a light curve; at first a sector of TESS, as the pipeline of its events had it.
     red: how strong slow noise is beside white noise, in the median of an exposure.
-    mixture: {class of `objects.CLASSES`: its share of the label it belongs to}, as far as it is not
-      left out.
+    mixture: {class of `objects.CLASSES`, or `rises.CLASSES`: its share of the label it belongs to},
+      as far as it is not left out.
   """
 
   days: float = 27.4
