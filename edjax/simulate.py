@@ -1,29 +1,33 @@
-"""The command: `edjax simulate --data_dir=DIR [--events=N] [--objects=planet,blended] …`."""
+"""The command: `edjax simulate --data_dir=DIR [--subject=lenses] [--objects=planet,blended] …`."""
 
+import dataclasses
 import pathlib
 import sys
 
 from edjax.data import simulation
+from edjax.data.readers import simulated
 from edjax.errors import Parser, UserError, choose, one_line
-from edjax.et import objects
-from edjax.et.source import Sky
 from edjax.progress import Progress
 
 
 def main(argv: list[str]) -> None:
   """Runs the command with the given arguments; raises UserError."""
   options = _parser().parse_args(argv)
-  usual = Sky()
-  chosen = options.objects.split(",")
+  usual = choose(simulation.SUBJECTS, options.subject, "--subject").sky
+  chosen = options.objects.split(",") if options.objects else [*usual.mixture]
   for name in chosen:
-    choose(objects.CLASSES, name, "--objects")
-  if options.events < 100 or options.red < 0:
+    choose(usual.mixture, name, "--objects")
+  red = usual.red if options.red is None else options.red
+  if options.events < 100 or red < 0:
     raise UserError("--events must be 100 or more, --red no less than 0")
-  sky = Sky(red=options.red, mixture={name: usual.mixture[name] for name in chosen})
+  mixture = {name: usual.mixture[name] for name in chosen}
+  sky = dataclasses.replace(usual, red=red, mixture=mixture)
   progress = Progress()
   try:
     place = pathlib.Path(options.data_dir).expanduser()
-    stated = simulation.prepare(place, sky, options.events, options.seed, progress.line)
+    stated = simulation.prepare(
+      place, options.subject, sky, options.events, options.seed, progress.line
+    )
   finally:
     progress.close()
   for part, counts in stated["counts"].items():
@@ -31,16 +35,16 @@ def main(argv: list[str]) -> None:
 
 
 def _parser() -> Parser:
-  usual = Sky()
   parser = Parser(prog="edjax simulate", description=__doc__)
   parser.add_argument("--data_dir", required=True, metavar="DIR", help="where it is written")
+  parser.add_argument(
+    "--subject", default=simulated.FIRST, help=f"{' or '.join(simulation.SUBJECTS)}"
+  )
   parser.add_argument("--events", type=int, default=16_000, help="of all parts together")
   parser.add_argument("--seed", type=int, default=0)
+  parser.add_argument("--objects", help="classes of what there is to be seen, if not all")
   parser.add_argument(
-    "--objects", default=",".join(usual.mixture), help="classes of what there is to be seen"
-  )
-  parser.add_argument(
-    "--red", type=float, default=usual.red, help="slow noise, in the white noise of half an hour"
+    "--red", type=float, help="slow noise, in the white noise of half an hour, if not the usual"
   )
   return parser
 

@@ -8,7 +8,7 @@ import dataclasses
 import jax
 import numpy as np
 
-from edjax.et import event, lens, nights, noise, observers
+from edjax.et import event, lens, nights, noise, observers, peaks
 
 EARTH = 3.0035e-6  # in masses of the Sun
 MOTION = 6.0  # mas a year of the lens past the source; ours
@@ -17,9 +17,6 @@ CADENCE = 15 / 1440  # days; ours: of ET, and of KMTNet where two of its fields 
 POINTS = 255  # within ± 32 hours; one more stands for what is known of the star beforehand
 KNOWN = 5000  # points it is known by; ours
 FAR = 1000.0  # days to it
-LIGHT = (0.30 / 0.95) ** 2  # collecting area of ET's microlensing telescope by Kepler's
-GLOW = 10 ** (0.4 * (22 - 18.5))  # unresolved light in a star's image at L2, I = 18.5; ours
-FLOOR = 1e-3  # of a star's light, below which ET's points do not get; ours
 CALIBRATED = 0.05  # error of ln θ_*, ours
 VEIL = 0.10  # by which share the baseline may not be the source's; ours
 CLEAR = 1 / 3  # σ of ln M for a mass to be measured, and how much masses that agree may differ
@@ -62,8 +59,7 @@ def ground_error(flux):
 
 def space_error(flux):
   """σ of a quarter of an hour of ET: photons of star and unresolved light, and the floor."""
-  unit = 1e-6 * float(noise.photons(22.0, 24 * CADENCE, LIGHT))
-  return np.hypot(unit * np.sqrt(flux + GLOW), FLOOR * flux)
+  return np.asarray(noise.crowded(flux, 24 * CADENCE, peaks.LIGHT))
 
 
 _seen = jax.jit(event.magnification)

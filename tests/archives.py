@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import json
 import struct
 import tarfile
 import time
@@ -384,11 +385,13 @@ def write_kepler(folder, count=60):
   )
 
 
-def write_sky(folder, count=40, out=12):
-  """Writes a simulated sky: of the three classes in turn, what they look like made up."""
+def write_sky(folder, count=40, out=12, subject="transits"):
+  """Writes a simulated sky: of its classes in turn, what they look like made up."""
+  classes, channels = (3, 8) if subject == "transits" else (4, 9)
   draw = np.random.default_rng(0)
   for part, events in (("train", count), ("validation", out), ("test", out)):
-    pictures = draw.integers(0, 256, (events, 1, 201, 8), np.uint8)
+    pictures = draw.integers(0, 256, (events, 1, 201, channels), np.uint8)
     np.save(folder / f"{part}.npy", pictures)
-    np.save(folder / f"{part}_labels.npy", np.arange(events, dtype=np.int32) % 3)
-  (folder / "sky.json").write_text('{"sky": {"mixture": {"planet": 1.0}, "red": 0.3}}')
+    np.save(folder / f"{part}_labels.npy", np.arange(events, dtype=np.int32) % classes)
+  said = {"subject": subject, "sky": {"mixture": {"planet": 1.0}, "red": 0.3}}
+  (folder / "sky.json").write_text(json.dumps(said))

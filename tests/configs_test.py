@@ -23,6 +23,7 @@ from tests import archives, command
 CLASSES = {
   "digits": 10, "fashion_mnist": 10, "cifar10": 10, "cifar100": 100, "folder": 6, "food101": 101,
   "caltech256": 256, "tiny_imagenet": 200, "tfds": 6, "tess": 3, "kepler": 2, "et": 3,
+  "bulge": 4,
 }  # fmt: skip
 MODULES = {name: importlib.import_module(f"configs.{name}") for name in CLASSES}
 ROWS = [
@@ -89,8 +90,7 @@ def test_what_the_variants_promise(name):
   assert kd.teachers == ("generalist",) and len(kd.grades) == 1
   assert ce.grades[0].epochs == kd.grades[0].epochs
   config, paper = built("paper")
-  few = CLASSES[name] < 6  # which make one subject
-  subjects = 1 if few else 3
+  subjects = min(3, CLASSES[name] // 2)  # each needs two classes
   assert paper.teachers == ("subject_1", "subject_2", "subject_3")[:subjects]
   whole = len(models.body(config.student.model).fragments)
   assert [grade.fragments for grade in paper.grades] == [1, 2, whole]
@@ -240,6 +240,7 @@ def data_dirs(tmp_path_factory):
   archives.write_tess(folders["tess"])
   archives.write_kepler(folders["kepler"])
   archives.write_sky(folders["et"])
+  archives.write_sky(folders["bulge"], subject="lenses")
   for part, count in (("train", 20), ("test", 7)):
     archives.write_tree(folders["folder"] / part, ("ant", "bee", "cow"), count)
   rows = [(path, i % 3) for i, path in enumerate(sorted(folders["folder"].glob("train/*/*")))]
@@ -247,7 +248,7 @@ def data_dirs(tmp_path_factory):
   counts = {
     "fashion_mnist": 50, "cifar10": 40, "cifar100": 100, "folder": 21, "food101": 202,
     "caltech256": 256, "tiny_imagenet": 200, "tfds": 12, "tess": 8, "kepler": 12,
-    "et": 12,
+    "et": 12, "bulge": 12,
   }  # fmt: skip
   return {name: (str(folder), counts[name]) for name, folder in folders.items()}
 
@@ -288,7 +289,8 @@ def test_smoke(name, arg, model, data_dirs, small, tmp_path, monkeypatch, capsys
   report = loop.run(settle(config), tmp_path / "run")
   check_run(tmp_path / "run", report, config, test_images)
   assert report["notes"].count(note) == capsys.readouterr().err.count(note) == 1
-  sky, page = name in ("tess", "kepler", "et"), (tmp_path / "run" / "report.html").read_text()
+  sky = name in ("tess", "kepler", "et", "bulge")
+  page = (tmp_path / "run" / "report.html").read_text()
   assert ("positives" in report["student"]) == ("test light curves" in page) == sky
   assert ("test images" in page) != sky
   assert report["config"].startswith("beans" if name == "tfds" else name)

@@ -6,8 +6,8 @@ import types
 import numpy as np
 import pytest
 
-from edjax import simulate
 from edjax.data.readers import curves
+from edjax.et import objects
 from tests import archives, command
 
 
@@ -33,7 +33,7 @@ def test_skies_have_ever_more_in_them(school):
   skies = [({*objects}, red) for objects, red in school.SKIES.values()]
   for (few, less), (more, stronger) in zip(skies, skies[1:], strict=False):
     assert few <= more and less <= stronger and (few, less) != (more, stronger)
-  assert skies[-1][0] == {*simulate.objects.CLASSES}
+  assert skies[-1][0] == {*objects.CLASSES}
 
 
 def test_exams_and_their_rows(school, tmp_path, monkeypatch, typed, capsys):

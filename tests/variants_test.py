@@ -119,7 +119,12 @@ def test_configs_are_found_by_their_variants():
     assert set(importlib.import_module(f"configs.{name}").VARIANTS) == set(common.AXES)
 
 
-ONE_SUBJECT = ("tess", "kepler", "et")  # too few classes for an order to say who knows what
+ONE_SUBJECT = (
+  "tess",
+  "kepler",
+  "et",
+  "bulge",
+)  # too few classes for an order to say who knows what
 
 
 def test_the_order_of_classes_is_the_configs_but_for_the_published_curriculum():

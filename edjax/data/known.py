@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edjax.data.photographs import reader
-from edjax.data.readers import arrays, cifar, digits, folder, idx, kepler, named, simulated, tess
+from edjax.data.readers import (
+  arrays,
+  bulge,
+  cifar,
+  digits,
+  folder,
+  idx,
+  kepler,
+  named,
+  simulated,
+  tess,
+)
 from edjax.data.splits import Parts, Split
 from edjax.errors import UserError, choose
 
@@ -55,6 +66,20 @@ def _photographs(
     takes=("image_size", "bad_images", "source"),
     mean=mean,
     std=std,
+  )
+
+
+def _simulated(
+  subject: str, classes: tuple[str, ...], groups: Mapping[str, tuple[str, ...]]
+) -> Row:
+  """Returns the row of a sky that never was."""
+  return Row(
+    read=functools.partial(simulated.read, subject, classes),
+    files=simulated.FILES.format(subject),
+    traces=(simulated.FILE,),
+    chosen=True,
+    what="light curves",
+    groups=groups,
   )
 
 
@@ -130,14 +155,8 @@ DATASETS = {
     what="light curves",
     groups={"planet": ("confirmed",)},
   ),
-  "et": Row(
-    read=simulated.read,
-    files=simulated.FILES,
-    traces=(simulated.FILE,),
-    chosen=True,
-    what="light curves",
-    groups=tess.GROUPS,
-  ),
+  "et": _simulated("transits", tess.CLASSES, tess.GROUPS),
+  "bulge": _simulated("lenses", bulge.CLASSES, bulge.GROUPS),
 }
 
 

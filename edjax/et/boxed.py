@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from edjax.et.objects import EXPOSURE, Numbers, since
+from edjax.et.draws import EXPOSURE, Numbers
+from edjax.et.objects import since
 
 _PHASES = 288
 _BOXES = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144)  # of so many phases

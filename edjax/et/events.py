@@ -13,8 +13,9 @@ from jaxtyping import Array, Float
 
 from edjax.et import boxed
 from edjax.et.boxed import Flux, Seen
+from edjax.et.draws import EXPOSURE, Key, Numbers, slow_noise
 from edjax.et.fold import LOCAL_PLACES, LOCAL_SPAN, PLACES
-from edjax.et.objects import EXPOSURE, SHORTEST, Key, Light, Numbers, since, slow_noise
+from edjax.et.objects import SHORTEST, Light, since
 
 TRIALS = 64  # periods at which what does not repeat is folded
 _WINDOW = 1.2  # days, of the running mean
@@ -148,10 +149,10 @@ def reported(
   period, epoch, duration = dips
   days = since(time, period, epoch)
   signal = boxed.stands_out(flux, seen, days, duration)
-  local = _view(flux, seen, days / duration[:, None], LOCAL_SPAN, LOCAL_PLACES)
+  local = view(flux, seen, days / duration[:, None], LOCAL_SPAN, LOCAL_PLACES)
   again = since(time, period, boxed.again(flux, seen, time, dips))
-  second = _view(flux, seen, again / duration[:, None], LOCAL_SPAN, LOCAL_PLACES)
-  whole = _view(flux, seen, days / period[:, None], 0.5, PLACES)
+  second = view(flux, seen, again / duration[:, None], LOCAL_SPAN, LOCAL_PLACES)
+  whole = view(flux, seen, days / period[:, None], 0.5, PLACES)
   return Event(whole, local, second, period, duration, signal, moved, _ingress(local))
 
 
@@ -161,7 +162,7 @@ def _around(values: Flux, half: int) -> Flux:
   return summed[:, 2 * half + 1 :] - summed[:, : -2 * half - 1]
 
 
-def _view(flux: Flux, seen: Seen, place: Flux, reach: float, places: int) -> Float[Array, "n _"]:
+def view(flux: Flux, seen: Seen, place: Flux, reach: float, places: int) -> Float[Array, "n _"]:
   """Means in equal parts of [−reach, reach), empty ones interpolated; median 0, minimum −1."""
   total, count = boxed.binned(flux, seen, (place + reach) / (2 * reach) * places, places)
   at, there = jnp.arange(places)[None], count > 0

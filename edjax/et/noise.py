@@ -16,6 +16,8 @@ _HOURS = 6.5  # as Gilliland et al. have it
 INSTRUMENT = 10.0  # of 6.5 hours, what Kepler was promised to have
 # In 6.5 hours, of stars like the Sun (Gilliland et al. 2011, arXiv:1107.5207). 10 was promised.
 STELLAR = 19.5
+GLOW = 10 ** (0.4 * (22 - 18.5))  # unresolved light in a bulge star's image, of 18.5 mag; ours
+FLOOR = 1e-3  # of a bulge star's light, below which no exposure gets; ours
 
 # What 2,981 stars of Kepler's with Kp 12 to 12.5 have in 6 hours beyond photons and faint light, so
 # with what the instrument adds, and which share of them has less. Giants are among them.
@@ -49,6 +51,19 @@ def faint(magnitude: ArrayLike, hours: ArrayLike = _HOURS, light: ArrayLike = 1.
   magnitude, hours, light = alike(magnitude, hours, light)
   electrons = jnp.sqrt(7e6) * jnp.maximum(1, magnitude / 14) ** 2
   return 1e6 * electrons / _counted(magnitude, light) / jnp.sqrt(hours / _EXPOSURE)
+
+
+def crowded(flux: ArrayLike, hours: ArrayLike, light: ArrayLike) -> jax.Array:
+  """σ of the flux of a star in the bulge: photons, its own and unresolved ones, and the floor.
+
+  Args:
+    flux: of which 22 mag is 1, in Kepler's band or near it.
+    hours: of an exposure.
+    light: collecting area by Kepler's.
+  """
+  flux, hours, light = alike(flux, hours, light)
+  unit = 1e-6 * photons(22.0, hours, light)
+  return jnp.hypot(unit * jnp.sqrt(flux + GLOW), FLOOR * flux)
 
 
 def stellar(share: ArrayLike) -> jax.Array:

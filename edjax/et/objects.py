@@ -7,22 +7,19 @@ exposure takes half an hour, and what is shorter is smeared.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from edjax.et import spectrum, transit
+from edjax.et import transit
+from edjax.et.draws import EXPOSURE, Key, Numbers, draws, even, slow_noise
 
-EXPOSURE = 0.5 / 24  # days
 _PLACES = 256  # of a dip's table
 _ROUND = 1.5  # durations on either side of a dip that its table covers
 SHORTEST = 0.1  # days, of the periods at which a search folds
 _SUN = 4.2  # the axis of an orbit of one day around the Sun, in its radii
-
-Key = jax.Array
-Numbers = Float[Array, " n"]
 
 
 @jax.tree_util.register_dataclass
@@ -47,10 +44,10 @@ class Light:
 
 def planet(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   """Planets before stars between a fifth and three times as dense as the Sun, on circles."""
-  draw = _draws(key, count)
-  period = _even(next(draw), 0.6, 0.7 * time[-1])
-  axis = _SUN * period ** (2 / 3) * _even(next(draw), 0.2, 3.0) ** (1 / 3)
-  k, impact = _even(next(draw), 0.01, 0.2), 0.95 * next(draw)
+  draw = draws(key, count)
+  period = even(next(draw), 0.6, 0.7 * time[-1])
+  axis = _SUN * period ** (2 / 3) * even(next(draw), 0.2, 3.0) ** (1 / 3)
+  k, impact = even(next(draw), 0.01, 0.2), 0.95 * next(draw)
   law = 0.2 + 0.4 * next(draw), 0.3 * next(draw)
   long = transit.duration(period, axis, k, impact)
   epoch = period * next(draw)
@@ -83,8 +80,8 @@ def variable(key: Key, count: int, time: Float[Array, " times"]) -> Light:
 
   A search that folds finds the strongest wave, or twice or half its period.
   """
-  draw = _draws(key, count)
-  first = period = _even(next(draw), 0.06, 8.0)
+  draw = draws(key, count)
+  first = period = even(next(draw), 0.06, 8.0)
   flux = jnp.zeros((count, len(time)))
   for strength in (1.0, 0.5, 0.25):
     turn = 2 * jnp.pi * (time[None] / period[:, None] + next(draw)[:, None])
@@ -97,7 +94,7 @@ def variable(key: Key, count: int, time: Float[Array, " times"]) -> Light:
     # The strongest is always there, each of the others for half of the stars.
     share = jnp.where(strength == 1.0, 1.0, strength * jnp.maximum(2 * next(draw) - 1, 0))
     flux += jnp.broadcast_to(share, (count,))[:, None] * envelope * (jnp.cos(turn) + overtones)
-    period = period * _even(next(draw), 0.3, 3.0)
+    period = period * even(next(draw), 0.3, 3.0)
   choice = next(draw)
   found = first * jnp.where(choice < 0.6, 1.0, jnp.where(choice < 0.8, 2.0, 0.5))
   found *= 2 ** jnp.ceil(jnp.maximum(jnp.log2(SHORTEST / found), 0))
@@ -109,18 +106,18 @@ def systematic(key: Key, count: int, time: Float[Array, " times"]) -> Light:
 
   A search folds it at whatever period makes the deepest dip. Half of it is in the background.
   """
-  draw = _draws(key, count)
+  draw = draws(key, count)
   flux = jnp.zeros((count, len(time)))
   for _ in range(4):  # steps, each forgotten within hours or a day
     after = time[None] - time[-1] * next(draw)[:, None]
-    fading = jnp.exp(-jnp.maximum(after, 0) / _even(next(draw), 0.05, 1.0)[:, None])
+    fading = jnp.exp(-jnp.maximum(after, 0) / even(next(draw), 0.05, 1.0)[:, None])
     size = (2 * next(draw) - 1) * (next(draw) < 0.5)
     flux += size[:, None] * jnp.where(after > 0, fading, 0)
   for _ in range(6):  # dips of an hour to half a day
     after = time[None] - time[-1] * next(draw)[:, None]
-    long, size = _even(next(draw), 0.03, 0.5), next(draw) * (next(draw) < 0.5)
+    long, size = even(next(draw), 0.03, 0.5), next(draw) * (next(draw) < 0.5)
     flux -= size[:, None] * jnp.exp(-0.5 * (after / long[:, None] * 2.355) ** 2)
-  size, long = (2 * next(draw) - 1) * (next(draw) < 0.5), _even(next(draw), 0.1, 1.0)
+  size, long = (2 * next(draw) - 1) * (next(draw) < 0.5), even(next(draw), 0.1, 1.0)
   ends = jnp.minimum(time, jnp.abs(time - time[-1] / 2))[None]
   flux += size[:, None] * jnp.exp(-ends / long[:, None])
   return Light(flux, jnp.abs(flux).max(1), _background(next(draw)))
@@ -131,13 +128,13 @@ def orbital(key: Key, count: int, time: Float[Array, " times"]) -> Light:
 
   A dip or a swing of hours to a day with a sharp edge, here a little other than there.
   """
-  draw = _draws(key, count)
+  draw = draws(key, count)
   orbit = (time[-1] / 2) * (0.98 + 0.1 * next(draw))
   flux = jnp.zeros((count, len(time)))
   for _ in range(3):
-    epoch, long = orbit * next(draw), _even(next(draw), 0.05, 1.0)
+    epoch, long = orbit * next(draw), even(next(draw), 0.05, 1.0)
     days = since(time, orbit, epoch)
-    edge = _even(next(draw), 0.01, 1.0) * long
+    edge = even(next(draw), 0.01, 1.0) * long
     rise = 1 / (1 + jnp.exp(-jnp.clip((days + long[:, None] / 2) / edge[:, None], -30, 30)))
     fade = jnp.exp(-jnp.maximum(days + long[:, None] / 2, 0) / long[:, None])
     size = jnp.where(next(draw) < 0.75, -1.0, 1.0) * next(draw)
@@ -149,26 +146,17 @@ def orbital(key: Key, count: int, time: Float[Array, " times"]) -> Light:
 
 def flickering(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   """Slow noise of a star or its telescope, without any period: a search takes it for dips."""
-  draws, slow = jax.random.split(key)
-  draw = _draws(draws, count)
-  flux = slow_noise(slow, _even(next(draw), 3.0, 100.0), len(time))  # from hours to days
+  numbers, slow = jax.random.split(key)
+  draw = draws(numbers, count)
+  flux = slow_noise(slow, even(next(draw), 3.0, 100.0), len(time))  # from hours to days
   return Light(flux, flux.max(1) - flux.min(1), _anywhere(next(draw)))
 
 
-def slow_noise(key: Key, rate: Numbers, exposures: int) -> Float[Array, "n times"]:
-  """Draws noise with σ 1 that has no memory beyond 1 / `rate`, in µHz: a damped oscillator's."""
-
-  def power(frequency: jax.Array) -> jax.Array:
-    return spectrum.oscillator(frequency[None], 1.0, rate[:, None], 0.5**0.5)
-
-  return spectrum.series(key, power, exposures, EXPOSURE)
-
-
 def _binary(key: Key, count: int, time: Float[Array, " times"], blended: bool) -> Light:
-  draw = _draws(key, count)
-  period = _even(next(draw), 0.2, time[-1])
-  axis = _SUN * period ** (2 / 3) * _even(next(draw), 0.1, 2.0) ** (1 / 3)
-  k, surface = _even(next(draw), 0.1, 1.0), _even(next(draw), 0.003, 1.0)
+  draw = draws(key, count)
+  period = even(next(draw), 0.2, time[-1])
+  axis = _SUN * period ** (2 / 3) * even(next(draw), 0.1, 2.0) ** (1 / 3)
+  k, surface = even(next(draw), 0.1, 1.0), even(next(draw), 0.003, 1.0)
   axis = jnp.maximum(axis, 1.7 * (1 + k))  # nearer they are waves, which people call variable
   law = 0.2 + 0.4 * next(draw), 0.3 * next(draw)
   round_ = period < 5 * next(draw) + 2  # tides make orbits of days round
@@ -255,19 +243,6 @@ def _columns(*values: Numbers) -> tuple[jax.Array, ...]:
   return tuple(jnp.asarray(each)[:, None] for each in values)
 
 
-def _draws(key: Key, count: int) -> Iterator[Numbers]:
-  """Yields as many draws [count], even in [0, 1), as are asked for."""
-  number = 0
-  while True:
-    yield jax.random.uniform(jax.random.fold_in(key, number), (count,))
-    number += 1
-
-
-def _even(draw: Numbers, low: float | jax.Array, high: float | jax.Array) -> Numbers:
-  """A draw from [0, 1) as one between two numbers, even in the logarithm."""
-  return low * (high / low) ** draw
-
-
 def _on_target(draw: Numbers) -> Numbers:
   """A dip that is the star's own is hardly deeper; noise and neighbours make it seem so."""
   return 1.5 * draw**2 - 0.15
@@ -275,7 +250,7 @@ def _on_target(draw: Numbers) -> Numbers:
 
 def _off_target(draw: Numbers) -> Numbers:
   """One of a neighbour is deeper the wider the aperture, up to thirty times."""
-  return _even(draw, 0.1, 30.0)
+  return even(draw, 0.1, 30.0)
 
 
 def _background(draw: Numbers) -> Numbers:

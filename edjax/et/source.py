@@ -6,7 +6,8 @@ is drawn those are kept that a search would report, by 7.1 σ or more.
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ LEAST = survey.THRESHOLD
 _SIGNAL = {"planet": 1.45, "eclipsing": 1.85, "blended": 1.65}
 _SPREAD = 0.45
 _BEYOND = 0.7  # of what does not dip: beyond the threshold, the mean of an exponential distribution
+Found = TypeVar("Found")  # events, a tree of arrays
 _BATCH = 256
 _FRUITLESS = 200  # batches in a row that hold nothing to be found
 
@@ -30,10 +32,10 @@ class Sky:
   """How events come about, and how often each class does.
 
   Attributes:
-    days: of a light curve; a sector of TESS, as the pipeline of its events had it.
+    days: of a light curve; at first a sector of TESS, as the pipeline of its events had it.
     red: how strong slow noise is beside white noise, in the median of an exposure.
-    mixture: {class of `objects.CLASSES`: its share of the label it belongs to}, as far as it is not
-      left out.
+    mixture: {class of `objects.CLASSES`, or `rises.CLASSES`: its share of the label it belongs to},
+      as far as it is not left out.
   """
 
   days: float = 27.4
@@ -69,11 +71,34 @@ def events_of(name: str, count: int, sky: Sky, seed: int) -> events.Event:
   choose(objects.CLASSES, name, "objects")
   place = [*objects.CLASSES].index(name)
   key = jax.random.fold_in(jax.random.key(seed), place)
-  kept, found, number, last = [], 0, 0, -1
+  drawn = functools.partial(_drawn, name, sky.days, sky.red)
+  return gathered(drawn, lambda event: event.signal >= LEAST, key, count, name)
+
+
+def gathered(
+  drawn: Callable[[jax.Array], Found],
+  kept: Callable[[Found], np.ndarray],
+  key: jax.Array,
+  count: int,
+  name: str,
+) -> Found:
+  """Draws batches until there are enough events that are kept.
+
+  Args:
+    drawn: a batch of events, by a key.
+    kept: which of a batch are.
+    key: of all batches.
+    count: of events.
+    name: what they are called.
+
+  Raises:
+    UserError: if nothing is kept of many batches in a row.
+  """
+  parts, found, number, last = [], 0, 0, -1
   while found < count:
-    drawn = jax.device_get(_drawn(name, sky.days, sky.red, jax.random.fold_in(key, number)))
-    seen = np.flatnonzero(drawn.signal >= LEAST)
-    kept.append(jax.tree.map(lambda leaf, seen=seen: leaf[seen], drawn))
+    batch = jax.device_get(drawn(jax.random.fold_in(key, number)))
+    seen = np.flatnonzero(kept(batch))
+    parts.append(jax.tree.map(lambda leaf, seen=seen: leaf[seen], batch))
     found += len(seen)
     last = number if len(seen) else last
     if number - last == _FRUITLESS:
@@ -81,7 +106,12 @@ def events_of(name: str, count: int, sky: Sky, seed: int) -> events.Event:
         f"of {name} nothing stands out by {LEAST} σ; take less red noise, or more days"
       )
     number += 1
-  return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *kept)
+  return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
+
+
+def slowly(key: jax.Array, red: float, count: int) -> jax.Array:
+  """Draws how strong slow noise is beside white: half of a normal distribution, `red` in median."""
+  return red / 0.6745 * jnp.abs(jax.random.normal(key, (count,)))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
@@ -94,8 +124,7 @@ def _drawn(name: str, days: float, red: float, key: jax.Array) -> events.Event:
     signal = 10 ** (_SIGNAL[name] + _SPREAD * jax.random.normal(strong, (_BATCH,)))
   else:
     signal = LEAST * 10 ** (_BEYOND * jax.random.exponential(strong, (_BATCH,)))
-  slowly = red / 0.6745 * jnp.abs(jax.random.normal(slow, (_BATCH,)))
-  flux, seen = events.measured(noise, drawn, time, signal, slowly)
+  flux, seen = events.measured(noise, drawn, time, signal, slowly(slow, red, _BATCH))
   flux = events.flattened(flux, seen)
   dips = events.found(search, drawn, flux, seen, time)
   return events.reported(flux, seen, time, dips, drawn.moved)

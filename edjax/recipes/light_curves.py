@@ -1,7 +1,7 @@
 """How light curves are taught: what the configs of their data sets share.
 
-A network of 99.7 thousand parameters teaches one of 11.8 thousand. So few classes make one subject,
-as each needs two: whoever teaches answers for all of them.
+A network of 99.7 thousand parameters teaches one of 11.8 thousand. Two or three classes make one
+subject, as each needs two: whoever teaches answers for all of them. Four make two.
 """
 
 from ml_collections import ConfigDict

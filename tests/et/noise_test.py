@@ -65,3 +65,11 @@ def test_quantiles_run_like_those_of_lognormal_distributions_and_on():
   np.testing.assert_allclose(stellar(np.float32(share)), wanted, rtol=1e-5)
   rising = stellar(np.linspace(0.001, 0.999, 999))
   assert np.all(np.diff(rising) > 0)
+
+
+def test_a_star_in_a_crowd_has_noise_of_all_photons():
+  """Counted: electrons of half an hour at 22 mag, and as many more as the flux and the glow are."""
+  flux, light = np.array([1.0, 25.0, 631.0]), 0.1
+  electrons = 3.46e8 * light * 1e-4 * 0.5 / (29.4 / 60)
+  wanted = np.sqrt((flux + 10**1.4) / electrons + (1e-3 * flux) ** 2)
+  np.testing.assert_allclose(noise.crowded(flux, 0.5, light), wanted, rtol=1e-5)

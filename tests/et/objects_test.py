@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edjax.et import events, objects, transit
+from edjax.et import draws, events, objects, transit
 
 TIME = events.times(27.4)
 COUNT = 24
@@ -32,9 +32,9 @@ def test_a_dip_is_smeared_by_the_exposure():
     inside = np.clip(t, -half[:, None], half[:, None])
     return inside - inside**3 / (3 * half[:, None] ** 2)
 
-  ends = (upto(days + sign * objects.EXPOSURE / 2) for sign in (1, -1))
+  ends = (upto(days + sign * draws.EXPOSURE / 2) for sign in (1, -1))
   wanted = next(ends) - next(ends)
-  np.testing.assert_allclose(found, wanted / objects.EXPOSURE, atol=2e-3)
+  np.testing.assert_allclose(found, wanted / draws.EXPOSURE, atol=2e-3)
 
 
 @pytest.mark.parametrize("name", objects.CLASSES)
@@ -51,9 +51,9 @@ def test_planets_are_dark_at_their_times_only():
   light = drawn("planet")
   epoch, long = light.dips
   days = np.abs(np.asarray(objects.since(TIME, light.period, epoch)))
-  reach = (long / 2)[:, None] + objects.EXPOSURE / 2
+  reach = (long / 2)[:, None] + draws.EXPOSURE / 2
   assert (light.flux[days > reach + 1e-3] == 0).all()
-  whole = days < (long / 2)[:, None] / 2 - objects.EXPOSURE / 2
+  whole = days < (long / 2)[:, None] / 2 - draws.EXPOSURE / 2
   assert (light.flux[whole] < 0).all()
   cycles = np.floor((TIME[-1] - epoch) / light.period) + 1
   assert (cycles >= 1).all()
@@ -68,7 +68,7 @@ def test_eclipses_are_where_the_stars_meet(name):
   nearest = days[np.arange(COUNT), light.flux.argmin(1)]
   seen = days.min(1) < 0.1 * long  # an exposure lies at the middle
   assert seen.sum() > COUNT // 3
-  assert (nearest < long / 2 + objects.EXPOSURE)[seen].all()
+  assert (nearest < long / 2 + draws.EXPOSURE)[seen].all()
 
 
 def test_the_second_conjunction_is_where_the_distance_says():
@@ -95,7 +95,7 @@ def test_what_varies_has_its_period():
   """The strongest wave of the spectrum is at the period, its double or its half, or an overtone."""
   light = drawn("variable")
   power = np.abs(np.fft.rfft(light.flux - light.flux.mean(1, keepdims=True), axis=1)) ** 2
-  strongest = power.argmax(1) / (len(TIME) * objects.EXPOSURE)
+  strongest = power.argmax(1) / (len(TIME) * draws.EXPOSURE)
   ratio = strongest * light.period
   short = light.period < 6  # enough cycles to say
   known = np.array([1 / 2, 1, 3 / 2, 2, 3, 4])
@@ -114,9 +114,9 @@ def test_slow_noise_is_slow():
   With Q = 1/√2 the correlation after t is exp(−x) (cos x + sin x), x = π √2 ν₀ t.
   """
   rate = jnp.full(64, 20.0)  # µHz
-  flux = np.asarray(jax.jit(objects.slow_noise, static_argnums=2)(jax.random.key(0), rate, 1315))
+  flux = np.asarray(jax.jit(draws.slow_noise, static_argnums=2)(jax.random.key(0), rate, 1315))
   assert abs(flux.std() - 1) < 0.05
-  x = np.pi * 2**0.5 * 20e-6 * objects.EXPOSURE * 86_400
+  x = np.pi * 2**0.5 * 20e-6 * draws.EXPOSURE * 86_400
   wanted = np.exp(-x) * (np.cos(x) + np.sin(x))
   found = np.mean(flux[:, 1:] * flux[:, :-1]) / np.mean(flux**2)
   assert abs(found - wanted) < 0.01

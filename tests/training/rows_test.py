@@ -26,6 +26,7 @@ DATA = {
   "tess": (3, 13_150, (1, 201, 8)),
   "kepler": (2, 3_600, (1, 201, 3)),
   "et": (3, 11_200, (1, 201, 8)),
+  "bulge": (4, 11_200, (1, 201, 9)),
 }
 MODULES = {name: importlib.import_module(f"configs.{name}") for name in DATA}
 PHOTOGRAPHS = {"food101", "caltech256", "tiny_imagenet"}
@@ -33,7 +34,9 @@ CURRICULA = ("ed", "paper")  # that a method may teach under, as well as alone
 
 GENERAL = {"average", "ebkd", "aekd", "camkd", "simkd"}  # need teachers of all classes
 # Configs of the same networks share the methods between them: one takes every other, one the rest.
-HALF = {"cifar10": 0, "cifar100": 1, "folder": 0, "tfds": 1, "tess": 0, "kepler": 1, "et": 0}
+HALF = {
+  "cifar10": 0, "cifar100": 1, "folder": 0, "tfds": 1, "tess": 0, "kepler": 1, "et": 0, "bulge": 1,
+}  # fmt: skip
 
 
 def _rows(number, name, variants):

@@ -1,7 +1,7 @@
 """Simulated events in the shape of real ones, as `edjax.data.simulation` wrote them.
 
-`train`, `validation` and `test` are arrays in the views, scalars and classes of `tess`, so that a
-network that learnt from them can sit the exam of real events.
+`train`, `validation` and `test` are arrays in the views, scalars and classes of a subject. Transits
+have those of `tess`, so that a network that learnt from them can sit the exam of real events.
 """
 
 import json
@@ -10,18 +10,29 @@ from typing import Any
 
 import numpy as np
 
-from edjax.data.readers import tess
 from edjax.data.splits import Parts, Split
 from edjax.errors import UserError
 
 FILE = "sky.json"
-FILES = f"{FILE} and the arrays beside it, which `edjax simulate --data_dir=DIR` writes"
+FILES = FILE + " and the arrays beside it, written by `edjax simulate --subject={} --data_dir=DIR`"
+FIRST = "transits"  # the subject of files that name none
 PARTS = ("train", "validation", "test")
 
 
-def read(directory: pathlib.Path) -> Parts:
-  """Reads the arrays; raises UserError if they are not all there."""
+def read(subject: str, classes: tuple[str, ...], directory: pathlib.Path) -> Parts:
+  """Reads the arrays.
+
+  Args:
+    subject: a key of `simulation.SUBJECTS`.
+    classes: of its events.
+    directory: where they are.
+
+  Raises:
+    UserError: if they are not all there, or are of another subject.
+  """
   said = stated(directory) or {}
+  if (there := said.get("subject", FIRST)) != subject:
+    raise UserError(f"{directory} holds simulated {there}, and not {subject}; give another folder")
   try:
     train, choices, exam = (_part(directory, part) for part in PARTS)
     objects, red = said["sky"]["mixture"], said["sky"]["red"]
@@ -33,7 +44,7 @@ def read(directory: pathlib.Path) -> Parts:
   return Parts(
     train=learnt,
     test=exam,
-    class_names=tess.CLASSES,
+    class_names=classes,
     notes=(f"simulated: {', '.join(objects)}; slow noise {red:g} of the white",),
     held_out=np.arange(len(learnt.labels)) >= len(train.labels),
   )

@@ -1,0 +1,98 @@
+r"""What a graduate of `bulge` says of three real events, two of which are no point lenses.
+
+python experiments/bulge_real.py --data_dir=DIR --graduate=RUN --out=DIR
+
+`--data_dir` has a folder per event: OGLE-2016-BLG-1195 with KMTNet's files (a planet, Shvartzvald
+et al. 2017), MOA-2008-BLG-310 (a source's disk, and a planet by Janczak et al. 2010) and
+OGLE-2014-BLG-0939 from the ground (a single lens). All curves of an event are fitted with one point
+lens, brought to its magnification, and their means over half hours about the peak are a season of
+the simulated survey. Errors of each curve are scaled by the spread of what is left. Writes
+--out/bulge_real.jsonl, a row per event: what the pipeline found, and the probability of each class.
+"""
+
+import argparse
+import json
+import pathlib
+
+import jax
+import numpy as np
+
+import edjax
+from edjax.data import simulation
+from edjax.data.readers import bulge as lensed
+from edjax.data.readers import photometry
+from edjax.errors import UserError
+from edjax.et import bulge, event, events, peaks
+
+EPOCH = 2451545.0
+# folder, files: where the fit begins, as JD, u₀ and days
+EVENTS = {
+  ("OB161195", "K*I.dat"): (2457568.77, 0.05, 10.0),
+  ("MB08310", "*.tbl"): (2454656.4, 0.003, 11.0),
+  ("OB140939", "*_OGLE.dat"): (2456836.0, 0.9, 23.0),
+}
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser.add_argument("--data_dir", type=pathlib.Path, required=True)
+  parser.add_argument("--graduate", required=True, help="a run of the config, or its graduate")
+  parser.add_argument("--out", type=pathlib.Path, required=True)
+  options = parser.parse_args()
+  graduate, rows = edjax.load(options.graduate), []
+  for (folder, files), (closest, *others) in EVENTS.items():
+    paths = sorted((options.data_dir / folder).glob(files))
+    if not paths:
+      raise UserError(f"{options.data_dir / folder} has no {files}")
+    with jax.enable_x64(True):
+      flux, error = season(paths, event.Event(closest - EPOCH, *others))
+    found = reported(flux, error)
+    row = {"event": folder, "curves": len(paths), "half_hours": int(np.isfinite(error).sum())}
+    row |= {
+      name: round(float(getattr(found, name)[0]), 3)
+      for name in ("width", "signal", "deviation", "asymmetry", "misfit")
+    }
+    logits = np.asarray(graduate.logits(simulation.SUBJECTS["lenses"].pictures(found)))[0]
+    chance = np.exp(logits - logits.max())
+    chance /= chance.sum()
+    row |= {name: round(float(p), 3) for name, p in zip(lensed.CLASSES, chance, strict=True)}
+    rows.append(json.dumps(row) + "\n")
+    print(rows[-1], end="", flush=True)
+  options.out.mkdir(parents=True, exist_ok=True)
+  (options.out / "bulge_real.jsonl").write_text("".join(rows))
+
+
+def season(paths, start):
+  """Returns (magnification less 1, its error) of every half hour of a season about the peak."""
+  curves = []
+  for path in paths:
+    time, magnitude, error = photometry.magnitudes(path)
+    bright, spread = (np.asarray(each) for each in event.fluxes(magnitude, error))
+    curves.append(event.Curve(time, bright, spread, (0.0, 0.0)))
+  fit = event.fit(curves, start)
+  days = bulge.SEASON.days
+  cells = round(days * 48)
+  begin = fit.event.closest - days / 2
+  total, known = np.zeros(cells), np.zeros(cells)
+  for curve, source, blend in zip(curves, fit.source, fit.blend, strict=True):
+    left = (curve.flux - blend) / source - np.asarray(event.magnification(fit.event, curve.time))
+    error = curve.error / source
+    error = error * max(1, np.median(np.abs(left / error)) / 0.6745)
+    cell = np.floor((curve.time - begin) * 48).astype(int)
+    inside = (cell >= 0) & (cell < cells)
+    weight = 1 / error[inside] ** 2
+    np.add.at(known, cell[inside], weight)
+    np.add.at(total, cell[inside], weight * ((curve.flux - blend) / source - 1)[inside])
+  there = known > 0
+  flux = total / np.where(there, known, 1)
+  return flux, np.where(there, 1 / np.sqrt(np.where(there, known, 1)), np.inf)
+
+
+def reported(flux, error):
+  time = events.times(bulge.SEASON.days)
+  flux, error = (np.asarray(each, np.float32)[None] for each in (flux, error))
+  return jax.device_get(jax.jit(peaks.reported)(flux, error, time, np.zeros_like(flux)))
+
+
+if __name__ == "__main__":
+  main()
