@@ -8,8 +8,9 @@ as another object. Each RUN is a work directory of that config. The area under t
 of all confirmed planets of the exam against the false ones of a kind, or of an interval of S/N
 against each other.
 
-Writes --out, a row per run and kind: run, kind, auc, and how many are confirmed and false. Prints
-mean and sample standard deviation over the runs.
+Writes --out, a row per run and kind: run, kind, auc, and how many are confirmed and false. Prints a
+table: mean and sample standard deviation over the runs that differ by their seed alone, as sky.py
+names them.
 """
 
 import argparse
@@ -53,8 +54,7 @@ def main():
       row = {"run": pathlib.Path(run).name, "kind": kind, "auc": auc(odds, planets, false)}
       rows.append(row | counts)
   options.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
-  for line in summary(rows):
-    print(line)
+  print(table(rows))
 
 
 def kinds(confirmed, flags, snr):
@@ -85,13 +85,26 @@ def auc(scores, members, others):
   return float((below + upto).mean() / 2 / len(ranked))
 
 
-def summary(rows):
-  """Yields a line for every kind."""
+def table(rows):
+  """Returns Markdown: a line for every kind, a column for every arm, whose runs end in _SEED."""
+  arms = dict.fromkeys(_arm(row) for row in rows)
+  lines = [
+    f"| false ones, or both by S/N | confirmed | false | {' | '.join(arms)} |",
+    "|---|---:|---:|" + "---|" * len(arms),
+  ]
   for kind in dict.fromkeys(row["kind"] for row in rows):
     own = [row for row in rows if row["kind"] == kind]
-    values = [row["auc"] for row in own]
-    counted = f"{own[0]['confirmed']} confirmed, {own[0]['false']} false, n = {len(own)} runs"
-    yield f"{kind}: AUC {np.mean(values):.3f} ± {spread(values):.3f} ({counted})"
+    cells = [kind, str(own[0]["confirmed"]), str(own[0]["false"])]
+    for arm in arms:
+      values = [row["auc"] for row in own if _arm(row) == arm]
+      cells.append(f"{np.mean(values):.3f} ± {spread(values):.3f}")
+    lines.append(f"| {' | '.join(cells)} |")
+  return "\n".join(lines) + "\n"
+
+
+def _arm(row):
+  """Of a run kepler_stars_ARM_SEED."""
+  return row["run"].rpartition("_")[0].removeprefix("kepler_stars_")
 
 
 if __name__ == "__main__":

@@ -97,9 +97,13 @@ def test_planets_among_what_is_false_by_its_reason(monkeypatch):
     "centroid offset alone": [1], "S/N 15 to 30": [1],
   }  # fmt: skip
   assert np.flatnonzero(found["S/N 15 to 30"][0]).tolist() == [0]
-  rows = [{"kind": "all", "auc": auc, "confirmed": 5, "false": 7} for auc in (0.9, 0.8)]
-  wanted = "all: AUC 0.850 ± 0.071 (5 confirmed, 7 false, n = 2 runs)"
-  assert [*kepler_why.summary(rows)] == [wanted]
+  runs = {"kepler_stars_kd_0": 0.9, "kepler_stars_kd_1": 0.8, "kepler_stars_ed_three_0": 0.7}
+  rows = [
+    {"run": run, "kind": "all", "auc": auc, "confirmed": 5, "false": 7} for run, auc in runs.items()
+  ]
+  heading, _, line = kepler_why.table(rows).splitlines()
+  assert heading.endswith("| kd | ed_three |")
+  assert line == "| all | 5 | 7 | 0.850 ± 0.071 | 0.700 ± 0.000 |"
 
 
 def test_planets_that_are_kept_by_how_far_they_stand_out(monkeypatch):
