@@ -98,10 +98,13 @@ def figures(who):
 
 
 def table(rows):
-  """Returns Markdown: a line for every arm of every split and group that is looked for."""
+  """Returns Markdown: a line for every arm of every split and group that is looked for.
+
+  A TMAC is 10¹² multiply-accumulates of training, teachers included.
+  """
   lines = [
-    "| split | looked for | arm | average precision | its teacher's | more than kd | n |",
-    "|---|---|---|---|---|---|---|",
+    "| split | looked for | arm | average precision | its teacher's | more than kd | TMAC | n |",
+    "|---|---|---|---|---|---|---:|---|",
   ]
   groups = [key for key, value in rows[0].items() if isinstance(value, dict) and key != "teacher"]
   for split, group in itertools.product(dict.fromkeys(row["split"] for row in rows), groups):
@@ -117,7 +120,9 @@ def table(rows):
       ]
       gain, half, count = paired(found, arms.get("kd", {}))
       more = f"{gain:+.3f} ± {half:.3f}" if arm != "kd" and count > 1 else "–"
-      cells = split, group, arm, _mean([*found.values()]), _mean(taught), more, str(len(found))
+      cost = np.mean([row["train_macs"] for row in own if row["arm"] == arm]) / 1e12
+      cells = split, group, arm, _mean([*found.values()]), _mean(taught), more, f"{cost:.2f}"
+      cells += (str(len(found)),)
       lines.append(f"| {' | '.join(cells)} |")
   return "\n".join(lines) + "\n"
 
