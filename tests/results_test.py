@@ -37,7 +37,7 @@ def test_the_table_behind_a_link_has_the_figures_of_its_file(name):
 
 
 def test_what_is_said_of_kepler_11_is_what_was_found():
-  """S/N at both published periods, then period, S/N, depth, hours and transits of the search."""
+  """S/N at both published periods, then of the search: period, S/N, depth, hours, transits, χ²."""
   (page,) = [page for page in PAGES if "results/kepler11.jsonl)" in page]
   table = re.search(r"^\|.*?\n\n", page[page.index("kepler11.jsonl)") :], re.M | re.S)[0].strip()
   kept = [json.loads(line) for line in (RESULTS / "kepler11.jsonl").read_text().splitlines()]
@@ -46,7 +46,7 @@ def test_what_is_said_of_kepler_11_is_what_was_found():
     own = row["blind"]
     figures = [f"{at['signal']:.1f}" for at in row["published"].values()]
     figures += [f"{own['period']:.4f}", f"{own['signal']:.1f}", f"{own['depth_ppm']:.0f}"]
-    figures += [f"{own['hours']:.1f}", str(own["transits"])]
+    figures += [f"{own['hours']:.1f}", str(own["transits"]), f"{own['scatter']:.1f}"]
     assert numbers(line) == figures
   for figure in ("count", "trial_periods", "quarters"):
     assert f"{kept[0][figure]:,} " in page
@@ -93,6 +93,35 @@ def test_the_tables_of_planets_are_made_of_their_rows(name, table, monkeypatch):
   (page,) = [page for page in PAGES if f"results/{name}.jsonl)" in page]
   tables = list(getattr(et_tables, table)(made))
   assert len(tables) == 3 and all(table in page for table in tables)
+
+
+@pytest.fixture
+def skies(monkeypatch):
+  """Tables of light curves by the rows that they are made of."""
+  monkeypatch.syspath_prepend(command.ROOT / "experiments")
+  import kepler_why
+  import sky
+
+  made = {"sky_tess": sky.table, "sky_kepler": sky.table, "kepler_why": kepler_why.table}
+  return {name: table(lines(name)) for name, table in made.items()}
+
+
+def test_the_tables_of_light_curves_are_made_of_their_rows(skies):
+  for name, table in skies.items():
+    (page,) = [page for page in PAGES if f"results/{name}.jsonl)" in page]
+    assert table in page
+
+
+def test_readme_has_the_figures_of_light_curves(skies):
+  """Those of students; each as mean ± deviation."""
+  readme = (command.ROOT / "README.md").read_text()
+  told = readme[readme.index("| AstroNet") :].split("\n\n")[0]
+  figures = _figures(told)
+  assert len(figures) >= 8 and {*figures} <= {*_figures(skies["sky_tess"])}
+
+
+def lines(name):
+  return [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text().splitlines()]
 
 
 def test_laws_of_the_survey_are_those_that_were_fitted(monkeypatch):
