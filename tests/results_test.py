@@ -120,6 +120,29 @@ def test_readme_has_the_figures_of_light_curves(skies):
   assert len(figures) >= 8 and {*figures} <= {*_figures(skies["sky_tess"])}
 
 
+def test_what_is_said_of_graduates_that_vet_is_what_was_counted(monkeypatch):
+  monkeypatch.syspath_prepend(command.ROOT / "experiments")
+  import et_tables
+
+  (page,) = [page for page in PAGES if "results/et_vetted.jsonl)" in page]
+  assert et_tables.vetted(lines("et_vetted")) in page
+
+
+def test_what_is_said_of_simulated_skies_is_what_was_found():
+  """Every cell of the table is of three seeds."""
+  (page,) = [page for page in PAGES if "results/et_school.jsonl)" in page]
+  told = [_figures(line) for line in table_with(page, "| sky | real labels |")]
+  found = collections.defaultdict(list)
+  for row in lines("et_school"):
+    for group in ("planet", "transit-like"):
+      if group in row and row["exam"] != "real validation":
+        key = row["sky"], row["labels"], row["exam"], group
+        found[key].append(row[group]["average_precision"])
+  figures = [f"{np.mean(each):.3f} ± {np.std(each, ddof=1):.3f}" for each in found.values()]
+  assert all(len(each) == 3 for each in found.values())
+  assert sorted(figures) == sorted(figure for line in told for figure in line)
+
+
 def lines(name):
   return [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text().splitlines()]
 
