@@ -120,6 +120,14 @@ def test_readme_has_the_figures_of_light_curves(skies):
   assert len(figures) >= 8 and {*figures} <= {*_figures(skies["sky_tess"])}
 
 
+def test_the_table_of_methods_is_made_of_its_rows(monkeypatch):
+  monkeypatch.syspath_prepend(command.ROOT / "experiments")
+  import methods_table
+
+  (page,) = [page for page in PAGES if "results/methods_table.jsonl)" in page]
+  assert methods_table.table(lines("methods_table")) in page
+
+
 def test_what_is_said_of_graduates_that_vet_is_what_was_counted(monkeypatch):
   monkeypatch.syspath_prepend(command.ROOT / "experiments")
   import et_tables
