@@ -52,9 +52,7 @@ def main():
       name: round(float(getattr(found, name)[0]), 3)
       for name in ("width", "signal", "deviation", "asymmetry", "misfit")
     }
-    logits = np.asarray(graduate.logits(simulation.SUBJECTS["lenses"].pictures(found)))[0]
-    chance = np.exp(logits - logits.max())
-    chance /= chance.sum()
+    chance = graduate.predict(simulation.SUBJECTS["lenses"].pictures(found))[0]
     row |= {name: round(float(p), 3) for name, p in zip(lensed.CLASSES, chance, strict=True)}
     rows.append(json.dumps(row) + "\n")
     print(rows[-1], end="", flush=True)

@@ -110,9 +110,7 @@ def real_exams(directory, kepler_directory=None):
   }
   if kepler_directory:
     exam = datasets.load("kepler", data_dir=kepler_directory).test
-    with np.load(kepler_directory / kepler.KOIS) as found:
-      out = curves.by_star(found["kepid"], curves.TEST_FRACTION)  # as the reader cuts
-      signal = found["model_snr"][out]
+    (signal,) = kepler.of_exam(kepler_directory, ("model_snr",))
     planets = {"planet": real.positives["planet"]}
     candidate, junk = tess.CLASSES.index("PC"), tess.CLASSES.index("J")
     labels = np.where(exam.labels == kepler.CLASSES.index("confirmed"), candidate, junk)
@@ -128,10 +126,8 @@ def as_tess(images, signal, known):
     signal: by how many σ each stands out, which nobody says of some.
     known: of `tess`. What Kepler's table does not say has the median of these.
   """
-  nothing = np.zeros(len(signal))
-  stands_out = tess.scalars(nothing + 1, nothing + 1, signal, nothing, nothing)[2]
   rest = np.empty((*images.shape[:3], 3), np.uint8)
-  rest[..., 0] = curves.quantised(stands_out)[:, None, None]
+  rest[..., 0] = curves.quantised(curves.log_signal(signal))[:, None, None]
   rest[..., 1:] = np.median(known[..., 6:], axis=(0, 1, 2))
   return np.concatenate([images, rest], -1)
 

@@ -26,7 +26,7 @@ from runs import spread
 
 import edjax
 from edjax.data import datasets
-from edjax.data.readers import curves, kepler
+from edjax.data.readers import kepler
 
 SNR = (0, 15, 30, 100, np.inf)
 _FLAGS = ("not transit-like", "stellar eclipse", "centroid offset", "same ephemeris")
@@ -39,12 +39,8 @@ def main():
   parser.add_argument("runs", nargs="+", metavar="RUN")
   options = parser.parse_args()
   exam = datasets.load("kepler", data_dir=options.data_dir).test
-  with np.load(options.data_dir / kepler.KOIS) as found:
-    out = curves.by_star(found["kepid"], curves.TEST_FRACTION)  # as the reader cuts
-    known = {key: found[key][out] for key in ("model_snr", "flags")}
-  among = kinds(
-    exam.labels == kepler.CLASSES.index("confirmed"), known["flags"], known["model_snr"]
-  )
+  flags, snr = kepler.of_exam(options.data_dir, ("flags", "model_snr"))
+  among = kinds(exam.labels == kepler.CLASSES.index("confirmed"), flags, snr)
   rows = []
   for run in options.runs:
     logits = edjax.load(run).logits(np.asarray(exam.images))

@@ -84,7 +84,7 @@ def bls(
   share = points / len(time)
   dips = power > 0
   depth = np.where(dips, -total / len(time) / np.where(dips, share * (1 - share), 1), 0)
-  noise = 1.4826 * np.median(np.abs(flux - np.median(flux, -1, keepdims=True)), -1)[..., None]
+  noise = robust(flux)[..., None]
   return Boxes(
     power=power,
     depth=depth,
@@ -93,6 +93,11 @@ def bls(
     points=points.astype(int),
     signal=np.divide(depth * np.sqrt(points), noise, out=np.zeros_like(depth), where=dips),
   )
+
+
+def robust(values: Float[np.ndarray, "*rows n"]) -> Float[np.ndarray, "*rows"]:
+  """The standard deviation, by the median distance from the median: what is far is no matter."""
+  return 1.4826 * np.median(np.abs(values - np.median(values, -1, keepdims=True)), -1)
 
 
 def _groups(

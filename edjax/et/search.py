@@ -181,8 +181,7 @@ def _variance(time: fold.Points, flux: fold.Points, duration: float) -> float:
   usual = np.median(points[points > 0])
   whole = points >= 0.8 * usual  # no gap
   means = total[whole] / points[whole]
-  sigma = 1.4826 * float(np.median(np.abs(means - np.median(means))))
-  return float(points[whole].mean()) * max(sigma, _ROUNDING) ** 2
+  return float(points[whole].mean()) * max(float(boxes.robust(means)), _ROUNDING) ** 2
 
 
 def _strongest(

@@ -32,8 +32,8 @@ def scalars(
   return [
     curves.log_duty(width, season),
     curves.log_period(width),
-    np.log10(np.maximum(signal, 1e-3)) - 1,  # from 0.3 to 10,000 in range
-    np.log10(np.maximum(deviation, 1e-3)) - 1,
+    curves.log_signal(signal),
+    curves.log_signal(deviation),
     asymmetry,
     np.log10(np.maximum(misfit, 1e-3)),
   ]

@@ -49,6 +49,14 @@ def log_period(days: Numbers) -> Numbers:
   return np.log10(days)
 
 
+def log_signal(sigmas: Numbers) -> Numbers:
+  """Of by how many σ something stands out: its logarithm to base 10, − 1.
+
+  From 0.3 to 10,000 are in range; some are 0.
+  """
+  return np.log10(np.maximum(sigmas, 1e-3)) - 1
+
+
 def log_duty(duration: Numbers, period: Numbers) -> Numbers:
   """Of the share of a period, in the same unit, that a dip lasts: its logarithm to base 10, + 2."""
   return np.log10(duration / period) + 2

@@ -53,6 +53,13 @@ def read(directory: pathlib.Path, split: str, validation_fraction: float) -> Par
   )
 
 
+def of_exam(directory: pathlib.Path, names: tuple[str, ...]) -> list[np.ndarray]:
+  """Columns of `KOIS` for the objects of the exam, in its order; raises UserError as `read`."""
+  stars, *columns = _arrays(directory / KOIS, ("kepid", *names))
+  out = curves.by_star(stars, curves.TEST_FRACTION)
+  return [column[out] for column in columns]
+
+
 def _views(folded: np.ndarray, duty: np.ndarray) -> list[np.ndarray]:
   """Returns the whole orbit [n, 201], and of it the transit and where an eclipse would be [n, 61].
 

@@ -83,7 +83,7 @@ def scalars(
   return [
     curves.log_duty(duration, period),
     curves.log_period(period),
-    np.log10(np.maximum(signal, 1e-3)) - 1,  # from 0.3 to 10,000 in range; some are 0
+    curves.log_signal(signal),
     0.3 * np.clip(change, -5, 5),  # it reaches 1e25
     ingress,
   ]
