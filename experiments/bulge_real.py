@@ -22,7 +22,7 @@ from edjax.data import simulation
 from edjax.data.readers import bulge as lensed
 from edjax.data.readers import photometry
 from edjax.errors import UserError
-from edjax.et import bulge, event, events, peaks
+from edjax.et import bulge, draws, event, events, peaks
 
 EPOCH = 2451545.0
 # folder, files: where the fit begins, as JD, u₀ and days
@@ -61,7 +61,7 @@ def main():
 
 
 def season(paths, start):
-  """Returns (magnification less 1, its error) of every half hour of a season about the peak."""
+  """Returns (magnification less 1, its error) of every exposure of a season about the peak."""
   curves = []
   for path in paths:
     time, magnitude, error = photometry.magnitudes(path)
@@ -69,14 +69,14 @@ def season(paths, start):
     curves.append(event.Curve(time, bright, spread, (0.0, 0.0)))
   fit = event.fit(curves, start)
   days = bulge.SEASON.days
-  cells = round(days * 48)
+  cells = len(events.times(days))
   begin = fit.event.closest - days / 2
   total, known = np.zeros(cells), np.zeros(cells)
   for curve, source, blend in zip(curves, fit.source, fit.blend, strict=True):
     left = (curve.flux - blend) / source - np.asarray(event.magnification(fit.event, curve.time))
     error = curve.error / source
     error = error * max(1, np.median(np.abs(left / error)) / 0.6745)
-    cell = np.floor((curve.time - begin) * 48).astype(int)
+    cell = np.floor((curve.time - begin) / draws.EXPOSURE).astype(int)
     inside = (cell >= 0) & (cell < cells)
     weight = 1 / error[inside] ** 2
     np.add.at(known, cell[inside], weight)

@@ -1,14 +1,15 @@
 r"""Which share of planets does a graduate keep, and what else does it take for one, by S/N?
 
-python experiments/completeness.py --dataset=tess --data_dir=DIR --out=FILE RUN [RUN …]
+python experiments/completeness.py --dataset=tess --data_dir=DIR --out=FILE [--parts=test] RUN …
 
 Each RUN is a work directory of the config `tess` or `et`, --dataset the exam: the real events of
 `tess`, or those of a simulated sky (`et`). A planet is kept if the graduate's answer is "planet
-candidate" and not another class. S/N is that of the exam's own channel, to 4 %.
+candidate" and not another class. S/N is that of the exam's own channel, to 4 %. In a sky that the
+RUNs have not learnt from, the part `train` is an exam as well, the largest.
 
-Writes --out, a row per run, part (test and validation) and interval of S/N: planets, how many of
-these were kept, others by their class, how many of these were taken for planets. Prints mean and
-sample standard deviation of the shares over the runs, of the test part.
+Writes --out, a row per run, part and interval of S/N: planets, how many of these were kept, others
+by their class, how many of these were taken for planets. Prints mean and sample standard deviation
+of the shares over the runs, by part.
 """
 
 import argparse
@@ -35,20 +36,23 @@ def main():
   parser.add_argument("--dataset", choices=("tess", "et"), required=True)
   parser.add_argument("--data_dir", required=True)
   parser.add_argument("--out", type=pathlib.Path, required=True)
+  parser.add_argument("--parts", default="validation,test")
   parser.add_argument("runs", nargs="+", metavar="RUN")
   options = parser.parse_args()
+  parts = options.parts.split(",")
   known, rows = datasets.load(options.dataset, data_dir=options.data_dir), []
   for run in options.runs:
     graduate = edjax.load(run)
-    for part in ("validation", "test"):
+    for part in parts:
       exam = getattr(known, part)
       images = np.asarray(exam.images)
       found = intervals(graduate.logits(images).argmax(1), exam.labels, signal(images))
       named = {"run": pathlib.Path(run).name, "exam": options.dataset, "part": part}
       rows += [named | row for row in found]
   options.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
-  for line in summary([row for row in rows if row["part"] == "test"]):
-    print(line)
+  for part in parts:
+    for line in summary([row for row in rows if row["part"] == part]):
+      print(f"{part}, {line}")
 
 
 def signal(images):

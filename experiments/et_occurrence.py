@@ -80,7 +80,7 @@ def rows(options):
   law = BROKEN(jax.numpy.asarray(truth))
 
   def draw(key):
-    return simulated.candidates(law, *SYSTEMS, key)[0]
+    return simulated.candidates(law, *SYSTEMS, key)
 
   keys = jax.random.split(jax.random.key(options.seed), options.runs)
   yield from covered(truth, simulated.completeness(), map(draw, keys))
@@ -124,15 +124,22 @@ def dwarfs(folder):
   return fitted.parameters
 
 
-def covered(truth, share, surveys):
+def covered(truth, share, surveys, alarms=None):
   """Yields, for every figure, how often its interval holds the truth of simulated surveys.
 
   Args:
     truth: parameters of the law that planets are drawn from.
     share: of planets that are found, by all that is known to who looks.
     surveys: yields the candidates of each.
+    alarms: candidates that stand for the false ones to expect, each for `reliability` of them.
   """
   law, exposure, held, runs = BROKEN(jax.numpy.asarray(truth)), share.exposure(*SYSTEMS), {}, 0
+  false = dict.fromkeys(CHANCES, 0.0)
+  if alarms is not None:
+    edges = exposure.periods, exposure.radii
+    counts = np.histogram2d(alarms.period, alarms.radius, edges, weights=alarms.reliability)[0]
+    exposure = exposure._replace(alarms=counts)
+    false = {box: inverse(share, alarms, box)["rate"] for box in CHANCES}
   for candidates in map(padded, surveys):
     runs += 1
     fitted = occurrence.fit(BROKEN, STARTS[::4], candidates, exposure)
@@ -154,7 +161,8 @@ def covered(truth, share, surveys):
       sum_, error = occurrence.inverse_efficiency(
         efficiency, np.where(own, candidates.reliability, 0), share.stars
       )
-      said = (float(sum_), float(sum_ - error), float(sum_ + error), int(own.sum()))
+      rate = float(sum_) - false[box]
+      said = (rate, rate - float(error), rate + float(error), int(own.sum()))
       held.setdefault(("inverse efficiency", box), []).append((*said, float(law.within(*box))))
   for (estimator, name), said in held.items():
     value, low, high, found, wanted = np.array(said).T

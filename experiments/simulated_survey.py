@@ -35,7 +35,7 @@ class Simulated:
     return occurrence.Completeness(along, across, np.array(share), float(self.stars))
 
   def candidates(self, law, periods, radii, key):
-    """Returns (what the survey finds, as candidates of reliability 1; by how many σ each does)."""
+    """Returns what the survey finds, as candidates of reliability 1."""
     mean = self.stars * float(law.within(periods, radii))
     number, drawn, stars, chance = jax.random.split(key, 4)
     count = np.random.default_rng(np.asarray(jax.random.key_data(number))).poisson(mean)
@@ -47,13 +47,11 @@ class Simulated:
     kept = np.flatnonzero((passing < crossing)[:count])
     padded = np.pad(kept, (0, -len(kept) % _BLOCK))
     own = (np.asarray(each)[padded] for each in (numbers, period, radius, impact))
-    share, sigmas = (each[: len(kept)] for each in _seen(self.chosen, self.found, *own))
-    seen = np.asarray(noticed)[kept] < share
-    kept = kept[seen]
-    found = occurrence.Candidates(
+    share = _seen(self.chosen, self.found, *own)[: len(kept)]
+    kept = kept[np.asarray(noticed)[kept] < share]
+    return occurrence.Candidates(
       np.asarray(period)[kept], np.asarray(radius)[kept], np.ones(len(kept))
     )
-    return found, np.asarray(sigmas)[seen]
 
 
 def lattice(count, axes):
@@ -78,6 +76,4 @@ def _mean(chosen, found, period, radius):
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _seen(chosen, found, numbers, period, radius, impact):
-  star = population.stars(numbers)
-  share = population.seen(chosen, star, period, radius, impact, found)
-  return share, population.stands_out(chosen, star, period, radius, impact)[0]
+  return population.seen(chosen, population.stars(numbers), period, radius, impact, found)

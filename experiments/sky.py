@@ -1,16 +1,19 @@
 r"""What distillation and grades bring to light curves: real exams, seeds, both splits.
 
-python experiments/sky.py --dataset=tess --data_dir=DIR --out=DIR [--arms=alone,kd,ed,ed_three]
+python experiments/sky.py --dataset=tess --data_dir=DIR --out=DIR [--arms=alone,kd,ed,…]
   [--splits=published,stars] [--seeds=0,1,2] [--epochs=0] [--jobs=1]
 
-Arms are the config's variants `ce`, `kd` and `ed`, the last also with three generalists. Those of a
-seed and a split have the same teachers, which learn once, in --out/teachers. --epochs shortens all
-of a run alike, teachers included; 0: as the config has it. A run that is there is not done again.
+Arms are the config's variants `ce`, the same for so long that it has the compute of `kd` and its
+teacher, `kd`, `ed`, and `ed` with three generalists. Those of a seed and a split have the same
+teachers, which learn once, in --out/teachers. A school of three has those of the next two seeds as
+well. --epochs shortens all of a run alike, teachers included; 0: as the config has it. A run that
+is there is not done again.
 
 Writes --out/DATASET.jsonl, a row per run: arm, split, seed, the exam's figures of the graduate and
-of the first teacher, each with its interval and count, and what it cost. Prints a table: mean and
-sample standard deviation over the seeds, and how much more each arm has than `kd` of the same
-seeds, with a 95 % interval.
+of the first teacher, each with its interval and count, and what it cost. Compute has the training
+of all its teachers, seconds only of those that this run trained. Prints a table: mean and sample
+standard deviation over the seeds, and how much more each arm has than `kd` of the same seeds, with
+a 95 % interval.
 """
 
 import argparse
@@ -26,13 +29,16 @@ from budgets import paired
 from runs import spread
 
 from edjax.compare.sweep import run_all
+from edjax.recipes import light_curves
 
 ARMS = {
   "alone": ("ce", {}),
+  "alone_long": ("ce", {}),
   "kd": ("kd", {}),
   "ed": ("ed", {}),
   "ed_three": ("ed", {"faculty.generalists": 3}),
 }
+_LONGER = 11  # times as many epochs
 
 
 def main():
@@ -71,8 +77,9 @@ def arguments(options, arm, split, seed):
     "faculty.seed": seed,
     "faculty.cache": options.out / "teachers",
   } | changes
-  if options.epochs:
-    settings["epochs"] = options.epochs
+  longer = _LONGER if arm == "alone_long" else 1
+  if options.epochs or longer > 1:
+    settings["epochs"] = longer * (options.epochs or light_curves.EPOCHS)
   given = [f"--config.{key}={value}" for key, value in settings.items()]
   return [f"--config={options.dataset}:{variant}", *given]
 
@@ -84,7 +91,13 @@ def row(run, arm, split, seed):
   kept = {"top1": student["top1"], "count": student["exam_count"], **figures(student)}
   if teachers:
     kept["teacher"] = {"top1": teachers[0]["top1"], **figures(teachers[0])}
-  costs = {key: report[key] for key in ("train_macs", "teacher_training_macs", "seconds")}
+  # A teacher of the cache was trained for another arm, and this one needs it as much.
+  training = sum(teacher["training_macs"] for teacher in teachers)
+  costs = {
+    "train_macs": report["train_macs_student"] + report["train_macs_teachers"] + training,
+    "teacher_training_macs": training,
+    "seconds": report["seconds"],
+  }
   epochs = sum(grade["epochs"] for grade in report["grades"])
   return {"arm": arm, "split": split, "seed": seed, **kept, "epochs": epochs, **costs}
 

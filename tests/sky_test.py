@@ -1,10 +1,13 @@
 """The experiment on light curves: what it asks of the command, and what it says of runs."""
 
 import json
+import pathlib
+import types
 
 import numpy as np
 import pytest
 
+from edjax import rows
 from edjax.data.readers import curves, tess
 from tests import command
 
@@ -25,8 +28,15 @@ def group(value):
 
 def report(value, teachers):
   student = {"top1": 0.9, "exam_count": 1653, "positives": {"planet": group(value)}}
-  costs = {"train_macs": 5, "teacher_training_macs": 2, "seconds": 1.5}
-  own = [{"top1": 0.95, "positives": {"planet": group(0.9)}}] * teachers
+  # Its teacher was trained for another arm.
+  costs = {
+    "train_macs": 5e12,
+    "train_macs_student": 3e12,
+    "train_macs_teachers": 2e12,
+    "teacher_training_macs": 0,
+    "seconds": 1.5,
+  }
+  own = [{"top1": 0.95, "positives": {"planet": group(0.9)}, "training_macs": 4e12}] * teachers
   return {"student": student, "teachers": own, "grades": [{"epochs": 2}, {"epochs": 2}], **costs}
 
 
@@ -47,22 +57,22 @@ def test_runs_and_their_rows(sky, tmp_path, monkeypatch, typed, capsys):
   config = typed(*asked["tess_stars_ed_three_1"])
   assert (config.seed, config.faculty.seed, config.faculty.generalists) == (1, 1, 3)
   assert config.data.split == "stars" and config.faculty.generalist.epochs < 24
-  rows = [json.loads(line) for line in (tmp_path / "tess.jsonl").read_text().splitlines()]
-  assert [(row["arm"], row["seed"]) for row in rows] == [
+  told = [json.loads(line) for line in (tmp_path / "tess.jsonl").read_text().splitlines()]
+  assert [(row["arm"], row["seed"]) for row in told] == [
     ("alone", 0), ("ed_three", 0), ("alone", 1), ("ed_three", 1),
   ]  # fmt: skip
-  assert ["teacher" in row for row in rows] == [False, True, False, True]
-  assert "curve" not in rows[0]["planet"] and rows[0]["epochs"] == 4
+  assert ["teacher" in row for row in told] == [False, True, False, True]
+  assert "curve" not in told[0]["planet"] and told[0]["epochs"] == 4
   told = capsys.readouterr().out.splitlines()
   assert told[2:4] == [
-    "| stars | planet | alone | 0.650 ± 0.071 | – | – | 0.00 | 2 |",
-    "| stars | planet | ed_three | 0.650 ± 0.071 | 0.900 ± 0.000 | – | 0.00 | 2 |",
+    "| stars | planet | alone | 0.650 ± 0.071 | – | – | 5.00 | 2 |",
+    "| stars | planet | ed_three | 0.650 ± 0.071 | 0.900 ± 0.000 | – | 9.00 | 2 |",
   ]
 
 
 def test_the_table_compares_arms_of_the_same_seeds(sky):
   arms = {"kd": (0.6, 0.7, 0.8), "ed": (0.7, 0.8, 0.9), "alone": (0.5, 0.7, 0.9)}
-  rows = [
+  made = [
     {
       "split": "stars",
       "arm": arm,
@@ -73,7 +83,7 @@ def test_the_table_compares_arms_of_the_same_seeds(sky):
     for arm, values in arms.items()
     for seed, value in enumerate(values)
   ]
-  kd, ed, alone = sky.table(rows).splitlines()[2:]
+  kd, ed, alone = sky.table(made).splitlines()[2:]
   assert kd == "| stars | planet | kd | 0.700 ± 0.100 | – | – | 0.70 | 3 |"
   assert "| +0.100 ± 0.000 | 0.80 | 3 |" in ed
   assert (
@@ -84,6 +94,14 @@ def test_the_table_compares_arms_of_the_same_seeds(sky):
 def test_every_arm_is_a_config(sky, typed):
   for variant, changes in sky.ARMS.values():
     assert typed(f"--config=kepler:{variant}", *(f"--config.{k}={v}" for k, v in changes.items()))
+
+
+@pytest.mark.parametrize("epochs, wanted", [(0, 11 * 24), (2, 22)])
+def test_alone_for_as_long_as_under_a_teacher(sky, typed, epochs, wanted):
+  given = {"dataset": "tess", "data_dir": "data", "out": pathlib.Path("runs"), "epochs": epochs}
+  options = types.SimpleNamespace(**given)
+  config = typed(*sky.arguments(options, "alone_long", "stars", 0))
+  assert [grade.epochs for grade in rows.in_order(config.grades)] == [wanted]
 
 
 def test_planets_among_what_is_false_by_its_reason(monkeypatch):

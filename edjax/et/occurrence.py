@@ -1,9 +1,10 @@
 """How many planets stars have, by those that a survey found of them. Pure.
 
 Periods are in days, radii in that of the Earth. Planets that are found are a Poisson process over
-ln P and ln R: stars · share found · d²N / (d ln P d ln R). What was found may be no planet, so each
-candidate counts by its reliability, the probability that it is one (Bryson et al. 2020,
-arXiv:1906.03575); 0 leaves one out, so that batches may be padded.
+ln P and ln R: stars · share found · d²N / (d ln P d ln R). What was found may be no planet. Where
+each candidate's probability to be one is known, it counts by this reliability (Bryson et al. 2020,
+arXiv:1906.03575); 0 leaves one out, so that batches may be padded. Where it is known how many false
+ones to expect, they are a second Poisson process beside the planets, see `Exposure.alarms`.
 """
 
 import dataclasses
@@ -52,11 +53,18 @@ class Candidates(NamedTuple):
 
 
 class Exposure(NamedTuple):
-  """Of how many stars a survey finds the planets in the cells of a box: stars · share found."""
+  """Of how many stars a survey finds the planets in the cells of a box, and what else it finds.
 
-  periods: Float[jax.Array, " along+1"]  # edges
+  Attributes:
+    periods, radii: edges of the cells, rising.
+    stars: stars · share found.
+    alarms: false candidates that are expected, by cells.
+  """
+
+  periods: Float[jax.Array, " along+1"]
   radii: Float[jax.Array, " across+1"]
   stars: Float[jax.Array, "along across"]
+  alarms: Float[ArrayLike, "along across"] | float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,10 +158,12 @@ def expected(law: Law, exposure: Exposure) -> jax.Array:
 def log_likelihood(law: Law, candidates: Candidates, exposure: Exposure) -> jax.Array:
   """Of a Poisson process (Youdin 2011, arXiv:1105.1782): Σ reliability · ln density − expected.
 
-  Without what does not depend on the density. With reliabilities below 1 no likelihood, but its
-  slope still has the mean 0 at the truth.
+  Without what does not depend on the density, which is that of planets and of false candidates
+  together. With reliabilities below 1 no likelihood, but its slope still has the mean 0 at the
+  truth.
   """
-  seen = jnp.log(law(candidates.period, candidates.radius))
+  place = candidates.period, candidates.radius
+  seen = jnp.log(law(*place) + _spurious(exposure, *place))
   counted = jnp.where(candidates.reliability > 0, candidates.reliability * seen, 0)
   return counted.sum() - expected(law, exposure)
 
@@ -177,7 +187,7 @@ def fit(
   Every observed period and radius that a break passes is a kink, and there may be several maxima:
   the highest is returned of those that are found from the starts. Steps are in units of the
   standard deviations. The covariance is I⁻¹ J I⁻¹: I is what is expected of the slopes' products
-  over all planets that would be found, which kinks do not matter to; J has their products at the
+  over all that would be found, which kinks do not matter to; J has their products at the
   candidates, by the square of their reliability, as some of them are no planets.
 
   Args:
@@ -187,14 +197,15 @@ def fit(
     exposure: see `Completeness.exposure`.
 
   Raises:
-    ValueError: without float64, or if a start does not end in a maximum.
+    ValueError: without float64, or if a start does not end in a maximum, or what would be found
+      there does not tell the parameters apart.
   """
   if jnp.result_type(float) != jnp.float64:
     raise ValueError("fits need float64: jax.config.update('jax_enable_x64', True)")
   tops = [_climbed(family, start, candidates, exposure) for start in np.asarray(starts, float)]
   best, most = max(tops, key=lambda top: top[1])
-  inverse = np.linalg.inv(_information(family, jnp.asarray(best), exposure))
-  noise = np.asarray(_products(family, jnp.asarray(best), candidates))
+  inverse = _inverse(_information(family, jnp.asarray(best), exposure))
+  noise = np.asarray(_products(family, jnp.asarray(best), candidates, exposure))
   return Fit(best, inverse @ noise @ inverse, most)
 
 
@@ -213,7 +224,7 @@ def _climbed(
   """Parameters at a maximum of the likelihood, and its logarithm."""
   best, most = start, -np.inf
   for _ in range(_ROUNDS):
-    spread = np.linalg.cholesky(np.linalg.inv(_information(family, jnp.asarray(best), exposure)))
+    spread = np.linalg.cholesky(_inverse(_information(family, jnp.asarray(best), exposure)))
 
     def lost(steps: np.ndarray, best: np.ndarray = best, spread: np.ndarray = spread) -> float:
       return -float(_said(family, jnp.asarray(best + spread @ steps), candidates, exposure))
@@ -226,6 +237,13 @@ def _climbed(
     if found.success and gained < _ENOUGH:
       return best, most
   raise ValueError(f"no maximum in {_ROUNDS} rounds from {start}: {found.message}")
+
+
+def _inverse(information: ArrayLike) -> np.ndarray:
+  try:
+    return np.linalg.inv(information)
+  except np.linalg.LinAlgError as error:
+    raise ValueError("what would be found does not tell the parameters apart") from error
 
 
 @jax.jit
@@ -252,11 +270,24 @@ def _cells(law: Law, exposure: Exposure) -> Float[jax.Array, "along across"]:
   return law.within((along[:-1], along[1:]), (across[:, :-1], across[:, 1:]))
 
 
+def _spurious(exposure: Exposure, period: jax.Array, radius: jax.Array) -> jax.Array:
+  """How dense false candidates are, as though they were planets of a star, even within a cell."""
+  edges = jnp.log(exposure.periods), jnp.log(exposure.radii)
+  area = jnp.diff(edges[0])[:, None] * jnp.diff(edges[1])[None]
+  density = exposure.alarms / (area * jnp.maximum(exposure.stars, _NONE))
+  row, column = (
+    jnp.clip(jnp.searchsorted(each, jnp.log(at), side="right") - 1, 0, len(each) - 2)
+    for each, at in zip(edges, (period, radius), strict=True)
+  )
+  return density[row, column]
+
+
 def _slopes(
-  family: Family, parameters: Parameters, period: jax.Array, radius: jax.Array
+  family: Family, parameters: Parameters, period: jax.Array, radius: jax.Array, exposure: Exposure
 ) -> Float[jax.Array, "parameters places"]:
   """Of ln density by each parameter, at every place."""
-  found = jax.jacfwd(lambda each: jnp.log(family(each)(period, radius)).ravel())(parameters)
+  more = _spurious(exposure, period, radius)
+  found = jax.jacfwd(lambda each: jnp.log(family(each)(period, radius) + more).ravel())(parameters)
   return found.T
 
 
@@ -264,16 +295,16 @@ def _slopes(
 def _information(
   family: Family, parameters: Parameters, exposure: Exposure
 ) -> Float[jax.Array, "parameters parameters"]:
-  slopes = _slopes(family, parameters, *_middles(exposure.periods, exposure.radii))
-  found = exposure.stars * _cells(family(parameters), exposure)
+  slopes = _slopes(family, parameters, *_middles(exposure.periods, exposure.radii), exposure)
+  found = exposure.stars * _cells(family(parameters), exposure) + exposure.alarms
   return (slopes * found.reshape(1, -1)) @ slopes.T
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _products(
-  family: Family, parameters: Parameters, candidates: Candidates
+  family: Family, parameters: Parameters, candidates: Candidates, exposure: Exposure
 ) -> Float[jax.Array, "parameters parameters"]:
-  slopes = _slopes(family, parameters, candidates.period, candidates.radius)
+  slopes = _slopes(family, parameters, candidates.period, candidates.radius, exposure)
   slopes = slopes * jnp.asarray(candidates.reliability)[None]
   return slopes @ slopes.T
 

@@ -11,7 +11,7 @@ from edjax.recipes import common, published
 # Chosen on the validation parts of `tess` and `kepler`, where batches of 100 at a rate of 0.1 found
 # far fewer planets in the same compute. So was that curves are not moved in time.
 _BATCH, _RATE = 32, 0.03
-_EPOCHS, _QUICK = 24, 8
+EPOCHS, _QUICK = 24, 8
 
 
 def base(name: str) -> ConfigDict:
@@ -20,7 +20,7 @@ def base(name: str) -> ConfigDict:
   config.student.model = "curve_small"
   config.recipe.update(batch_size=_BATCH, pad=0, flip=True)  # reversed in time
   for part in (config.faculty.specialist, config.faculty.generalist):
-    part.update(model="curve", epochs=_EPOCHS, learning_rate=_RATE)
+    part.update(model="curve", epochs=EPOCHS, learning_rate=_RATE)
   return config
 
 

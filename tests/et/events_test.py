@@ -51,6 +51,26 @@ def test_the_best_box_is_the_dip(period, epoch, duration):
   assert 0.5 * duration < float(long[0]) < 1.7 * duration
 
 
+def test_how_far_the_best_box_stands_out():
+  """Every box of a histogram, one by one: the missing light by √(exposures in, their share out)."""
+  period, flux = 2.3, noise(1.0, 4) + 0.5
+  seen = np.random.default_rng(5).uniform(size=flux.shape) > 0.1
+  part = np.floor(np.asarray(TIME / np.float32(period)) % 1 * 288)[seen[0]]
+  count, total = (np.bincount(part.astype(int), each, 288) for each in (None, flux[seen]))
+  total = total - count * flux[seen].mean()
+  most = -np.inf
+  for wide in (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144):
+    for first in range(288):
+      own = (first + np.arange(wide)) % 288
+      many = count[own].sum()
+      if many >= 2:
+        out = max(0.1, 1 - many / seen.sum())
+        most = max(most, -total[own].sum() / np.sqrt(many * out))
+  given = jnp.asarray(flux), jnp.asarray(seen), TIME, *one(period)
+  assert float(jax.jit(boxed.strength)(*given)[0]) == pytest.approx(most, rel=1e-4)
+  assert float(best(*given)[0][0]) == pytest.approx(most, rel=1e-4)
+
+
 def test_a_dip_stands_out_by_its_depth_and_points():
   """depth / σ · √points, within four of its own σ, which is 1."""
   period, epoch, duration, sigma = 2.5, 1.0, 0.2, 0.5

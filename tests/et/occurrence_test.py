@@ -184,10 +184,38 @@ def test_a_break_is_found_from_several_starts():
     )
 
 
-def test_candidates_that_may_be_no_planets_count_by_their_odds():
-  """5 surveys of 150 planets and as many false ones: 15 parameters, by their own deviations."""
+def test_false_ones_are_as_dense_as_their_cell_says():
+  """Σ ln(planets + false ones) − planets, by a loop; they only matter where they are."""
+  period, radius = found(np.random.default_rng(7), 30)
+  share = completeness(lambda period, radius: 0.05 * period**-0.6 * radius**0.8)
+  exposure = share.exposure(*BOX, cells=4)
+  false = np.random.default_rng(8).uniform(0, 30, (4, 4)) * (np.arange(4) != 2)
+  law = BROKEN(jnp.array(LAW))
+  steps = [np.log(box[0]) + np.log(box[1] / box[0]) * np.arange(5) / 4 for box in BOX]
+  middles = [np.exp((each[:-1] + each[1:]) / 2) for each in steps]
+  logarithm = -occurrence.expected(law, exposure)
+  for one in zip(period, radius, strict=True):
+    cell = tuple(
+      int(np.floor((np.log(at) - each[0]) / (each[1] - each[0])))
+      for at, each in zip(one, steps, strict=True)
+    )
+    stars = 5000 * 0.05 * middles[0][cell[0]] ** -0.6 * middles[1][cell[1]] ** 0.8
+    logarithm += np.log(law(*one) + false[cell] / (AREA / 16) / stars)
+  candidates = occurrence.Candidates(period, radius, np.ones(30))
+  said = occurrence.log_likelihood(law, candidates, exposure._replace(alarms=false))
+  assert float(said) == pytest.approx(float(logarithm), rel=1e-9)
+
+
+@pytest.mark.parametrize("known", ["odds", "number"])
+def test_candidates_that_may_be_no_planets(known):
+  """5 surveys of 150 planets and as many false ones: 15 parameters, by their own deviations.
+
+  Each counts by its odds; or nothing is known of any, but how many false ones there should be.
+  """
   truth, generator = np.array([np.log(150 / 100), 0.5, -0.5]), np.random.default_rng(5)
   exposure, pulls = completeness().exposure(*BOX, cells=10), []
+  if known == "number":
+    exposure = exposure._replace(alarms=np.full((10, 10), 1.5))
   density = STRAIGHT(jnp.array(truth))
   for _ in range(5):
     parts = [found(generator, generator.poisson(150), powers) for powers in (truth[1:], (0.0, 0.0))]
@@ -196,8 +224,10 @@ def test_candidates_that_may_be_no_planets_count_by_their_odds():
       np.pad(np.concatenate(both), (0, more), "edge") for both in zip(*parts, strict=True)
     )
     planets = np.asarray(density(period, radius)) * 100
-    reliability = np.where(np.arange(400) < 400 - more, planets / (planets + 150 / AREA), 0)
-    candidates = occurrence.Candidates(period, radius, reliability)
+    odds = planets / (planets + 150 / AREA) if known == "odds" else 1
+    candidates = occurrence.Candidates(
+      period, radius, np.where(np.arange(400) < 400 - more, odds, 0)
+    )
     fitted = occurrence.fit(STRAIGHT, truth[None], candidates, exposure)
     pulls.append((fitted.parameters - truth) / np.sqrt(np.diag(fitted.covariance)))
   assert stats.chi2(15).ppf(1e-3) < np.sum(np.square(pulls)) < stats.chi2(15).ppf(1 - 1e-3)
@@ -209,6 +239,9 @@ def test_a_fit_says_what_it_lacks():
   exposure = completeness().exposure(*BOX, cells=10)
   with pytest.raises(ValueError, match="no maximum"):
     occurrence.fit(flat, [[-3.0]], candidates._replace(reliability=np.full(30, np.inf)), exposure)
+  beyond = (0.3, np.log(30), np.log(9.0), 1.4, -0.3, 0.5, -3.0)  # a break that no radius reaches
+  with pytest.raises(ValueError, match="tell the parameters apart"):
+    occurrence.fit(BROKEN, [beyond], candidates, exposure)
   with jax.enable_x64(False), pytest.raises(ValueError, match="float64"):
     occurrence.fit(flat, [[-3.0]], candidates, exposure)
 
