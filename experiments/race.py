@@ -65,6 +65,7 @@ def main():
       if not rows.of(side, number):
         told = run(options, out, number, teacher["model"])
         print(json.dumps(rows.add(side, number, told)), flush=True)
+  print(table(rows.all[: 2 * options.rounds]))
   print(summary(rows.all[: 2 * options.rounds]))
 
 
@@ -216,6 +217,24 @@ def _more(journal, lines, seconds):
   """Returns (seconds, line) of the whole lines that were not there before."""
   whole = journal.read_text().split("\n")[:-1] if journal.exists() else []
   return [(seconds, json.loads(line)) for line in whole[len(lines) :]]
+
+
+def table(rows):
+  """Returns Markdown: a line for every round, its two sides beside each other."""
+  by = {(row["round"], row["side"]): row for row in rows}
+  lines = [
+    "| round | PyTorch, s | top-1 % | edjax, s | top-1 % | time to PyTorch's top-1, of its own |",
+    "|---|---:|---|---:|---|---|",
+  ]
+  for number in sorted({row["round"] for row in rows}):
+    sides = [by[number, side] for side in ("pytorch", "edjax")]
+    cells = [
+      text for row in sides for text in (f"{row['seconds']:.0f}", f"{100 * row['top1']:.2f}")
+    ]
+    theirs, ours = (row["seconds_to"] for row in sides)
+    cells.append(f"{ours / theirs:.2f}" if ours else "not reached")
+    lines.append(f"| {number + 1} | {' | '.join(cells)} |")
+  return "\n".join(lines) + "\n"
 
 
 def summary(rows):

@@ -144,6 +144,7 @@ def test_a_race_is_a_line_per_run(raced, capsys):
   said = capsys.readouterr().out
   assert "edjax: 6 s, top-1 60.00 %, n = 2" in said and "in 1 of 2 rounds" in said
   assert said.endswith("1.50\n")
+  assert "| 1 | 8 | 60.00 | 6 | 70.00 | 1.50 |\n| 2 | 8 | 60.00 | 6 | 50.00 | not" in said
   assert rows[0]["asked"]["teacher"] == {"model": "resnet56", "sha256": "ab"}
   assert rows[0]["asked"]["epochs"] == 12 and "data_dir" not in rows[0]["asked"]
 

@@ -120,6 +120,14 @@ def test_readme_has_the_figures_of_light_curves(skies):
   assert len(figures) >= 8 and {*figures} <= {*_figures(skies["sky_tess"])}
 
 
+def test_the_table_of_the_race_is_made_of_its_rows(monkeypatch):
+  monkeypatch.syspath_prepend(command.ROOT / "experiments")
+  import race
+
+  (page,) = [page for page in PAGES if "results/race.jsonl)" in page]
+  assert race.table(lines("race")) in page
+
+
 def test_the_table_of_methods_is_made_of_its_rows(monkeypatch):
   monkeypatch.syspath_prepend(command.ROOT / "experiments")
   import methods_table
