@@ -161,8 +161,8 @@ def covered(truth, share, surveys, alarms=None):
       sum_, error = occurrence.inverse_efficiency(
         efficiency, np.where(own, candidates.reliability, 0), share.stars
       )
-      rate = float(sum_) - false[box]
-      said = (rate, rate - float(error), rate + float(error), int(own.sum()))
+      planets, error = float(sum_) - false[box], float(error)
+      said = (planets, planets - error, planets + error, int(own.sum()))
       held.setdefault(("inverse efficiency", box), []).append((*said, float(law.within(*box))))
   for (estimator, name), said in held.items():
     value, low, high, found, wanted = np.array(said).T

@@ -204,7 +204,8 @@ def fit(
     raise ValueError("fits need float64: jax.config.update('jax_enable_x64', True)")
   tops = [_climbed(family, start, candidates, exposure) for start in np.asarray(starts, float)]
   best, most = max(tops, key=lambda top: top[1])
-  inverse = _inverse(_information(family, jnp.asarray(best), exposure))
+  spread = _spread(_information(family, jnp.asarray(best), exposure))
+  inverse = spread @ spread.T
   noise = np.asarray(_products(family, jnp.asarray(best), candidates, exposure))
   return Fit(best, inverse @ noise @ inverse, most)
 
@@ -224,7 +225,7 @@ def _climbed(
   """Parameters at a maximum of the likelihood, and its logarithm."""
   best, most = start, -np.inf
   for _ in range(_ROUNDS):
-    spread = np.linalg.cholesky(_inverse(_information(family, jnp.asarray(best), exposure)))
+    spread = _spread(_information(family, jnp.asarray(best), exposure))
 
     def lost(steps: np.ndarray, best: np.ndarray = best, spread: np.ndarray = spread) -> float:
       return -float(_said(family, jnp.asarray(best + spread @ steps), candidates, exposure))
@@ -239,9 +240,10 @@ def _climbed(
   raise ValueError(f"no maximum in {_ROUNDS} rounds from {start}: {found.message}")
 
 
-def _inverse(information: ArrayLike) -> np.ndarray:
+def _spread(information: ArrayLike) -> np.ndarray:
+  """A root of the covariance that information is the inverse of."""
   try:
-    return np.linalg.inv(information)
+    return np.linalg.cholesky(np.linalg.inv(information))
   except np.linalg.LinAlgError as error:
     raise ValueError("what would be found does not tell the parameters apart") from error
 
