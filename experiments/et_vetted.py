@@ -83,10 +83,9 @@ def main():
     for file in (options.kept, options.known)
   )
   options.out.mkdir(parents=True, exist_ok=True)
-  with open(options.out / "et_vetted.jsonl", "w") as file:
-    for row in rows(options, true, known):
-      file.write(json.dumps(row) + "\n")
-  print(et_tables.vetted([json.loads(line) for line in (options.out / "et_vetted.jsonl").open()]))
+  made = [*rows(options, true, known)]
+  (options.out / "et_vetted.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+  print(et_tables.vetted(made))
 
 
 def vetting(rows):

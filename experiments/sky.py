@@ -31,14 +31,14 @@ from runs import spread
 from edjax.compare.sweep import run_all
 from edjax.recipes import light_curves
 
+# (variant, changes, times as many epochs)
 ARMS = {
-  "alone": ("ce", {}),
-  "alone_long": ("ce", {}),
-  "kd": ("kd", {}),
-  "ed": ("ed", {}),
-  "ed_three": ("ed", {"faculty.generalists": 3}),
+  "alone": ("ce", {}, 1),
+  "alone_long": ("ce", {}, 11),
+  "kd": ("kd", {}, 1),
+  "ed": ("ed", {}, 1),
+  "ed_three": ("ed", {"faculty.generalists": 3}, 1),
 }
-_LONGER = 11  # times as many epochs
 
 
 def main():
@@ -69,7 +69,7 @@ def main():
 
 def arguments(options, arm, split, seed):
   """Returns those of the command."""
-  variant, changes = ARMS[arm]
+  variant, changes, times = ARMS[arm]
   settings = {
     "data_dir": options.data_dir,
     "data.split": split,
@@ -77,9 +77,8 @@ def arguments(options, arm, split, seed):
     "faculty.seed": seed,
     "faculty.cache": options.out / "teachers",
   } | changes
-  longer = _LONGER if arm == "alone_long" else 1
-  if options.epochs or longer > 1:
-    settings["epochs"] = longer * (options.epochs or light_curves.EPOCHS)
+  if options.epochs or times > 1:
+    settings["epochs"] = times * (options.epochs or light_curves.EPOCHS)
   given = [f"--config.{key}={value}" for key, value in settings.items()]
   return [f"--config={options.dataset}:{variant}", *given]
 

@@ -92,7 +92,7 @@ def test_the_table_compares_arms_of_the_same_seeds(sky):
 
 
 def test_every_arm_is_a_config(sky, typed):
-  for variant, changes in sky.ARMS.values():
+  for variant, changes, _ in sky.ARMS.values():
     assert typed(f"--config=kepler:{variant}", *(f"--config.{k}={v}" for k, v in changes.items()))
 
 

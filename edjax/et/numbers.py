@@ -1,4 +1,6 @@
-"""Arrays of one shape and kind, the nodes of their integrals, and a root that has a slope."""
+"""Arrays of one shape and kind, nodes of integrals, cells of grids, and a root that has a slope."""
+
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +24,15 @@ def nodes(count: int, like: jax.Array) -> tuple[jax.Array, jax.Array]:
     jnp.asarray(each, like.dtype).reshape(shape) for each in ((places + 1) / 2, weights / 2)
   )
   return place, weight
+
+
+def cell(
+  value: jax.Array, edges: Sequence[float] | jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Between which edges a value is, how far apart they are in the logarithm, whether it is."""
+  edge = jnp.asarray(edges, value.dtype)
+  found = jnp.clip(jnp.searchsorted(edge, value, side="right") - 1, 0, len(edges) - 2)
+  return found, jnp.diff(jnp.log(edge))[found], (value >= edge[0]) & (value < edge[-1])
 
 
 def root(square: jax.Array) -> jax.Array:

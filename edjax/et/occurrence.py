@@ -22,7 +22,7 @@ from jaxtyping import Float
 from scipy import optimize
 
 from edjax.et import survey
-from edjax.et.numbers import alike
+from edjax.et.numbers import alike, cell
 
 Parameters = Float[jax.Array, " parameters"]
 Box = tuple[float, float]
@@ -274,14 +274,10 @@ def _cells(law: Law, exposure: Exposure) -> Float[jax.Array, "along across"]:
 
 def _spurious(exposure: Exposure, period: jax.Array, radius: jax.Array) -> jax.Array:
   """How dense false candidates are, as though they were planets of a star, even within a cell."""
-  edges = jnp.log(exposure.periods), jnp.log(exposure.radii)
-  area = jnp.diff(edges[0])[:, None] * jnp.diff(edges[1])[None]
-  density = exposure.alarms / (area * jnp.maximum(exposure.stars, _NONE))
-  row, column = (
-    jnp.clip(jnp.searchsorted(each, jnp.log(at), side="right") - 1, 0, len(each) - 2)
-    for each, at in zip(edges, (period, radius), strict=True)
-  )
-  return density[row, column]
+  row, long, _ = cell(jnp.asarray(period), exposure.periods)
+  column, wide, _ = cell(jnp.asarray(radius), exposure.radii)
+  alarms = jnp.broadcast_to(jnp.asarray(exposure.alarms), exposure.stars.shape)[row, column]
+  return alarms / (long * wide * jnp.maximum(exposure.stars[row, column], _NONE))
 
 
 def _slopes(

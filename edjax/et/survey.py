@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.scipy.special import gammainc
 from jax.typing import ArrayLike
 
-from edjax.et.numbers import alike, nodes
+from edjax.et.numbers import alike, cell, nodes
 
 YEAR = 365.25  # days
 THRESHOLD = 7.1  # σ by which an event stands out that Kepler looked at
@@ -246,17 +246,10 @@ _FRESSIN = (
 def fressin(period: ArrayLike, radius: ArrayLike) -> jax.Array:
   """d²N / (d ln P d ln R) of Fressin's table, even in both logarithms within a cell; 0 outside."""
   period, radius = alike(period, radius)
-  column, wide, there = _cell(period, FRESSIN_PERIODS)
-  row, high, also = _cell(radius, FRESSIN_RADII)
+  column, wide, there = cell(period, FRESSIN_PERIODS)
+  row, high, also = cell(radius, FRESSIN_RADII)
   table = jnp.asarray(_FRESSIN, period.dtype) / 100
   return jnp.where(there & also, table[row, column] / (wide * high), 0)
-
-
-def _cell(value: jax.Array, edges: Sequence[float]) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Between which edges a value is, how far apart they are in the logarithm, whether it is."""
-  edge = jnp.asarray(edges, value.dtype)
-  cell = jnp.clip(jnp.searchsorted(edge, value, side="right") - 1, 0, len(edges) - 2)
-  return cell, jnp.diff(jnp.log(edge))[cell], (value >= edge[0]) & (value < edge[-1])
 
 
 def _integral(box: Ends, at: ArrayLike, powers: tuple[ArrayLike, ArrayLike]) -> jax.Array:
