@@ -1,13 +1,14 @@
-r"""What a graduate of `bulge` says of three real events, two of which are no point lenses.
+r"""What graduates of `bulge` say of three real events, two of which are no point lenses.
 
-python experiments/bulge_real.py --data_dir=DIR --graduate=RUN --out=DIR
+python experiments/bulge_real.py --data_dir=DIR --out=DIR RUN [RUN …]
 
 `--data_dir` has a folder per event: OGLE-2016-BLG-1195 with KMTNet's files (a planet, Shvartzvald
 et al. 2017), MOA-2008-BLG-310 (a source's disk, and a planet by Janczak et al. 2010) and
 OGLE-2014-BLG-0939 from the ground (a single lens). All curves of an event are fitted with one point
 lens, brought to its magnification, and their means over half hours about the peak are a season of
 the simulated survey. Errors of each curve are scaled by the spread of what is left. Writes
---out/bulge_real.jsonl, a row per event: what the pipeline found, and the probability of each class.
+--out/bulge_real.jsonl, a row per event and run: what the pipeline found, and the probability of
+each class.
 """
 
 import argparse
@@ -36,10 +37,10 @@ EVENTS = {
 def main():
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--data_dir", type=pathlib.Path, required=True)
-  parser.add_argument("--graduate", required=True, help="a run of the config, or its graduate")
   parser.add_argument("--out", type=pathlib.Path, required=True)
+  parser.add_argument("runs", nargs="+", type=pathlib.Path, help="of the config, or graduates")
   options = parser.parse_args()
-  graduate, rows = edjax.load(options.graduate), []
+  graduates, rows = {run.name: edjax.load(run) for run in options.runs}, []
   for (folder, files), (closest, *others) in EVENTS.items():
     paths = sorted((options.data_dir / folder).glob(files))
     if not paths:
@@ -52,10 +53,12 @@ def main():
       name: round(float(getattr(found, name)[0]), 3)
       for name in ("width", "signal", "deviation", "asymmetry", "misfit")
     }
-    chance = graduate.predict(simulation.SUBJECTS["lenses"].pictures(found))[0]
-    row |= {name: round(float(p), 3) for name, p in zip(lensed.CLASSES, chance, strict=True)}
-    rows.append(json.dumps(row) + "\n")
-    print(rows[-1], end="", flush=True)
+    pictures = simulation.SUBJECTS["lenses"].pictures(found)
+    for run, graduate in graduates.items():
+      chances = zip(lensed.CLASSES, graduate.predict(pictures)[0], strict=True)
+      row |= {"run": run} | {name: round(float(chance), 3) for name, chance in chances}
+      rows.append(json.dumps(row) + "\n")
+      print(rows[-1], end="", flush=True)
   options.out.mkdir(parents=True, exist_ok=True)
   (options.out / "bulge_real.jsonl").write_text("".join(rows))
 

@@ -39,11 +39,12 @@ ARMS = {
   "ed": ("ed", {}, 1),
   "ed_three": ("ed", {"faculty.generalists": 3}, 1),
 }
+SPLITS = {"tess": "published,stars", "kepler": "stars", "bulge": "auto"}
 
 
 def main():
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-  parser.add_argument("--dataset", choices=("tess", "kepler"), required=True)
+  parser.add_argument("--dataset", choices=SPLITS, required=True)
   parser.add_argument("--data_dir", required=True)
   parser.add_argument("--out", type=pathlib.Path, required=True)
   parser.add_argument("--arms", default=",".join(ARMS))
@@ -52,11 +53,10 @@ def main():
   parser.add_argument("--epochs", type=int, default=0)
   parser.add_argument("--jobs", type=int, default=1)
   options = parser.parse_args()
-  every = {"tess": "published,stars", "kepler": "stars"}[options.dataset]
   plan = {
     f"{options.dataset}_{split}_{arm}_{seed}": (arm, split, int(seed))
     for seed in options.seeds.split(",")
-    for split in (options.splits or every).split(",")
+    for split in (options.splits or SPLITS[options.dataset]).split(",")
     for arm in options.arms.split(",")
   }
   runs = {name: arguments(options, *planned) for name, planned in plan.items()}

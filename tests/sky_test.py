@@ -91,9 +91,12 @@ def test_the_table_compares_arms_of_the_same_seeds(sky):
   )  # Student's t of two degrees of freedom, 4.303 · 0.1/√3
 
 
-def test_every_arm_is_a_config(sky, typed):
+@pytest.mark.parametrize("dataset", ["tess", "kepler", "bulge"])
+def test_every_arm_is_a_config(dataset, sky, typed):
+  assert dataset in sky.SPLITS
   for variant, changes, _ in sky.ARMS.values():
-    assert typed(f"--config=kepler:{variant}", *(f"--config.{k}={v}" for k, v in changes.items()))
+    given = [f"--config.{key}={value}" for key, value in changes.items()]
+    assert typed(f"--config={dataset}:{variant}", *given)
 
 
 @pytest.mark.parametrize("epochs, wanted", [(0, 11 * 24), (2, 22)])
