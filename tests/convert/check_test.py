@@ -10,7 +10,7 @@ from PIL import Image
 
 from edjax import errors, models
 from edjax.convert import __main__ as command
-from tests.models.models_test import nchw, randomised
+from tests.models.drawn import nchw, randomised
 from tests.reference import zoo
 
 USUAL = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)  # CIFAR-100

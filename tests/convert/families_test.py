@@ -13,8 +13,8 @@ from edjax import convert, models
 from edjax.convert import tensors
 from edjax.training import growth
 from tests.convert.convert_test import same
+from tests.models.drawn import assert_close, images, nchw, randomised
 from tests.models.families_test import FAMILIES
-from tests.models.models_test import assert_close, images, nchw, randomised
 from tests.reference import zoo
 
 SHAPE = (64, 64, 3)

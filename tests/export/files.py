@@ -10,7 +10,7 @@ import torch
 
 from edjax import models
 from edjax.graduate import Graduate
-from tests.models.models_test import nchw, randomised
+from tests.models.drawn import nchw, randomised
 from tests.reference import zoo
 
 NAMES = ("ant", "bée", "cat, tabby", "dog", "emu")

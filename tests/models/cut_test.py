@@ -18,8 +18,8 @@ from edjax.models.resnet import resnet
 from edjax.models.vit import vit
 from edjax.models.wrn import wrn
 from edjax.training import growth
+from tests.models.drawn import images, randomised
 from tests.models.families_test import FAMILIES
-from tests.models.models_test import images, randomised
 
 # Of every family that can be cut by depth, as small as may be.
 SMALL = {

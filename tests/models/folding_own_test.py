@@ -10,7 +10,7 @@ import pytest
 from edjax import models
 from edjax.models.analysis.folding import fold, folded
 from tests import small
-from tests.models.models_test import assert_close, images, randomised
+from tests.models.drawn import assert_close, images, randomised
 
 SHAPE = (2, 8, 8, 3)
 

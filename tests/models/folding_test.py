@@ -8,7 +8,8 @@ import pytest
 from edjax import models
 from edjax.models.analysis import macs
 from edjax.models.analysis.folding import fold
-from tests.models.models_test import SHAPES, assert_close, images, randomised
+from tests.models.drawn import assert_close, images, randomised
+from tests.models.models_test import SHAPES
 
 # How many normalisations keep a factor: those of sums, and WRN's stem, which is tapped raw.
 KEPT = {"wrn_16_1": 7, "wrn_40_2": 19}

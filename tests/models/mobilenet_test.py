@@ -16,7 +16,7 @@ from edjax.convert.names import mobilenet as mobilenet_names
 from edjax.convert.names import mobilenetv2 as mobilenetv2_names
 from edjax.models.mobilenet import SeparableBlock
 from edjax.models.mobilenetv2 import InvertedResidual
-from tests.models.models_test import images, randomised, shapes
+from tests.models.drawn import images, randomised, shapes
 from tests.reference import zoo
 from tests.reference.efficientnet import EfficientNet
 from tests.reference.mobilenet import MobileNetV1

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from edjax.convert.names import shufflenet as names
 from edjax.models.shufflenet import shuffle
-from tests.models.models_test import initial_values
+from tests.models.drawn import initial_values
 from tests.reference.zoo import ZOO
 
 WIDTHS = (116, 232, 464)

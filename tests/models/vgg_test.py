@@ -7,7 +7,7 @@ import torch
 
 from edjax import models
 from edjax.models.vgg import vgg
-from tests.models.models_test import shapes
+from tests.models.drawn import shapes
 from tests.reference import zoo
 
 

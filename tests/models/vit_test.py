@@ -8,7 +8,7 @@ import torch
 from edjax import convert, models
 from edjax.convert.names import vit as names
 from edjax.models import layers
-from tests.models.models_test import images, initial_values, randomised, shapes
+from tests.models.drawn import images, initial_values, randomised, shapes
 from tests.reference import zoo
 
 
