@@ -39,7 +39,7 @@ ARMS = {
   "ed": ("ed", {}, 1),
   "ed_three": ("ed", {"faculty.generalists": 3}, 1),
 }
-SPLITS = {"tess": "published,stars", "kepler": "stars", "bulge": "auto"}
+SPLITS = {"tess": "published,stars", "kepler": "stars", "et": "auto", "bulge": "auto"}
 
 
 def main():

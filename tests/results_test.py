@@ -128,6 +128,19 @@ def test_the_table_of_the_race_is_made_of_its_rows(monkeypatch):
   assert race.table(lines("race")) in page
 
 
+def test_readme_has_the_means_of_the_race():
+  """Of both sides' accuracy, and of the time to PyTorch's, in its own."""
+  told = (command.ROOT / "README.md").read_text()
+  told = told[told.index("Beside eight epochs of KD") :].split("\n* ")[0]
+  ours, theirs = (
+    [row for row in lines("race") if row["side"] == side] for side in ("edjax", "pytorch")
+  )
+  figures = [f"{100 * np.mean([row['top1'] for row in rows]):.2f} %" for rows in (ours, theirs)]
+  pairs = zip(ours, theirs, strict=True)
+  share = np.mean([own["seconds_to"] / other["seconds_to"] for own, other in pairs])
+  assert all(figure in told for figure in (*figures, f"after {share:.2f} of the time"))
+
+
 def test_the_table_of_methods_is_made_of_its_rows(monkeypatch):
   monkeypatch.syspath_prepend(command.ROOT / "experiments")
   import methods_table

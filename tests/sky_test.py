@@ -91,7 +91,7 @@ def test_the_table_compares_arms_of_the_same_seeds(sky):
   )  # Student's t of two degrees of freedom, 4.303 · 0.1/√3
 
 
-@pytest.mark.parametrize("dataset", ["tess", "kepler", "bulge"])
+@pytest.mark.parametrize("dataset", ["tess", "kepler", "et", "bulge"])
 def test_every_arm_is_a_config(dataset, sky, typed):
   assert dataset in sky.SPLITS
   for variant, changes, _ in sky.ARMS.values():
