@@ -103,7 +103,8 @@ class Recipe:
       after the other, each chosen anew; 0: none.
     magnitude: of the operations of RandAugment, 0 to 30, see `policies`.
     mixup: α of the mixing of images, see `pipeline.Augment`; 0: none.
-    views: "one", or "two": of every image also a strongly augmented one.
+    views: "one", or "two": of every image also a strongly augmented one, see `strong`; of a light
+      curve also a disturbed one.
     precision: in which networks compute while they learn, see `precision`; exams are in float32.
     target: a specialist's answer is compared with the student on the specialist's own classes
       ("slice"), or is a target over all classes the student knows, zero elsewhere ("seen").

@@ -13,6 +13,7 @@ from jaxtyping import Int32
 from edjax.curriculum import Grade
 from edjax.data import sampler
 from edjax.data.augment import pipeline
+from edjax.data.augment.disturbed import Disturbed
 from edjax.data.augment.strong import MULTI_LEVEL, Strong, randaugment
 from edjax.data.prefetch import Stream
 from edjax.study import Study
@@ -107,6 +108,8 @@ def augment(study: Study, loader: Loader, grade: Grade) -> pipeline.Augment:
   ).by(study.figures)
 
 
-def _strong(image_shape: tuple[int, ...]) -> Strong:
-  """Multi-level logit distillation's, its square up to half as wide as the image."""
+def _strong(image_shape: tuple[int, ...]) -> Strong | Disturbed:
+  """Multi-level logit distillation's, its square up to half as wide; or that of light curves."""
+  if image_shape[0] == 1:
+    return Disturbed()
   return dataclasses.replace(MULTI_LEVEL, cutout=(1, max(1, image_shape[1] // 2)))

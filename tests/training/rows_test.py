@@ -73,6 +73,7 @@ QUICK = [
   "caltech256:ce",
   "tiny_imagenet:sp",
   "tiny_imagenet:reviewkd,smoke",
+  "bulge:ed,mlld",
 ]
 
 

@@ -13,6 +13,7 @@ from jax import Array
 from jaxtyping import Float32, Int32, Real, UInt8
 
 from edjax.data.augment import resized
+from edjax.data.augment.disturbed import Disturbed
 from edjax.data.augment.strong import Strong
 from edjax.types import RandomKey, Size
 
@@ -48,7 +49,7 @@ class Augment:
   flip: bool = False
   mixup: float = 0.0
   randaugment: Strong | None = None
-  strong: Strong | None = None
+  strong: Strong | Disturbed | None = None
   resized: float = 0.0
   crops: int = 0
   size: Size = ()

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float32, Int32, UInt8
 
-from edjax.data.augment import pipeline, strong
+from edjax.data.augment import disturbed, pipeline, strong
 from edjax.data.augment.pipeline import Augment
 from edjax.types import RandomKey
 
@@ -43,9 +43,13 @@ def drawn(
     draws = pipeline.settle(how, mine(pipeline.draw(how, key, count)), index)
     return pipeline.view(how, images, draws)
 
-  def changed(settings: strong.Strong, view: Array, key: RandomKey) -> Array:
-    draws = mine(strong.draw(settings, key, count))
-    return strong.view(settings, jnp.round(view).astype(jnp.uint8), draws)
+  def changed(
+    settings: strong.Strong | disturbed.Disturbed, view: Array, key: RandomKey
+  ) -> UInt8[Array, "n height width channels"]:
+    pixels = jnp.round(view).astype(jnp.uint8)
+    if isinstance(settings, disturbed.Disturbed):
+      return disturbed.view(pixels, mine(disturbed.draw(settings, key, count, pixels.shape[-1])))
+    return strong.view(settings, pixels, mine(strong.draw(settings, key, count)))
 
   views = [ordinary(key)]
   if how.randaugment is not None:
