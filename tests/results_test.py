@@ -141,12 +141,22 @@ def test_readme_has_the_means_of_the_race():
   assert all(figure in told for figure in (*figures, f"after {share:.2f} of the time"))
 
 
-def test_the_table_of_methods_is_made_of_its_rows(monkeypatch):
+@pytest.fixture
+def methods(monkeypatch):
   monkeypatch.syspath_prepend(command.ROOT / "experiments")
   import methods_table
 
+  return methods_table
+
+
+def test_the_table_of_methods_is_made_of_its_rows(methods):
+  """And its least and largest gain are told on the page and in README."""
+  table = methods.table(lines("methods_table"))
   (page,) = [page for page in PAGES if "results/methods_table.jsonl)" in page]
-  assert methods_table.table(lines("methods_table")) in page
+  assert table in page
+  gains = sorted(map(float, re.findall(r"\+(\d+\.\d+) ±", table)))
+  told = f"by {gains[0]:.2f} to {gains[-1]:.2f} points"
+  assert len(gains) == 6 and told in page and told in (command.ROOT / "README.md").read_text()
 
 
 def test_what_is_said_of_graduates_that_vet_is_what_was_counted(monkeypatch):
@@ -243,12 +253,13 @@ def test_all_arms_have_the_same_teachers(claimed, typed, name):
   assert len(known) == 1
 
 
-def test_readme_has_the_figures_of_the_table(claimed):
+def test_readme_has_the_figures_of_the_table(claimed, methods):
   """Each as mean ± deviation, in the order in which README tells them."""
   readme = (command.ROOT / "README.md").read_text()
   told = re.search(r"Does it help\?.*?\n\n## ", readme, re.DOTALL)[0]
   figures = re.findall(r"\d+\.\d+ ± \d+\.\d+", told)
   tables = {figure for rows in claimed[1].values() for figure in _figures(claimed[0].table(rows))}
+  tables |= {*_figures(methods.table(lines("methods_table")))}
   assert len(figures) >= 4 and {*figures} <= tables
 
 
