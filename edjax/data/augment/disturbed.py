@@ -46,7 +46,7 @@ class Draws(NamedTuple):
   Attributes:
     seed: uint32 [count], of the noise.
     noise: float32 [count], its σ in bytes.
-    shift: int32 [count], in places; what was there before comes from the right if it is positive.
+    shift: int32 [count]: each place shows what was so many places to its right.
     hidden: float32 [count], the stretch as a share of the width.
     begin: float32 [count, channels], of each channel's stretch, in [0, 1) of what is left of it.
   """

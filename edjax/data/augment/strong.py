@@ -121,15 +121,15 @@ def view(
     UserError: if there are neither one nor three channels, or images are light curves.
   """
   height, width, channels = images.shape[1:]
-  if channels not in (1, 3):
-    raise UserError(
-      "recipe.views 'two' and recipe.randaugment are for images of one or three channels, and "
-      f"these have {channels}; set recipe.views to 'one' and recipe.randaugment to 0"
-    )
   if height == 1:
     raise UserError(
       "recipe.randaugment is for pictures, and these are one pixel high, as light curves are; "
       "set recipe.randaugment to 0"
+    )
+  if channels not in (1, 3):
+    raise UserError(
+      "recipe.views 'two' and recipe.randaugment are for images of one or three channels, and "
+      f"these have {channels}; set recipe.views to 'one' and recipe.randaugment to 0"
     )
   table = policies.table(settings.operations, height, width)
   colour = jnp.asarray(settings.colour, jnp.uint8)[None, None]
