@@ -38,9 +38,9 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--data_dir", type=pathlib.Path, required=True)
   parser.add_argument("--out", type=pathlib.Path, required=True)
-  parser.add_argument("runs", nargs="+", type=pathlib.Path, help="of the config, or graduates")
+  parser.add_argument("runs", nargs="+", metavar="RUN", help="of the config, or its graduate")
   options = parser.parse_args()
-  graduates, rows = {run.name: edjax.load(run) for run in options.runs}, []
+  graduates, rows = [(pathlib.Path(run).name, edjax.load(run)) for run in options.runs], []
   for (folder, files), (closest, *others) in EVENTS.items():
     paths = sorted((options.data_dir / folder).glob(files))
     if not paths:
@@ -54,10 +54,10 @@ def main():
       for name in ("width", "signal", "deviation", "asymmetry", "misfit")
     }
     pictures = simulation.SUBJECTS["lenses"].pictures(found)
-    for run, graduate in graduates.items():
+    for run, graduate in graduates:
       chances = zip(lensed.CLASSES, graduate.predict(pictures)[0], strict=True)
-      row |= {"run": run} | {name: round(float(chance), 3) for name, chance in chances}
-      rows.append(json.dumps(row) + "\n")
+      said = {name: round(float(chance), 3) for name, chance in chances}
+      rows.append(json.dumps(row | {"run": run} | said) + "\n")
       print(rows[-1], end="", flush=True)
   options.out.mkdir(parents=True, exist_ok=True)
   (options.out / "bulge_real.jsonl").write_text("".join(rows))

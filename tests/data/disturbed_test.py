@@ -23,14 +23,12 @@ def curves():
 
 
 def draws(noise=0.0, shift=0, hidden=0.0, begin=0.0):
-  each = (
-    np.full(COUNT, noise, np.float32),
-    np.full(COUNT, shift),
-    np.full(COUNT, hidden, np.float32),
-  )
-  begins = np.broadcast_to(np.asarray(begin, np.float32), (COUNT, CHANNELS))
   return Draws(
-    np.arange(COUNT, dtype=np.uint32), each[0], each[1].astype(np.int32), each[2], begins
+    seed=np.arange(COUNT, dtype=np.uint32),
+    noise=np.full(COUNT, noise, np.float32),
+    shift=np.full(COUNT, shift, np.int32),
+    hidden=np.full(COUNT, hidden, np.float32),
+    begin=np.broadcast_to(np.asarray(begin, np.float32), (COUNT, CHANNELS)),
   )
 
 
@@ -48,10 +46,8 @@ def test_what_is_not_there_is_as_the_end(shift):
 @pytest.mark.parametrize("begin", [(0.0, 0.0, 0.0, 0.0), (0.0, 0.5, 0.999, 0.2)])
 def test_a_stretch_of_each_view_is_its_median(begin):
   """Ten of forty places, which begin at up to the thirtieth; the scalar stays."""
-  got, expected = (
-    np.asarray(view(curves(), draws(hidden=0.25, begin=begin))),
-    curves().astype(float),
-  )
+  got = np.asarray(view(curves(), draws(hidden=0.25, begin=begin)))
+  expected = curves().astype(float)
   for channel, share in enumerate(begin[:3]):
     first = round(share * 30)
     medians = np.median(curves()[..., channel], axis=2, keepdims=True)
