@@ -20,6 +20,7 @@ _APART = 1.5  # durations from the first dip, nearer than which no second is loo
 Flux = Float[Array, "n times"]
 Seen = Bool[Array, "n times"]
 Bins = Float[Array, "n places"]
+Places = Float[Array, "places n"]
 
 
 def sigma(flux: Flux, used: Seen) -> Numbers:
@@ -55,31 +56,49 @@ def best(
   Returns:
     (by how much, in the unit of the flux; its middle and its duration, in days).
   """
-  scores = jnp.stack(_squares(flux, seen, time, period), 1)
-  flat = scores.reshape(len(period), -1)
-  place = flat.argmax(1)
+  bins = binned(flux, seen, (time[None] / period[:, None]) % 1 * _PHASES, _PHASES)
+  scores = jnp.concatenate(_squares(*(each.T for each in bins)))
+  place = scores.argmax(0)
   wide, first = jnp.asarray(_BOXES)[place // _PHASES], place % _PHASES
   duration = jnp.maximum(wide / _PHASES * period, EXPOSURE)
-  return _signed_root(flat.max(1)), (first + wide / 2) / _PHASES * period, duration
+  return _signed_root(scores.max(0)), (first + wide / 2) / _PHASES * period, duration
 
 
-def strength(flux: Flux, seen: Seen, time: Float[Array, " times"], period: Numbers) -> Numbers:
-  """By how much `best` stands out, for less: where the largest is takes longer than how large."""
-  return _signed_root(functools.reduce(jnp.maximum, _squares(flux, seen, time, period)).max(1))
+def strengths(
+  flux: Flux, seen: Seen, time: Float[Array, " times"], periods: Float[Array, " periods"]
+) -> Float[Array, "periods n"]:
+  """By how much `best` stands out at each of the periods, which are the same for all.
+
+  For less: all objects of an exposure are in one bin, and where the largest is takes longer than
+  how large.
+  """
+  count = len(flux)
+  both = jnp.concatenate([jnp.where(seen, flux, 0).T, seen.T.astype(flux.dtype)], 1)
+
+  def strength(period: jax.Array) -> Numbers:
+    at = (time / period % 1 * _PHASES).astype(int)
+    summed = jax.ops.segment_sum(both, at, _PHASES)
+    squares = _squares(summed[:, :count], summed[:, count:])
+    return _signed_root(functools.reduce(jnp.maximum, squares).max(0))
+
+  return jax.lax.map(strength, periods)
 
 
-def _squares(flux: Flux, seen: Seen, time: Float[Array, " times"], period: Numbers) -> list[Bins]:
+def _squares(total: Places, count: Places) -> list[Places]:
   """By how much each box stands out, squared but for the sign: roots would take half of the time.
 
-  One array for every length of box. Together they would not fit into a processor's cache.
+  Args:
+    total, count: of the light that lies in each phase.
+
+  Returns:
+    One array for every length of box. Together they would not fit into a processor's cache.
   """
-  total, count = binned(flux, seen, (time[None] / period[:, None]) % 1 * _PHASES, _PHASES)
-  every = jnp.maximum(count.sum(1, keepdims=True), 1)
-  total = total - count * total.sum(1, keepdims=True) / every
+  every = jnp.maximum(count.sum(0, keepdims=True), 1)
+  total = total - count * total.sum(0, keepdims=True) / every
   sums = [_sums(each) for each in (total, count)]
 
-  def score(wide: int) -> Bins:
-    dip, many = (each[:, wide : wide + _PHASES] - each[:, :_PHASES] for each in sums)
+  def score(wide: int) -> Places:
+    dip, many = (each[wide : wide + _PHASES] - each[:_PHASES] for each in sums)
     own = -dip * jnp.abs(dip) / (jnp.maximum(many, 1) * jnp.clip(1 - many / every, 0.1))
     return jnp.where(many >= _LEAST, own, -jnp.inf)
 
@@ -134,7 +153,7 @@ def again(
   return epoch + (score.argmax(1) + 0.5) / _PHASES * period
 
 
-def _sums(values: Bins) -> Float[Array, "n further"]:
+def _sums(values: Places) -> Float[Array, "further n"]:
   """Of all before each place, on around the circle for the longest box."""
-  around = jnp.pad(values, ((0, 0), (0, _BOXES[-1])), mode="wrap")
-  return jax.lax.associative_scan(jnp.add, jnp.pad(around, ((0, 0), (1, 0))), axis=1)
+  around = jnp.concatenate([jnp.zeros_like(values[:1]), values, values[: _BOXES[-1]]])
+  return jax.lax.associative_scan(jnp.add, around)

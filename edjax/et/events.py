@@ -6,6 +6,7 @@ period is known. What does not repeat is folded at the best of some periods.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,19 @@ _WINDOW = 1.2  # days, of the running mean
 _WIDE = (0.6, 0.8, 1.0, 1.2)
 _FALL = (0.02, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 
-Dips = tuple[Numbers, Numbers, Numbers]  # period, epoch, duration in days
+
+class Dips(NamedTuple):
+  """Where a search finds one: all but `signal` in days.
+
+  Attributes:
+    period, epoch, duration: of the dip.
+    signal: by how many σ it stands out.
+  """
+
+  period: Numbers
+  epoch: Numbers
+  duration: Numbers
+  signal: Numbers
 
 
 @jax.tree_util.register_dataclass
@@ -55,37 +68,49 @@ def times(days: float) -> Float[Array, " times"]:
   return jnp.arange(round(days / EXPOSURE)) * EXPOSURE
 
 
+def white(light: Light, signal: Numbers, exposures: int) -> Numbers:
+  """σ of an exposure, if white noise alone lets objects stand out by so many σ.
+
+  Args:
+    light: of the objects.
+    signal: by how many σ the dip, or a quarter of what waves, is to stand out.
+    exposures: of a light curve.
+  """
+  if light.dips is None or light.period is None:
+    inside = jnp.full_like(signal, 1 / 4)
+  else:
+    inside = light.dips[1] / light.period
+  return light.depth * jnp.sqrt(inside * exposures) / signal
+
+
+@jax.jit
 def measured(
-  key: Key, light: Light, time: Float[Array, " times"], signal: Numbers, red: Numbers
+  key: Key, flux: Flux, time: Float[Array, " times"], sigma: Numbers, red: Numbers
 ) -> tuple[Flux, Seen]:
   """Adds noise and gaps.
 
   Args:
     key: of the draw.
-    light: of the objects.
+    flux: of the objects, without noise.
     time: of the exposures.
-    signal: by how many σ of white noise the dip, or a quarter of what waves, is to stand out.
+    sigma: of an exposure's white noise, see `white`.
     red: σ of slow noise, in that of an exposure's white noise.
 
   Returns:
     (flux, which exposures there are): the middle is missing, the beginning, and 3 % besides.
   """
-  white, slow, missing, pace, lost = jax.random.split(key, 5)
+  each, slow, missing, pace, lost = jax.random.split(key, 5)
   days = time[-1] + EXPOSURE
-  if light.dips is None or light.period is None:
-    inside = jnp.full_like(signal, 1 / 4)
-  else:
-    inside = light.dips[1] / light.period
-  sigma = light.depth * jnp.sqrt(inside * len(time)) / signal
-  rate = 10 ** jax.random.uniform(pace, signal.shape, minval=0.5, maxval=1.7)  # µHz
+  rate = 10 ** jax.random.uniform(pace, sigma.shape, minval=0.5, maxval=1.7)  # µHz
   flicker = slow_noise(slow, rate, len(time))
-  noise = jax.random.normal(white, light.flux.shape) + red[:, None] * flicker
-  begin, gap = jax.random.uniform(lost, (2, len(signal), 1))
+  noise = jax.random.normal(each, flux.shape) + red[:, None] * flicker
+  begin, gap = jax.random.uniform(lost, (2, len(sigma), 1))
   there = (time[None] > 0.3 * begin) & (jnp.abs(time - days / 2)[None] > 0.3 + 0.7 * gap)
-  kept = jax.random.uniform(missing, light.flux.shape) > 0.03
-  return light.flux + sigma[:, None] * noise, there & kept
+  kept = jax.random.uniform(missing, flux.shape) > 0.03
+  return flux + sigma[:, None] * noise, there & kept
 
 
+@jax.jit
 def flattened(flux: Flux, seen: Seen) -> Flux:
   """Takes out what changes slowly: twice a running mean, the second without what is far below.
 
@@ -107,34 +132,39 @@ def flattened(flux: Flux, seen: Seen) -> Flux:
   return jnp.where(seen, flux - trend(seen & ~low), 0)
 
 
+@jax.jit
 def found(key: Key, light: Light, flux: Flux, seen: Seen, time: Float[Array, " times"]) -> Dips:
   """What a search makes of each object.
 
   Where its dips are known the duration is off by a fifth at most. Where only its period is, the
   best box of the folded light is taken; where that is not, of the best of `TRIALS` periods, which
-  are even in frequency, as those of searches are.
+  are even in frequency and the same for all, as those of searches are.
+
+  Args:
+    key: of the draw.
+    light: of the objects.
+    flux, seen: as `flattened` and `measured` return them.
+    time: of the exposures.
   """
   trial, off = jax.random.split(key)
-  if light.period is not None and light.dips is not None:
-    epoch, duration = light.dips
-    guess = duration * (0.8 + 0.4 * jax.random.uniform(off, duration.shape))
-    return light.period, epoch, jnp.maximum(guess, EXPOSURE)
-  period = light.period
-  if period is None:
-    count = len(flux)
-    stepped = jnp.arange(TRIALS, dtype=float)[:, None] + jax.random.uniform(trial, (TRIALS, count))
+  if light.period is not None:
+    period = light.period
+  else:
+    stepped = jnp.arange(TRIALS, dtype=float) + jax.random.uniform(trial, (TRIALS,))
     slowest = 1 / time[-1]
     periods = 1 / (slowest + (1 / SHORTEST - slowest) * stepped / TRIALS)
+    period = periods[boxed.strengths(flux, seen, time, periods).argmax(0)]
+  if light.dips is not None:
+    epoch, long = light.dips
+    guess = long * (0.8 + 0.4 * jax.random.uniform(off, long.shape))
+    duration = jnp.maximum(guess, EXPOSURE)
+  else:
+    _, epoch, duration = boxed.best(flux, seen, time, period)
+  signal = boxed.stands_out(flux, seen, since(time, period, epoch), duration)
+  return Dips(period, epoch, duration, signal)
 
-    def scored(tried: Numbers) -> Numbers:
-      return boxed.strength(flux, seen, time, tried)
 
-    best = jax.lax.map(scored, periods).argmax(0)
-    period = jnp.take_along_axis(periods, best[None], 0)[0]
-  _, epoch, duration = boxed.best(flux, seen, time, period)
-  return period, epoch, duration
-
-
+@jax.jit
 def reported(
   flux: Flux, seen: Seen, time: Float[Array, " times"], dips: Dips, moved: Numbers
 ) -> Event:
@@ -144,13 +174,12 @@ def reported(
     flux, seen: as `flattened` and `measured` return them.
     time: of the exposures.
     dips: of each object.
-    moved: see `Light`; noise is added.
+    moved: see `Light`.
   """
-  period, epoch, duration = dips
+  period, epoch, duration, signal = dips
   days = since(time, period, epoch)
-  signal = boxed.stands_out(flux, seen, days, duration)
   local = view(flux, seen, days / duration[:, None], LOCAL_SPAN, LOCAL_PLACES)
-  again = since(time, period, boxed.again(flux, seen, time, dips))
+  again = since(time, period, boxed.again(flux, seen, time, dips[:3]))
   second = view(flux, seen, again / duration[:, None], LOCAL_SPAN, LOCAL_PLACES)
   whole = view(flux, seen, days / period[:, None], 0.5, PLACES)
   return Event(whole, local, second, period, duration, signal, moved, _ingress(local))

@@ -7,6 +7,7 @@ exposure takes half an hour, and what is shorter is smeared.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -42,6 +43,7 @@ class Light:
   dips: tuple[Numbers, Numbers] | None = None
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def planet(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   """Planets before stars between a fifth and three times as dense as the Sun, on circles."""
   draw = draws(key, count)
@@ -61,6 +63,7 @@ def planet(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   return Light(flux, -flux.min(1), _on_target(next(draw)), period, (epoch, long))
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def eclipsing(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   """Two stars that eclipse each other, near enough to change their shapes where orbits are short.
 
@@ -70,11 +73,13 @@ def eclipsing(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   return _binary(key, count, time, blended=False)
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def blended(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   """The same behind or beside a brighter star that is not eclipsed: shallow, and moved."""
   return _binary(key, count, time, blended=True)
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def variable(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   """Pulsators and spotted stars: up to three waves with overtones, which swell and fade.
 
@@ -101,6 +106,7 @@ def variable(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   return Light(flux, flux.max(1) - flux.min(1), _anywhere(next(draw)), found)
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def systematic(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   """What telescopes do: steps that are forgotten, stray light at the ends of an orbit, short dips.
 
@@ -123,6 +129,7 @@ def systematic(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   return Light(flux, jnp.abs(flux).max(1), _background(next(draw)))
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def orbital(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   """What comes back with every orbit of the telescope, of which a light curve has two.
 
@@ -144,6 +151,7 @@ def orbital(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   return Light(flux, jnp.abs(flux).max(1), _background(next(draw)), orbit)
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def flickering(key: Key, count: int, time: Float[Array, " times"]) -> Light:
   """Slow noise of a star or its telescope, without any period: a search takes it for dips."""
   numbers, slow = jax.random.split(key)

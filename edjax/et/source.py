@@ -5,9 +5,8 @@ is drawn those are kept that a search would report, by 7.1 σ or more.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +14,8 @@ import numpy as np
 
 from edjax.errors import UserError, choose
 from edjax.et import events, objects, survey
+from edjax.et.boxed import Flux, Seen
+from edjax.et.draws import Numbers
 
 LEAST = survey.THRESHOLD
 # By how many σ dips stand out before a pipeline sees them: mean of a normal distribution of the
@@ -53,6 +54,15 @@ class Sky:
   )
 
 
+class _Seen(NamedTuple):
+  """Objects before a pipeline makes views of them; see `events.reported`."""
+
+  flux: Flux
+  seen: Seen
+  dips: events.Dips
+  moved: Numbers
+
+
 def events_of(name: str, count: int, sky: Sky, seed: int) -> events.Event:
   """Draws events of a class until there are enough.
 
@@ -69,10 +79,37 @@ def events_of(name: str, count: int, sky: Sky, seed: int) -> events.Event:
     UserError: if the class is none, or nothing of it can be found.
   """
   choose(objects.CLASSES, name, "objects")
+  time = events.times(sky.days)
+
+  def drawn(key: jax.Array) -> _Seen:
+    """A batch, also of what no search would report."""
+    lit, noise, search, strong, slow = jax.random.split(key, 5)
+    light = objects.CLASSES[name](lit, _BATCH, time)
+    sigma = events.white(light, _standing_out(strong, name), len(time))
+    red = slowly(slow, sky.red, _BATCH)
+    flux, seen = events.measured(noise, light.flux, time, sigma, red)
+    flux = events.flattened(flux, seen)
+    dips = events.found(search, light, flux, seen, time)
+    return _Seen(flux, seen, dips, light.moved)
+
   place = [*objects.CLASSES].index(name)
   key = jax.random.fold_in(jax.random.key(seed), place)
-  drawn = functools.partial(_drawn, name, sky.days, sky.red)
-  return gathered(drawn, lambda event: event.signal >= LEAST, key, count, name)
+  return _reported(gathered(drawn, _kept, key, count, name), time)
+
+
+def _kept(every: _Seen) -> np.ndarray:
+  return np.asarray(every.dips.signal) >= LEAST
+
+
+def _reported(every: _Seen, time: jax.Array) -> events.Event:
+  """Only of what is kept, as views take long; in batches of one length, so one program does."""
+  count, parts = len(every.flux), []
+  for start in range(0, count, _BATCH):
+    rows = np.minimum(np.arange(start, start + _BATCH), count - 1)
+    batch = jax.tree.map(lambda leaf, rows=rows: leaf[rows], every)
+    event = events.reported(batch.flux, batch.seen, time, batch.dips, batch.moved)
+    parts.append(jax.device_get(event))
+  return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
 
 
 def gathered(
@@ -114,17 +151,8 @@ def slowly(key: jax.Array, red: float, count: int) -> jax.Array:
   return red / 0.6745 * jnp.abs(jax.random.normal(key, (count,)))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _drawn(name: str, days: float, red: float, key: jax.Array) -> events.Event:
-  """A batch of a class, also of what no search would report."""
-  light, noise, search, strong, slow = jax.random.split(key, 5)
-  time = events.times(days)
-  drawn = objects.CLASSES[name](light, _BATCH, time)
+def _standing_out(key: jax.Array, name: str) -> jax.Array:
+  """Draws by how many σ of white noise a batch of a class stands out."""
   if name in _SIGNAL:
-    signal = 10 ** (_SIGNAL[name] + _SPREAD * jax.random.normal(strong, (_BATCH,)))
-  else:
-    signal = LEAST * 10 ** (_BEYOND * jax.random.exponential(strong, (_BATCH,)))
-  flux, seen = events.measured(noise, drawn, time, signal, slowly(slow, red, _BATCH))
-  flux = events.flattened(flux, seen)
-  dips = events.found(search, drawn, flux, seen, time)
-  return events.reported(flux, seen, time, dips, drawn.moved)
+    return 10 ** (_SIGNAL[name] + _SPREAD * jax.random.normal(key, (_BATCH,)))
+  return LEAST * 10 ** (_BEYOND * jax.random.exponential(key, (_BATCH,)))

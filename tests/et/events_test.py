@@ -11,7 +11,6 @@ from edjax.et import boxed, events, fold, objects, source
 TIME = events.times(27.4)
 ALL = jnp.ones((1, len(TIME)), bool)
 best, again, stands_out = map(jax.jit, (boxed.best, boxed.again, boxed.stands_out))
-flattened, reported = map(jax.jit, (events.flattened, events.reported))
 
 
 def dips(period, epoch, duration, depth=1.0, ingress=0.0):
@@ -67,7 +66,7 @@ def test_how_far_the_best_box_stands_out():
         out = max(0.1, 1 - many / seen.sum())
         most = max(most, -total[own].sum() / np.sqrt(many * out))
   given = jnp.asarray(flux), jnp.asarray(seen), TIME, *one(period)
-  assert float(jax.jit(boxed.strength)(*given)[0]) == pytest.approx(most, rel=1e-4)
+  assert float(jax.jit(boxed.strengths)(*given)[0, 0]) == pytest.approx(most, rel=1e-4)
   assert float(best(*given)[0][0]) == pytest.approx(most, rel=1e-4)
 
 
@@ -96,7 +95,7 @@ def test_the_next_dip_is_found():
 def test_trends_go_and_dips_stay():
   slow = 5 * np.sin(2 * np.pi * np.asarray(TIME)[None] / 20)
   sharp = dips(5.0, 2.0, 0.15)
-  flat = np.asarray(flattened(jnp.asarray(slow + sharp + noise(0.02)), ALL))
+  flat = np.asarray(events.flattened(jnp.asarray(slow + sharp + noise(0.02)), ALL))
   inside = sharp[0] < -0.5
   assert abs(flat[0][inside].mean() + 1) < 0.15
   assert np.abs(flat[0][~inside][40:-40]).max() < 0.3
@@ -107,10 +106,10 @@ def test_missing_exposures_are_of_no_account():
   seen[0, 300:340] = False
   flux = dips(5.0, 2.0, 0.15) + noise(0.02)
   other = np.where(seen, flux, 1e6).astype(np.float32)
-  both = [flattened(jnp.asarray(each), jnp.asarray(seen)) for each in (flux, other)]
+  both = [events.flattened(jnp.asarray(each), jnp.asarray(seen)) for each in (flux, other)]
   np.testing.assert_array_equal(*both)
-  where = one(5.0, 2.0, 0.15)
-  made = [reported(each, jnp.asarray(seen), TIME, where, *one(0.0)) for each in both]
+  where = events.Dips(*one(5.0, 2.0, 0.15, 9.0))
+  made = [events.reported(each, jnp.asarray(seen), TIME, where, *one(0.0)) for each in both]
   jax.tree.map(np.testing.assert_array_equal, *made)
 
 
@@ -118,7 +117,8 @@ def test_views_are_those_of_a_measured_star():
   """`fold.views` takes medians in float64, and is told the same dips."""
   period, epoch, duration = 3.21, 1.4, 0.3
   flux = dips(period, epoch, duration, ingress=0.3) + noise(0.03)
-  found = reported(jnp.asarray(flux), ALL, TIME, one(period, epoch, duration), *one(0.1))
+  where = events.Dips(*one(period, epoch, duration, 9.0))
+  found = events.reported(jnp.asarray(flux), ALL, TIME, where, *one(0.1))
   whole, local = fold.views(np.asarray(TIME, float), flux[0].astype(float), period, epoch, duration)
   for view, wanted in ((found.whole, whole), (found.local, local)):
     assert view.shape[1:] == wanted.shape
@@ -129,7 +129,8 @@ def test_views_are_those_of_a_measured_star():
 @pytest.mark.parametrize("ingress", [0.1, 0.25, 0.5])
 def test_the_fall_of_a_dip(ingress):
   flux = dips(3.2, 1.4, 0.8, ingress=ingress) + noise(0.01)
-  found = reported(jnp.asarray(flux), ALL, TIME, one(3.2, 1.4, 0.8), *one(0.0))
+  where = events.Dips(*one(3.2, 1.4, 0.8, 9.0))
+  found = events.reported(jnp.asarray(flux), ALL, TIME, where, *one(0.0))
   assert abs(float(found.ingress[0]) - ingress) < 0.06
 
 
@@ -140,8 +141,8 @@ def test_noise_is_as_strong_as_asked():
   many = (jnp.full(count, value) for value in (1.0, 0.0, 2.0, 0.7, 0.3))
   depth, moved, period, epoch, duration = many
   light = objects.Light(flux, depth, moved, period, (epoch, duration))
-  signal = jnp.full(count, 40.0)
-  noisy, seen = jax.jit(events.measured)(jax.random.key(0), light, TIME, signal, jnp.zeros(count))
+  sigma = events.white(light, jnp.full(count, 40.0), len(TIME))
+  noisy, seen = events.measured(jax.random.key(0), flux, TIME, sigma, jnp.zeros(count))
   found = stands_out(noisy, seen, objects.since(TIME, period, epoch), duration)
   share = np.asarray(seen).mean()
   assert 0.85 < share < 0.98
@@ -162,7 +163,7 @@ def test_what_does_not_repeat_is_folded_at_the_deepest():
   seen = jnp.ones(flux.shape, bool)
   nothing = jnp.ones(8)
   light = objects.Light(jnp.zeros(flux.shape), nothing, nothing)
-  period, _, _ = jax.jit(events.found)(jax.random.key(0), light, jnp.asarray(flux), seen, TIME)
+  period = events.found(jax.random.key(0), light, jnp.asarray(flux), seen, TIME).period
   at_random = best(jnp.asarray(flux), seen, TIME, nothing * 2.0)[0]
   assert (best(jnp.asarray(flux), seen, TIME, period)[0] > at_random).all()
 
