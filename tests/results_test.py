@@ -128,17 +128,26 @@ def test_the_table_of_the_race_is_made_of_its_rows(monkeypatch):
   assert race.table(lines("race")) in page
 
 
-def test_readme_has_the_means_of_the_race():
-  """Of both sides' accuracy, and of the time to PyTorch's, in its own."""
+def _race(name):
+  """What is told of a race: both accuracies and the time to PyTorch's, in its own; means."""
+  ours, theirs = (
+    [row for row in lines(name) if row["side"] == side] for side in ("edjax", "pytorch")
+  )
+  reached = [100 * np.mean([row["top1"] for row in rows]) for rows in (ours, theirs)]
+  pairs = zip(ours, theirs, strict=True)
+  return *reached, np.mean([own["seconds_to"] / other["seconds_to"] for own, other in pairs])
+
+
+def test_readme_and_the_page_have_the_means_of_the_race():
+  ours, theirs, share = _race("race")
   told = (command.ROOT / "README.md").read_text()
   told = told[told.index("Beside eight epochs of KD") :].split("\n* ")[0]
-  ours, theirs = (
-    [row for row in lines("race") if row["side"] == side] for side in ("edjax", "pytorch")
-  )
-  figures = [f"{100 * np.mean([row['top1'] for row in rows]):.2f} %" for rows in (ours, theirs)]
-  pairs = zip(ours, theirs, strict=True)
-  share = np.mean([own["seconds_to"] / other["seconds_to"] for own, other in pairs])
-  assert all(figure in told for figure in (*figures, f"after {share:.2f} of the time"))
+  for text in (f"{ours:.2f} %", f"{theirs:.2f} %", f"after {share:.2f} of the time"):
+    assert text in told
+  (page,) = [page for page in PAGES if "results/race.jsonl)" in page]
+  assert f"by {ours - theirs:.2f} points in the mean, after {share:.2f} of its time" in page
+  ours, _, share = _race("race_longer")
+  assert f"came to {ours:.2f} % after {share:.2f} of the time" in page
 
 
 @pytest.fixture
