@@ -99,11 +99,18 @@ def _roots(source: jax.Array, first: jax.Array, heavy: jax.Array, light: jax.Arr
     value, slope = quintic[5] * jnp.ones_like(z), jnp.zeros_like(z)
     for coefficient in quintic[4::-1]:
       value, slope = value * z + coefficient, slope * z + value
-    pushed = sum(1 / (z - jnp.roll(z, turn, 0)) for turn in range(1, 5))
-    moved = z - value / (slope - value * pushed)
+    # Each pair of roots pushes both ways: of the others, two come before and two behind.
+    push = [_inverse(z - jnp.roll(z, turn, 0)) for turn in (1, 2)]
+    pushed = sum(each - jnp.roll(each, -turn, 0) for turn, each in zip((1, 2), push, strict=True))
+    moved = z - value * _inverse(slope - value * pushed)
     return jnp.where(jnp.isfinite(moved), moved, z)  # where roots have met, or one is exact
 
   return jax.lax.fori_loop(0, _ROUNDS, closer, _starts(source, first, heavy, light))
+
+
+def _inverse(z: jax.Array) -> jax.Array:
+  """1 / z, as it is written down. XLA's own takes longer, as it looks for what is not finite."""
+  return z.conj() / _square(z)
 
 
 def _starts(source: jax.Array, first: jax.Array, heavy: jax.Array, light: jax.Array) -> jax.Array:

@@ -117,7 +117,9 @@ def _both(scene: Scene, time: Times) -> tuple[Flux, Flux]:
     def magnified(when: jax.Array, off: jax.Array) -> tuple[jax.Array, jax.Array]:
       from_star = (when - closest) / crossing + 1j * least + off
       zeta = from_star * jnp.exp(1j * angle) - separation * ratio / (1 + ratio)
-      return binary.binary(zeta, separation, ratio), lens.point(jnp.abs(from_star))
+      # In one row: loops over a disk's seven places would be too short to be fast.
+      both = binary.binary(zeta.ravel(), separation, ratio).reshape(zeta.shape)
+      return both, lens.point(jnp.abs(from_star))
 
     near, single = magnified(time[dense][:, None] + _MOMENTS[None], radius * _PLACES[None])
     near = jnp.minimum(near, _SPIKE * jnp.median(near, -1, keepdims=True))
