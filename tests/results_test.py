@@ -177,7 +177,7 @@ def test_what_is_said_of_graduates_that_vet_is_what_was_counted(monkeypatch):
 
 
 def test_what_is_said_of_simulated_skies_is_what_was_found():
-  """Every cell of the table is of three seeds."""
+  """Every cell of the table is of three seeds, and README's figures are among them."""
   (page,) = [page for page in PAGES if "results/et_school.jsonl)" in page]
   told = [_figures(line) for line in table_with(page, "| sky | real labels |")]
   found = collections.defaultdict(list)
@@ -189,6 +189,9 @@ def test_what_is_said_of_simulated_skies_is_what_was_found():
   figures = [f"{np.mean(each):.3f} ± {np.std(each, ddof=1):.3f}" for each in found.values()]
   assert all(len(each) == 3 for each in found.values())
   assert sorted(figures) == sorted(figure for line in told for figure in line)
+  readme = (command.ROOT / "README.md").read_text()
+  few = _figures(readme[readme.index("A network that learnt only") :].split("\n\n")[0])
+  assert len(few) == 3 and {*few} <= {*figures}
 
 
 def lines(name):

@@ -15,8 +15,7 @@ COUNT = 24
 
 @functools.cache
 def drawn(name):
-  make = jax.jit(lambda key: objects.CLASSES[name](key, COUNT, TIME))
-  return jax.device_get(make(jax.random.key(0)))
+  return jax.device_get(objects.CLASSES[name](jax.random.key(0), COUNT, TIME))
 
 
 def test_a_dip_is_smeared_by_the_exposure():
