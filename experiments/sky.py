@@ -1,13 +1,14 @@
 r"""What distillation and grades bring to light curves: real exams, seeds, both splits.
 
 python experiments/sky.py --dataset=tess --data_dir=DIR --out=DIR [--arms=alone,kd,ed,…]
-  [--splits=published,stars] [--seeds=0,1,2] [--epochs=0] [--jobs=1]
+  [--splits=published,stars] [--seeds=0,1,2] [--epochs=0] [--jobs=1] [--real=DIR]
 
 Arms are the config's variants `ce`, the same for so long that it has the compute of `kd` and its
-teacher, `kd`, `ed`, and `ed` with three generalists. Those of a seed and a split have the same
-teachers, which learn once, in --out/teachers. A school of three has those of the next two seeds as
-well. --epochs shortens all of a run alike, teachers included; 0: as the config has it. A run that
-is there is not done again.
+teacher, `kd`, `mlld` in place of its loss, `ed`, and `ed` with three generalists. Those of a seed
+and a split have the same teachers, which learn once, in --out/teachers. A school of three has those
+of the next two seeds as well. --epochs shortens all of a run alike, teachers included; 0: as the
+config has it. A run that is there is not done again. With --real, the directory of `tess`,
+graduates of `et` are also asked about its test part.
 
 Writes --out/DATASET.jsonl, a row per run: arm, split, seed, the exam's figures of the graduate and
 of the first teacher, each with its interval and count, and what it cost. Compute has the training
@@ -28,14 +29,18 @@ import numpy as np
 from budgets import paired
 from runs import spread
 
+import edjax
 from edjax.compare.sweep import run_all
+from edjax.data import datasets
 from edjax.recipes import light_curves
+from edjax.report import precision
 
 # (variant, changes, times as many epochs)
 ARMS = {
   "alone": ("ce", {}, 1),
   "alone_long": ("ce", {}, 11),
   "kd": ("kd", {}, 1),
+  "mlld": ("kd,mlld", {}, 1),
   "ed": ("ed", {}, 1),
   "ed_three": ("ed", {"faculty.generalists": 3}, 1),
 }
@@ -52,6 +57,7 @@ def main():
   parser.add_argument("--seeds", default="0,1,2")
   parser.add_argument("--epochs", type=int, default=0)
   parser.add_argument("--jobs", type=int, default=1)
+  parser.add_argument("--real")
   options = parser.parse_args()
   plan = {
     f"{options.dataset}_{split}_{arm}_{seed}": (arm, split, int(seed))
@@ -62,6 +68,9 @@ def main():
   runs = {name: arguments(options, *planned) for name, planned in plan.items()}
   run_all(runs, options.out, options.jobs)
   rows = [row(options.out / name, *planned) for name, planned in plan.items()]
+  if options.real:
+    known = datasets.load("tess", data_dir=options.real)
+    rows = [each | among(options.out / name, known) for name, each in zip(plan, rows, strict=True)]
   path = options.out / f"{options.dataset}.jsonl"
   path.write_text("".join(json.dumps(each) + "\n" for each in rows))
   print(table(rows))
@@ -109,6 +118,13 @@ def figures(who):
   }
 
 
+def among(run, known):
+  """Returns {"real GROUP": what a graduate finds of it in the exam of a data set}."""
+  logits = edjax.load(run).logits(np.asarray(known.test.images))
+  found = precision.found(logits, known.test.labels, known.positives)
+  return {f"real {name}": each for name, each in figures({"positives": found}).items()}
+
+
 def table(rows):
   """Returns Markdown: a line for every arm of every split and group that is looked for.
 
@@ -128,7 +144,7 @@ def table(rows):
       taught = [
         row["teacher"][group]["average_precision"]
         for row in own
-        if row["arm"] == arm and "teacher" in row
+        if row["arm"] == arm and group in row.get("teacher", ())
       ]
       gain, half, count = paired(found, arms.get("kd", {}))
       more = f"{gain:+.3f} ± {half:.3f}" if arm != "kd" and count > 1 else "–"

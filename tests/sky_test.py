@@ -158,3 +158,16 @@ def test_planets_that_are_kept_by_how_far_they_stand_out(monkeypatch):
   assert (
     last == "S/N 100 or more: 1.000 ± 0.000 of 2 planets kept, none of 0 others taken (n = 1 runs)"
   )
+
+
+def test_graduates_sit_the_real_exam_too(sky, monkeypatch):
+  """Planets are first and third of four: (1/1 + 2/3) / 2."""
+  chances = np.array([0.6, 0.1, 0.8, 0.4])
+  logits = np.log(np.stack([1 - chances, np.full(4, 1e-9), chances], 1))
+  graduate = types.SimpleNamespace(logits=lambda images: logits[images[:, 0, 0, 0]])
+  monkeypatch.setattr(sky.edjax, "load", {"run": graduate}.get)
+  images = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
+  exam = types.SimpleNamespace(images=images, labels=np.array([0, 1, 2, 2]))
+  found = sky.among("run", types.SimpleNamespace(test=exam, positives={"planet": (2,)}))
+  assert list(found) == ["real planet"] and found["real planet"]["count"] == 4
+  assert found["real planet"]["average_precision"] == pytest.approx(5 / 6)
