@@ -8,15 +8,21 @@ OGLE-2014-BLG-0939 from the ground (a single lens). All curves of an event are f
 lens, brought to its magnification, and their means over half hours about the peak are a season of
 the simulated survey. Errors of each curve are scaled by the spread of what is left. Writes
 --out/bulge_real.jsonl, a row per event and run: what the pipeline found, and the probability of
-each class.
+each class. Prints a table: for how sure runs take each for a planet, mean and sample standard
+deviation of those that have the same name but for the seed at its end.
 """
 
 import argparse
 import json
 import pathlib
+import sys
 
 import jax
 import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from runs import spread
 
 import edjax
 from edjax.data import simulation
@@ -57,10 +63,29 @@ def main():
     for run, graduate in graduates:
       chances = zip(lensed.CLASSES, graduate.predict(pictures)[0], strict=True)
       said = {name: round(float(chance), 3) for name, chance in chances}
-      rows.append(json.dumps(row | {"run": run} | said) + "\n")
-      print(rows[-1], end="", flush=True)
+      rows.append(row | {"run": run} | said)
   options.out.mkdir(parents=True, exist_ok=True)
-  (options.out / "bulge_real.jsonl").write_text("".join(rows))
+  text = "".join(json.dumps(row) + "\n" for row in rows)
+  (options.out / "bulge_real.jsonl").write_text(text)
+  print(table(rows))
+
+
+def table(rows):
+  """Returns Markdown: a line for every event."""
+  arms = {row["run"]: row["run"].rpartition("_")[0] or row["run"] for row in rows}
+  names = [*dict.fromkeys(arms.values())]
+  lines = [
+    f"| event | half hours | σ from the point lens | planet: {' | '.join(names)} |",
+    f"|---|---:|---:|{'---|' * len(names)}",
+  ]
+  for called in dict.fromkeys(row["event"] for row in rows):
+    own = [row for row in rows if row["event"] == called]
+    cells = [called, f"{own[0]['half_hours']:,}", f"{own[0]['deviation']:.1f}"]
+    for name in names:
+      chances = [row["planet"] for row in own if arms[row["run"]] == name]
+      cells.append(f"{np.mean(chances):.3f} ± {spread(chances):.3f}")
+    lines.append(f"| {' | '.join(cells)} |")
+  return "\n".join(lines) + "\n"
 
 
 def season(paths, start):

@@ -36,3 +36,18 @@ def test_two_telescopes_are_brought_to_one_light(real, tmp_path):
   found = real.reported(flux, error)
   assert found.deviation[0] < 6 and found.signal[0] > 100
   assert found.misfit[0] == pytest.approx(1, abs=0.15)
+
+
+def test_the_table_has_means_over_seeds(real):
+  chances = {"kd_0": (0.5, 0.1), "kd_1": (0.7, 0.3), "alone_0": (0.25, 0.0)}
+  rows = [
+    {"event": called, "half_hours": 1234, "deviation": 16.04, "run": run, "planet": told[number]}
+    for number, called in enumerate(("A", "B"))
+    for run, told in chances.items()
+  ]
+  assert real.table(rows).splitlines() == [
+    "| event | half hours | σ from the point lens | planet: kd | alone |",
+    "|---|---:|---:|---|---|",
+    "| A | 1,234 | 16.0 | 0.600 ± 0.141 | 0.250 ± 0.000 |",
+    "| B | 1,234 | 16.0 | 0.200 ± 0.141 | 0.000 ± 0.000 |",
+  ]

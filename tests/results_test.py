@@ -99,10 +99,12 @@ def test_the_tables_of_planets_are_made_of_their_rows(name, table, monkeypatch):
 def skies(monkeypatch):
   """Tables of light curves by the rows that they are made of."""
   monkeypatch.syspath_prepend(command.ROOT / "experiments")
+  import bulge_real
   import kepler_why
   import sky
 
-  made = {"sky_tess": sky.table, "sky_kepler": sky.table, "kepler_why": kepler_why.table}
+  made = {"kepler_why": kepler_why.table, "bulge_real": bulge_real.table}
+  made |= dict.fromkeys(("sky_tess", "sky_kepler", "sky_bulge"), sky.table)
   return {name: table(lines(name)) for name, table in made.items()}
 
 
