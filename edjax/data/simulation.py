@@ -4,7 +4,6 @@ Transits (`edjax.et.source`) have the views, scalars and classes of `tess`, lens
 (`edjax.et.bulge`) their own. Each part has a seed of its own.
 """
 
-import concurrent.futures
 import dataclasses
 import hashlib
 import json
@@ -160,22 +159,15 @@ def _drawn(
   tell: Callable[[str], None],
 ) -> tuple[Split, dict[str, int]]:
   """Returns a part, and how many of each class of object it has."""
+  images, labels, counts = [], [], {}
   seed = int(np.random.SeedSequence(seeds).generate_state(1)[0])
-  counts, labels = {}, []
   for label, called in enumerate(about.classes):
     shares = {name: sky.mixture.get(name, 0) for name in about.objects[called]}
     for name, share in shares.items():
       if count := round(events * mixed[called] * share / (sum(shares.values()) or 1)):
-        counts[name] = count
+        tell(f"{count:,} of {name}")
+        images.append(about.pictures(about.events_of(name, count, sky, seed)))
         labels.append(np.full(count, label, np.int32))
-
-  def pictures(name: str) -> UInt8[np.ndarray, "n 1 places channels"]:
-    return about.pictures(about.events_of(name, counts[name], sky, seed))
-
-  with concurrent.futures.ThreadPoolExecutor() as pool:
-    images = []
-    for name, drawn in zip(counts, pool.map(pictures, counts), strict=True):
-      images.append(drawn)
-      tell(f"{counts[name]:,} of {name}")
+        counts[name] = count
   order = np.random.default_rng(seed).permutation(sum(counts.values()))
   return Split(np.concatenate(images)[order], np.concatenate(labels)[order]), counts

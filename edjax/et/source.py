@@ -4,7 +4,9 @@ What is drawn stands in `objects.py`, what telescope and pipeline make of it in 
 is drawn those are kept that a search would report, by 7.1 σ or more.
 """
 
+import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
@@ -12,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from edjax import ahead
 from edjax.errors import UserError, choose
 from edjax.et import events, objects, survey
 from edjax.et.boxed import Flux, Seen
@@ -131,18 +134,25 @@ def gathered(
   Raises:
     UserError: if nothing is kept of many batches in a row.
   """
-  parts, found, number, last = [], 0, 0, -1
-  while found < count:
-    batch = jax.device_get(drawn(jax.random.fold_in(key, number)))
-    seen = np.flatnonzero(kept(batch))
-    parts.append(jax.tree.map(lambda leaf, seen=seen: leaf[seen], batch))
-    found += len(seen)
-    last = number if len(seen) else last
-    if number - last == _FRUITLESS:
-      raise UserError(
-        f"of {name} nothing stands out by {LEAST} σ; take less red noise, or more days"
-      )
-    number += 1
+  parts, found, last = [], 0, -1
+
+  def batch(number: int) -> Found:
+    return jax.device_get(drawn(jax.random.fold_in(key, number)))
+
+  # The first is drawn alone, or each thread would compile the same program.
+  first = batch(0)
+  with contextlib.closing(ahead.in_order(batch, itertools.count(1), 1)) as more:
+    for number, each in enumerate(itertools.chain([first], more)):
+      seen = np.flatnonzero(kept(each))
+      parts.append(jax.tree.map(lambda leaf, seen=seen: leaf[seen], each))
+      found += len(seen)
+      last = number if len(seen) else last
+      if found >= count:
+        break
+      if number - last == _FRUITLESS:
+        raise UserError(
+          f"of {name} nothing stands out by {LEAST} σ; take less red noise, or more days"
+        )
   return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
 
 

@@ -6,8 +6,6 @@ many images, in the order of the source, are written; it is saved every `SAVE_SE
 it counts has reached the disk.
 """
 
-import collections
-import concurrent.futures
 import contextlib
 import dataclasses
 import importlib.metadata
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32, UInt8
 
+from edjax import ahead
 from edjax.data.photographs import decoding
 from edjax.errors import UserError
 from edjax.progress import Progress
@@ -32,6 +31,7 @@ FORMAT = 1
 PARTS = ("train", "test")
 SAVE_SECONDS = 5.0  # how much decoding a power cut or a kill may cost
 _BATCH_FILES, _BATCH_BYTES = 32, 1 << 22
+_WAITING = 3  # batches, of each core
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,22 +273,7 @@ def _decoded(
         bad.append({"part": part, "row": row, "file": name, "why": str(error)})
     return len(batch), bad
 
-  workers = (
-    len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-  )
-  waiting: collections.deque[concurrent.futures.Future[tuple[int, list[dict[str, Any]]]]]
-  waiting = collections.deque()
-  with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-    try:
-      for batch in _batches(contents):
-        waiting.append(pool.submit(work, batch))
-        while len(waiting) > 3 * workers:
-          yield waiting.popleft().result()
-      while waiting:
-        yield waiting.popleft().result()
-    finally:
-      for future in waiting:
-        future.cancel()
+  return ahead.in_order(work, _batches(contents), _WAITING)
 
 
 def _batches(contents: Iterator[Content]) -> Iterator[list[Content]]:
