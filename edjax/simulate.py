@@ -6,6 +6,7 @@ import sys
 
 from edjax.data import simulation
 from edjax.data.readers import simulated
+from edjax.devices import compilation_cache
 from edjax.errors import Parser, UserError, choose, one_line
 from edjax.progress import Progress
 
@@ -20,6 +21,7 @@ def main(argv: list[str]) -> None:
   red = usual.red if options.red is None else options.red
   if options.events < 100 or red < 0:
     raise UserError("--events must be 100 or more, --red no less than 0")
+  compilation_cache.keep_for_user(compilation_cache.AUTO)
   mixture = {name: usual.mixture[name] for name in chosen}
   sky = dataclasses.replace(usual, red=red, mixture=mixture)
   progress = Progress()

@@ -106,12 +106,14 @@ def _kept(every: _Seen) -> np.ndarray:
 
 def _reported(every: _Seen, time: jax.Array) -> events.Event:
   """Only of what is kept, as views take long; in batches of one length, so one program does."""
-  count, parts = len(every.flux), []
-  for start in range(0, count, _BATCH):
+  count = len(every.flux)
+
+  def report(start: int) -> events.Event:
     rows = np.minimum(np.arange(start, start + _BATCH), count - 1)
-    batch = jax.tree.map(lambda leaf, rows=rows: leaf[rows], every)
-    event = events.reported(batch.flux, batch.seen, time, batch.dips, batch.moved)
-    parts.append(jax.device_get(event))
+    flux, seen, dips, moved = jax.tree.map(lambda leaf: leaf[rows], every)
+    return jax.device_get(events.reported(flux, seen, time, dips, moved))
+
+  parts = ahead.in_order(report, range(0, count, _BATCH), 1)
   return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
 
 

@@ -101,6 +101,13 @@ def exam_scores(
   }
 
 
+def only_answer(confusion: Sequence[Sequence[int]]) -> int | None:
+  """The column that all examples of an exam are taken for, if they are of several classes."""
+  table = np.asarray(confusion)
+  answered, asked = (np.flatnonzero(table.sum(axis)) for axis in (0, 1))
+  return int(answered[0]) if len(answered) == 1 and len(asked) > 1 else None
+
+
 def by_class(
   confusion: Sequence[Sequence[int]], counts: Sequence[int], names: Sequence[str]
 ) -> list[dict[str, Any]]:

@@ -14,7 +14,14 @@ from edjax.data.sampler import Seating
 from edjax.models.analysis.macs import network_macs
 from edjax.report import precision, words
 from edjax.report.journal import plain
-from edjax.report.scores import by_class, exam_scores, interval, packed, surest_mistakes
+from edjax.report.scores import (
+  by_class,
+  exam_scores,
+  interval,
+  only_answer,
+  packed,
+  surest_mistakes,
+)
 from edjax.storage import trees
 from edjax.study import Study
 from edjax.teachers import faculty
@@ -186,7 +193,7 @@ def content(
     "grades": grades,
     **costs(grades, teachers),
     "images": {split: len(rows.labels) for split, rows in loader.splits.items()},
-    "notes": _notes(study, grades, dataset),
+    "notes": [*the_same(scores["confusion"], dataset), *_notes(study, grades, dataset)],
   }
   return plain(report)
 
@@ -223,6 +230,18 @@ def _looked_for(
   """{"positives": what `precision.found` says of a network with these columns}, if of anything."""
   columns = {name: tuple(map(classes.index, labels)) for name, labels in dataset.positives.items()}
   return {"positives": precision.found(logits, places, columns)} if columns else {}
+
+
+def the_same(confusion: Sequence[Sequence[int]], dataset: Dataset) -> list[str]:
+  """Says so, in a line, if a network has one answer for the whole exam."""
+  place = only_answer(confusion)
+  if place is None:
+    return []
+  return [
+    f"the graduate takes all {len(dataset.test.labels):,} test {dataset.what} for "
+    f"{dataset.class_names[place]}: nothing tells them apart for it; a lower learning rate, a "
+    "lower weight of the method or recipe.clip may help"
+  ]
 
 
 def _notes(study: Study, grades: Iterable[Mapping[str, Any]], dataset: Dataset) -> list[str]:

@@ -27,7 +27,7 @@ from edjax.report.followers import OnRow
 from edjax.report.images import Pictures, Sheet
 from edjax.report.outlook import Outlook, announcement
 from edjax.report.scores import exam_scores, percent_of
-from edjax.report.summary import content, costs
+from edjax.report.summary import content, costs, the_same
 from edjax.sections import Settings
 from edjax.settings import to_json
 from edjax.start import Start
@@ -117,6 +117,8 @@ def run(
     )
     written["baselines"] = processes.tell(lambda: baselines.beside(place, written))
     processes.tell(lambda: report.write(place, written, pictures))
+    for line in the_same(written["student"]["confusion"], dataset):
+      progress.line(line)
     accuracy = percent_of(written["student"]["top1"], len(dataset.test.labels))
     progress.line(
       f"graduate: top-1 {accuracy} test {dataset.what}; {duration(written['seconds'])} in all; "

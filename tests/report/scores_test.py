@@ -10,7 +10,7 @@ import torch
 
 from edjax.errors import UserError
 from edjax.report.journal import Journal
-from edjax.report.scores import _calibration, exam_scores
+from edjax.report.scores import _calibration, exam_scores, only_answer
 from edjax.storage import files
 
 
@@ -223,3 +223,18 @@ def test_how_logits_lie_in_memory_changes_no_bit():
   labels = np.arange(500) % 37
   other = exam_scores(np.asfortranarray(logits), labels, {})
   assert other == exam_scores(logits, labels, {})
+
+
+@pytest.mark.parametrize(
+  "answers, truth, only",
+  [
+    ([1, 1, 1], [0, 1, 2], 1),
+    ([1, 1, 2], [0, 1, 2], None),
+    ([1, 1, 1], [1, 1, 1], None),  # and rightly so
+    ([0, 0], [1, 1], None),  # of one class no exam can tell
+  ],
+)
+def test_one_answer_for_a_whole_exam(answers, truth, only):
+  confusion = np.zeros((3, 3), int)
+  np.add.at(confusion, (truth, answers), 1)
+  assert only_answer(confusion.tolist()) == only

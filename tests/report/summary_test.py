@@ -1,5 +1,8 @@
 """What a run says it has cost and how sure it says its figures are."""
 
+import types
+
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -58,3 +61,11 @@ def test_what_an_epoch_leaves_out_is_one_line_with_its_reason():
   said = summary.left_out([even, whole, seated])
   assert "grade 2 7, grade 3 44 (and shows 7 again)" in said and "\n" not in said
   assert said.endswith("batches are whole, and so are the seats of a subject in them")
+
+
+def test_a_graduate_with_one_answer_is_told_in_one_line():
+  exam = types.SimpleNamespace(labels=np.array([0, 0, 1]))
+  dataset = types.SimpleNamespace(test=exam, what="light curves", class_names=("J", "PC"))
+  (said,) = summary.the_same([[2, 0], [1, 0]], dataset)
+  assert said.startswith("the graduate takes all 3 test light curves for J: ") and "\n" not in said
+  assert summary.the_same([[2, 0], [0, 1]], dataset) == []
