@@ -104,7 +104,7 @@ def skies(monkeypatch):
   import sky
 
   made = {"kepler_why": kepler_why.table, "bulge_real": bulge_real.table}
-  made |= dict.fromkeys(("sky_tess", "sky_kepler", "sky_bulge"), sky.table)
+  made |= dict.fromkeys(("sky_tess", "sky_kepler", "sky_et", "sky_bulge"), sky.table)
   return {name: table(lines(name)) for name, table in made.items()}
 
 
