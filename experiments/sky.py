@@ -1,14 +1,15 @@
 r"""What distillation and grades bring to light curves: real exams, seeds, both splits.
 
 python experiments/sky.py --dataset=tess --data_dir=DIR --out=DIR [--arms=alone,kd,ed,…]
-  [--splits=published,stars] [--seeds=0,1,2] [--epochs=0] [--jobs=1] [--real=DIR]
+  [--splits=published,stars] [--seeds=0,1,2] [--epochs=0] [--limit=0] [--jobs=1] [--real=DIR]
 
 Arms are the config's variants `ce`, the same for so long that it has the compute of `kd` and its
-teacher, `kd`, `mlld` in place of its loss, `ed`, and `ed` with three generalists. Those of a seed
-and a split have the same teachers, which learn once, in --out/teachers. A school of three has those
-of the next two seeds as well. --epochs shortens all of a run alike, teachers included; 0: as the
-config has it. A run that is there is not done again. With --real, the directory of `tess`,
-graduates of `et` are also asked about its test part.
+teacher, `kd`, `ed`, and `ed` with three generalists; or the name of a method, which is `kd` with
+it. Those of a seed and a split have the same teachers, which learn once, in --out/teachers. A
+school of three has those of the next two seeds as well. --epochs shortens all of a run alike,
+teachers included, and --limit leaves all but so many events out; 0: as the config has it. A run
+that is there is not done again. With --real, the directory of `tess`, graduates of `et` are also
+asked about its test part.
 
 Writes --out/DATASET.jsonl, a row per run: arm, split, seed, the exam's figures of the graduate and
 of the first teacher, each with its interval and count, and what it cost. Compute has the training
@@ -40,7 +41,6 @@ ARMS = {
   "alone": ("ce", {}, 1),
   "alone_long": ("ce", {}, 11),
   "kd": ("kd", {}, 1),
-  "mlld": ("kd,mlld", {}, 1),
   "ed": ("ed", {}, 1),
   "ed_three": ("ed", {"faculty.generalists": 3}, 1),
 }
@@ -56,6 +56,7 @@ def main():
   parser.add_argument("--splits", default="", help="all that the data set has, if not given")
   parser.add_argument("--seeds", default="0,1,2")
   parser.add_argument("--epochs", type=int, default=0)
+  parser.add_argument("--limit", type=int, default=0)
   parser.add_argument("--jobs", type=int, default=1)
   parser.add_argument("--real")
   options = parser.parse_args()
@@ -78,10 +79,11 @@ def main():
 
 def arguments(options, arm, split, seed):
   """Returns those of the command."""
-  variant, changes, times = ARMS[arm]
+  variant, changes, times = ARMS.get(arm, (f"kd,{arm}", {}, 1))
   settings = {
     "data_dir": options.data_dir,
     "data.split": split,
+    "data.train_limit": options.limit,
     "seed": seed,
     "faculty.seed": seed,
     "faculty.cache": options.out / "teachers",

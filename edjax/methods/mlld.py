@@ -1,6 +1,7 @@
 """Multi-level logit distillation (Jin et al. 2023, "Multi-Level Logit Distillation", CVPR)."""
 
 import dataclasses
+import functools
 from typing import ClassVar
 
 import jax
@@ -31,6 +32,11 @@ class MLLD:
   the first view's; and terms of the first view are multiplied by the share of images (or classes)
   that the teacher is not surer of than of the median one, which was meant as a mask.
 
+  Where answers are sure and classes even, the batch term is about images / classes and the class
+  term its square: small for 64 images of 100 classes, as published, and hundreds of times larger
+  for as many of 10. So `per_class` can keep them as large as they are for so many images of a class
+  in a batch: they are multiplied by per_class / (images / classes), and by the square of this.
+
   Published: weight 0.9 beside cross-entropy of weight 0.1 on each view (here `ce` 0.2, their mean),
   T 4, 3, 5, 2 and 6 (authors' code for CIFAR-100). Needs logits only, so any grade may use it; a
   specialist's images are compared with each other only. Memory: [images here, images of all
@@ -39,11 +45,13 @@ class MLLD:
   Attributes:
     temperatures: all above 0.
     form: "paper" or "code".
+    per_class: images of a class, 0.64 for 64 of 100 classes. 0: the terms as they are.
     gather: compare the images of all devices, otherwise of each device alone.
   """
 
   temperatures: tuple[float, ...] = (4.0, 3.0, 5.0, 2.0, 6.0)
   form: str = "paper"
+  per_class: float = 0.0
   gather: bool = True
   needs_teacher: ClassVar[bool] = True
   on_logits: ClassVar[bool] = True
@@ -52,6 +60,8 @@ class MLLD:
     if not self.temperatures or not all(temperature > 0 for temperature in self.temperatures):
       raise UserError(f"methods.mlld.temperatures is {self.temperatures}; all must be positive")
     one_of(self.form, ("paper", "code"), "methods.mlld.form")
+    if not self.per_class >= 0:
+      raise UserError(f"methods.mlld.per_class is {self.per_class}; it must be positive, or 0")
 
   def init(self, key: RandomKey, student_output: Output, teacher_output: Output) -> Variables:
     return {}
@@ -65,9 +75,10 @@ class MLLD:
     if not self.gather:
       batch = dataclasses.replace(batch, axis=None)
     none = jnp.zeros(batch.mask.shape)
-    first = [_terms(*views[0], temperature, batch) for temperature in self.temperatures]
+    told = functools.partial(_terms, batch=batch, per_class=self.per_class)
+    first = [told(*views[0], temperature) for temperature in self.temperatures]
     if self.form == "paper":
-      terms = [*first, *(_terms(*view, t, batch) for view in views[1:] for t in self.temperatures)]
+      terms = [*first, *(told(*view, t) for view in views[1:] for t in self.temperatures)]
       return sum((sum(levels, none) for levels in terms), none), {}
     images, classes = _unsure(views[0][1], batch)
     loss = sum(
@@ -85,20 +96,23 @@ def _terms(
   theirs: Float32[Array, "batch classes"],
   temperature: float,
   batch: Batch,
+  per_class: float,
 ) -> tuple[PerImage, PerImage, Float32[Array, ""]]:
   """Returns the three levels at one temperature: [batch], [batch], and a number."""
   present = gather(batch.mask, batch)[None]
+  images, classes = present.shape[1], ours.shape[1]
+  scale = per_class / (images / classes) if per_class else 1.0
   rows, columns = [], []
   for logits in (ours, theirs):
     p = jax.nn.softmax(logits / temperature)
     rows.append(present * jnp.matmul(p, gather(p, batch).T, precision="highest"))
     own = jnp.matmul((batch.mask[:, None] * p).T, p, precision="highest")
     columns.append(across(own, batch))
-  between_classes = jnp.sum((columns[0] - columns[1]) ** 2) / ours.shape[1]
+  between_classes = jnp.sum((columns[0] - columns[1]) ** 2) / classes
   return (
     _instance(ours, theirs, temperature),
-    jnp.sum((rows[0] - rows[1]) ** 2, axis=1),
-    between_classes,
+    scale * jnp.sum((rows[0] - rows[1]) ** 2, axis=1),
+    scale**2 * between_classes,
   )
 
 

@@ -50,7 +50,7 @@ METHODS: dict[str, Methods] = {
     "ce": {"weight": 0.1},
     "kd": {"weight": 9.0, "temperature": 2.0, "standardise": True},
   },
-  "mlld": {"ce": {"weight": 0.2}, "mlld": {"weight": 0.9}},
+  "mlld": {"ce": {"weight": 0.2}, "mlld": {"weight": 0.9, "per_class": 0.64}},
   "ab": {"ce": _CE, "ab": {"weight": 1.0}},
   "fsp": {"ce": _CE, "fsp": {"weight": 50.0, "form": "mean"}},
   "ft": {"ce": _CE, "ft": {"weight": 200.0, "form": "attention", "norm": True}},

@@ -65,8 +65,21 @@ def test_unlike_batches_differ_by_hand():
   np.testing.assert_allclose(got, [np.log(0.5) + 20 + 0.5 + 0.5] * 2, rtol=1e-5)
 
 
+def test_the_published_batch_is_as_published():
+  """To the last bit: 64 images of 100 classes; and of a tenth as many classes all is scaled."""
+  for classes, alike in ((100, True), (10, False)):
+    random = np.random.default_rng(0)
+    student, teacher = (
+      outputs.pair()[0].replace(logits=jnp.float32(random.normal(0, 3, (64, classes))))
+      for _ in range(2)
+    )
+    plain, kept = (MLLD(per_class=p).loss({}, student, teacher, batch(64))[0] for p in (0.0, 0.64))
+    assert (plain == kept).all() == alike and (plain >= kept).all()
+
+
 @pytest.mark.parametrize(
-  "options", [{"temperatures": ()}, {"temperatures": (1.0, 0.0)}, {"form": "?"}]
+  "options",
+  [{"temperatures": ()}, {"temperatures": (1.0, 0.0)}, {"form": "?"}, {"per_class": -1.0}],
 )
 def test_settings_that_cannot_be(options):
   with pytest.raises(UserError, match="methods.mlld"):

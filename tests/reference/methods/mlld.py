@@ -2,7 +2,12 @@
 
 import torch.nn.functional as F
 
-OPTIONS = ({}, {"temperatures": (2.0, 1.0, 5.0), "form": "code"})
+OPTIONS = (
+  {},
+  {"temperatures": (2.0, 1.0, 5.0), "form": "code"},
+  {"per_class": 0.3},
+  {"per_class": 2.0, "form": "code"},
+)
 
 
 def _kl(student, teacher, temperature):
@@ -21,22 +26,32 @@ def _gram(student, teacher, temperature, by_class):
   return ((matrices[0] - matrices[1]) ** 2).sum() / len(matrices[0])
 
 
-def loss(student, teacher, batch, variables, temperatures=(4.0, 3.0, 5.0, 2.0, 6.0), form="paper"):
+def loss(
+  student,
+  teacher,
+  batch,
+  variables,
+  temperatures=(4.0, 3.0, 5.0, 2.0, 6.0),
+  form="paper",
+  per_class=0.0,
+):
   views = [(student, teacher)] + ([batch.strong] if batch.strong else [])
+  images, classes = student.logits.shape
+  scale = per_class * classes / images if per_class else 1
   if form == "paper":
     return sum(
-      _kl(*view, t) + _gram(*view, t, False) + _gram(*view, t, True)
+      _kl(*view, t) + scale * _gram(*view, t, False) + scale**2 * _gram(*view, t, True)
       for view in views
       for t in temperatures
     )
   p = F.softmax(teacher.logits, 1)
-  sure, classes = p.max(1).values, p.sum(0)
+  sure, often = p.max(1).values, p.sum(0)
   m = (sure <= sure.quantile(0.5)).double().mean()
-  c = (classes <= classes.quantile(0.5)).double().mean()
+  c = (often <= often.quantile(0.5)).double().mean()
   result = sum(
     m * _kl(student, teacher, t)
-    + m * _gram(student, teacher, t, False)
-    + c * _gram(student, teacher, t, True)
+    + m * scale * _gram(student, teacher, t, False)
+    + c * scale**2 * _gram(student, teacher, t, True)
     for t in temperatures
   )
   if len(views) == 2:
