@@ -69,8 +69,8 @@ def strengths(
 ) -> Float[Array, "periods n"]:
   """By how much `best` stands out at each of the periods, which are the same for all.
 
-  For less: all objects of an exposure are in one bin, and where the largest is takes longer than
-  how large.
+  Sooner than by `best`, as an exposure is in the same bin for all objects, and as to tell which box
+  is the largest takes longer than how large it is.
   """
   count = len(flux)
   both = jnp.concatenate([jnp.where(seen, flux, 0).T, seen.T.astype(flux.dtype)], 1)

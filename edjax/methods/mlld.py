@@ -33,9 +33,9 @@ class MLLD:
   that the teacher is not surer of than of the median one, which was meant as a mask.
 
   Where answers are sure and classes even, the batch term is about images / classes and the class
-  term its square: small for 64 images of 100 classes, as published, and hundreds of times larger
-  for as many of 10. So `per_class` can keep them as large as they are for so many images of a class
-  in a batch: they are multiplied by per_class / (images / classes), and by the square of this.
+  term its square: small for 64 images of 100 classes, as published, and ten and a hundred times
+  larger for as many of 10. So `per_class` can keep them as large as they are for so many images of
+  a class in a batch: they are multiplied by per_class / (images / classes), and by its square.
 
   Published: weight 0.9 beside cross-entropy of weight 0.1 on each view (here `ce` 0.2, their mean),
   T 4, 3, 5, 2 and 6 (authors' code for CIFAR-100). Needs logits only, so any grade may use it; a
