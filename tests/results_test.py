@@ -12,6 +12,7 @@ import pytest
 import edjax
 from edjax import settings
 from edjax.et import survey
+from edjax.recipes import published
 from tests import command
 
 RESULTS = command.ROOT / "experiments" / "results"
@@ -112,6 +113,17 @@ def test_the_tables_of_light_curves_are_made_of_their_rows(skies):
   for name, table in skies.items():
     (page,) = [page for page in PAGES if f"results/{name}.jsonl)" in page]
     assert table in page
+
+
+def test_all_methods_teach_light_curves():
+  """As the page tells, and none is left out."""
+  rows = lines("sky_methods")
+  assert {row["arm"] for row in rows} == {*published.METHODS, "kd"} and len(rows) == 32
+  (page,) = [page for page in PAGES if "results/sky_methods.jsonl)" in page]
+  told = " ".join(page[page.index("**All 32 methods") :].split("\n* ")[0].split())
+  for group, name in (("transit-like", "transit-like events have"), ("planet", "planets")):
+    found = [row[group]["average_precision"] for row in rows]
+    assert f"{name} {min(found):.3f} to {max(found):.3f}" in told
 
 
 def test_readme_has_the_figures_of_light_curves(skies):
