@@ -239,8 +239,8 @@ def the_same(confusion: Sequence[Sequence[int]], dataset: Dataset) -> list[str]:
     return []
   return [
     f"the graduate takes all {len(dataset.test.labels):,} test {dataset.what} for "
-    f"{dataset.class_names[place]}: nothing tells them apart for it; a lower learning rate, a "
-    "lower weight of the method or recipe.clip may help"
+    f"{dataset.class_names[place]}: nothing tells them apart for it; more epochs, a lower "
+    "learning rate, a lower weight of the method or recipe.clip may help"
   ]
 
 
