@@ -23,14 +23,13 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from runs import spread
-from sky import figures
+from sky import asked, figures
 
 import edjax
 from edjax import simulate
 from edjax.compare.sweep import run_all
 from edjax.data import datasets
 from edjax.data.readers import curves, kepler, tess
-from edjax.report import precision
 
 _TOY = ("planet", "eclipsing", "flickering")
 _LONG = 4  # times as many epochs of the few real labels
@@ -134,11 +133,7 @@ def as_tess(images, signal, known):
 
 def sat(graduate, exams):
   """Returns {exam: what is found} of a graduate on real events."""
-  answers = {
-    name: precision.found(graduate.logits(images), labels, positives)
-    for name, (images, labels, positives) in exams.items()
-  }
-  return {name: figures({"positives": found}) for name, found in answers.items()}
+  return {name: asked(graduate, *exam) for name, exam in exams.items()}
 
 
 def summary(rows):

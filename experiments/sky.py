@@ -120,11 +120,15 @@ def figures(who):
   }
 
 
+def asked(graduate, images, labels, positives):
+  """Returns what a graduate finds of each group in an exam, without the curves."""
+  return figures({"positives": precision.found(graduate.logits(images), labels, positives)})
+
+
 def among(run, known):
   """Returns {"real GROUP": what a graduate finds of it in the exam of a data set}."""
-  logits = edjax.load(run).logits(np.asarray(known.test.images))
-  found = precision.found(logits, known.test.labels, known.positives)
-  return {f"real {name}": each for name, each in figures({"positives": found}).items()}
+  exam = np.asarray(known.test.images), known.test.labels, known.positives
+  return {f"real {name}": each for name, each in asked(edjax.load(run), *exam).items()}
 
 
 def table(rows):

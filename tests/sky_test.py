@@ -99,20 +99,21 @@ def test_every_arm_is_a_config(dataset, sky, typed):
     assert typed(f"--config={dataset}:{variant}", *given)
 
 
+def asking(epochs, limit):
+  """The script's options, as far as a run's arguments depend on them."""
+  return types.SimpleNamespace(
+    dataset="tess", data_dir="data", out=pathlib.Path("runs"), epochs=epochs, limit=limit
+  )
+
+
 @pytest.mark.parametrize("epochs, wanted", [(0, 11 * 24), (2, 22)])
 def test_alone_for_as_long_as_under_a_teacher(sky, typed, epochs, wanted):
-  options = types.SimpleNamespace(
-    dataset="tess", data_dir="data", out=pathlib.Path("runs"), epochs=epochs, limit=0
-  )
-  config = typed(*sky.arguments(options, "alone_long", "stars", 0))
+  config = typed(*sky.arguments(asking(epochs, 0), "alone_long", "stars", 0))
   assert [grade.epochs for grade in rows.in_order(config.grades)] == [wanted]
 
 
 def test_a_method_is_an_arm(sky, typed):
-  options = types.SimpleNamespace(
-    dataset="tess", data_dir="data", out=pathlib.Path("runs"), epochs=8, limit=4000
-  )
-  config = typed(*sky.arguments(options, "mlld", "stars", 0))
+  config = typed(*sky.arguments(asking(8, 4000), "mlld", "stars", 0))
   assert {*config.methods} == {"ce", "mlld"} and len(config.grades) == 1
   assert config.data.train_limit == 4000
 
